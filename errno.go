@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// cause returns what err, from package net or os, says beside the call, the
+// path and the addresses, for messages that name these in their own way.
+func cause(err error) error {
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return err
+}
+
+// isErrno reports whether err is the system's error number unix or, on
+// Windows, where most of package syscall's Unix numbers are invented, windows.
+func isErrno(err error, unix, windows syscall.Errno) bool {
+	if runtime.GOOS == "windows" {
+		return errors.Is(err, windows)
+	}
+	return errors.Is(err, unix)
+}
+
+// isNotThere reports whether err, from looking at a path, says that nothing is
+// there. It is narrower than fs.ErrNotExist on Windows, where that takes in a
+// dead file server (53), and wider on Unix, where that leaves out ENOTDIR.
+func isNotThere(err error) bool {
+	return isErrno(err, syscall.ENOENT, 2) || // ERROR_FILE_NOT_FOUND
+		isErrno(err, syscall.ENOTDIR, 3) // ERROR_PATH_NOT_FOUND
+}
+
+// isOutOfFiles reports whether err says that this process or the system has
+// no file descriptor left: something that passes, and tells nothing about the
+// file or the peer in question.
+func isOutOfFiles(err error) bool {
+	return isErrno(err, syscall.EMFILE, 4) || // ERROR_TOO_MANY_OPEN_FILES
+		isErrno(err, syscall.ENFILE, 10024) // WSAEMFILE
+}
+
+// isInUse reports whether err, from listening, says that the address is taken.
+func isInUse(err error) bool { return isErrno(err, syscall.EADDRINUSE, 10048) } // WSAEADDRINUSE
+
+// isRefused reports whether err, from dialing, says that nobody listens.
+func isRefused(err error) bool { return isErrno(err, syscall.ECONNREFUSED, 10061) } // WSAECONNREFUSED
+
+// isNoFamily reports whether err, from listening, says that this machine lacks
+// the address or its whole family.
+func isNoFamily(err error) bool {
+	return isErrno(err, syscall.EAFNOSUPPORT, 10047) || // WSAEAFNOSUPPORT
+		isErrno(err, syscall.EADDRNOTAVAIL, 10049) // WSAEADDRNOTAVAIL
+}
