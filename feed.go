@@ -1,0 +1,326 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// What the log of a feed may hold. A batch that is larger than that by itself
+// is kept until the next one comes, for those who keep up.
+const (
+	maxLogEvents = 1 << 16
+	maxLogBytes  = 16 << 20
+)
+
+// feed is what there is to tell: how the targets are, and a log of the batches
+// of changes that not everyone has read yet. All readers read that same log,
+// each at a place of its own. The methods may be called from any goroutine.
+type feed struct {
+	// more has a value whenever a batch has come that waiting readers have not
+	// been started for. Who receives from it calls waiting.
+	more chan struct{}
+
+	mu      sync.Mutex // guards what follows, and the fields of the readers
+	targets []*tracked // in the order of the command line
+	byName  map[string]*tracked
+	readers map[*reader]struct{}
+	using   [formats]int // readers with that format
+	busy    int          // readers being served
+	behind  bool         // a batch has come since the last call of waiting
+	closed  bool
+
+	head   uint64  // the number of the next batch
+	log    []batch // the last of them; the newest is number head-1
+	events int     // in log
+	bytes  int     // in log
+
+	greetings [formats]greeting
+	summaries [formats]summary
+}
+
+// tracked is a target as the feed knows it from the events so far.
+type tracked struct {
+	now  Event  // Watching
+	last uint64 // number of the last batch that told of it, 0 for none
+	when int64  // timestamp of that batch
+}
+
+// batch is the events of one look, encoded in every format that a reader had
+// when they came.
+type batch struct {
+	events int
+	lines  [formats][]byte
+}
+
+func (b *batch) bytes() int {
+	n := 0
+	for _, l := range b.lines {
+		n += len(l)
+	}
+	return n
+}
+
+// reader is one subscriber's place in the feed.
+type reader struct {
+	// serve writes what next returns, until that is nothing. It is run in a
+	// goroutine of its own when there may be something to read, and never
+	// twice at once. Set before joining; a value kept here costs no allocation
+	// when it is started, as a method call would.
+	serve func()
+
+	// hurry makes a serve under way, and its subscriber, end soon. Set before
+	// joining.
+	hurry func()
+
+	// What follows belongs to the feed.
+
+	cursor uint64 // the batch to read next
+	format format
+	want   format // to change to when all that waits is read
+	first  []byte // the greeting, until it is read
+	busy   bool   // being served
+	gone   bool
+}
+
+// newFeed returns a feed of the targets that the Watching events describe.
+func newFeed(watching []Event) *feed {
+	f := &feed{
+		more:    make(chan struct{}, 1),
+		byName:  make(map[string]*tracked, len(watching)),
+		readers: make(map[*reader]struct{}),
+		head:    1,
+	}
+	for _, e := range watching {
+		t := &tracked{now: e}
+		f.targets = append(f.targets, t)
+		f.byName[e.File] = t
+	}
+	return f
+}
+
+// publish adds the events of one look. It never waits for a reader.
+func (f *feed) publish(events []Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range events {
+		f.applyLocked(&events[i])
+	}
+	f.head++
+	if len(f.readers) == 0 {
+		return
+	}
+	b := batch{events: len(events)}
+	for i, n := range f.using {
+		if n > 0 {
+			b.lines[i] = encode(format(i), events)
+		}
+	}
+	f.log = append(f.log, b)
+	f.events += b.events
+	f.bytes += b.bytes()
+	for len(f.log) > 1 && (f.events > maxLogEvents || f.bytes > maxLogBytes) {
+		f.events -= f.log[0].events
+		f.bytes -= f.log[0].bytes()
+		f.log[0] = batch{} // for the garbage collector
+		f.log = f.log[1:]
+	}
+	f.behind = true
+	select {
+	case f.more <- struct{}{}:
+	default: // not received yet, and so will do for this batch too
+	}
+}
+
+// applyLocked brings the target that e tells of up to date, for the next
+// greeting. It must be called with mu held.
+func (f *feed) applyLocked(e *Event) {
+	t := f.byName[cmp.Or(e.Target, e.File)]
+	t.last, t.when = f.head, e.Timestamp
+	t.now.apply(e)
+}
+
+// join adds r, in format f and about to be served with a greeting: its caller
+// must start r.serve. It returns how many readers there are now, or false if
+// the feed is closed.
+func (f *feed) join(r *reader, want format) (int, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return 0, false
+	}
+	f.readers[r] = struct{}{}
+	r.busy = true
+	f.busy++
+	r.want = want
+	f.using[want]++
+	r.first = f.greetLocked(r)
+	return len(f.readers), true
+}
+
+// greetLocked moves r to the head of the feed and to the format that it wants,
+// and returns the greeting that belongs there. It must be called with mu held.
+func (f *feed) greetLocked(r *reader) []byte {
+	r.format, r.cursor = r.want, f.head
+	return f.greetings[r.format].at(f, r.format)
+}
+
+// ask makes r change to another format when it has read what waits for it. It
+// reports whether the caller must start r.serve for that.
+func (f *feed) ask(r *reader, want format) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.want = want
+	return r.want != r.format && f.startLocked(r)
+}
+
+// waiting returns the readers that there may be something for and that are not
+// being served: the caller must start serve of each. It appends to rs, which
+// may be nil.
+func (f *feed) waiting(rs []*reader) []*reader {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.behind = false
+	for r := range f.readers {
+		if f.startLocked(r) {
+			rs = append(rs, r)
+		}
+	}
+	return rs
+}
+
+// startLocked marks r as being served and reports whether it was not before.
+// It must be called with mu held.
+func (f *feed) startLocked(r *reader) bool {
+	if r.busy || r.gone {
+		return false
+	}
+	r.busy = true
+	f.busy++
+	return true
+}
+
+// next returns the lines that r is to be told next, which must not be changed.
+// If there are none, r must not be served any longer; and if gone is true, r
+// has left while it was being served, and its connection is for the caller to
+// close.
+func (f *feed) next(r *reader) (lines []byte, gone bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	oldest := f.head - uint64(len(f.log))
+	switch {
+	case r.first != nil:
+		lines, r.first = r.first, nil
+	case r.gone:
+		return nil, true
+	case r.cursor < oldest:
+		lines = f.summaries[r.format].since(f, r.format, r.cursor)
+		r.cursor = f.head
+	case r.cursor < f.head:
+		lines = f.log[r.cursor-oldest].lines[r.format]
+		r.cursor++
+	case r.want != r.format:
+		f.using[r.format]--
+		f.using[r.want]++
+		lines = f.greetLocked(r)
+	default:
+		r.busy = false
+		f.idleLocked()
+	}
+	return lines, false
+}
+
+// idleLocked counts one reader less as being served, and lets go of the log if
+// that was the last: the others have read all of it. It must be called with mu
+// held.
+func (f *feed) idleLocked() {
+	f.busy--
+	if f.busy == 0 && !f.behind {
+		f.log, f.events, f.bytes = nil, 0, 0
+	}
+}
+
+// leave removes r, and returns how many readers there are now and whether r is
+// still being served: if so, next tells the one who does.
+func (f *feed) leave(r *reader) (now int, busy bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.readers, r)
+	f.using[r.format]--
+	r.gone = true
+	if r.busy {
+		f.idleLocked()
+	}
+	return len(f.readers), r.busy
+}
+
+// close keeps readers from joining and returns those that have.
+func (f *feed) close() []*reader {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	var rs []*reader
+	for r := range f.readers {
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+// greeting is a line per target as it was at one place in the feed, shared by
+// all who join there.
+type greeting struct {
+	head  uint64
+	when  time.Time
+	lines []byte
+}
+
+// at returns the greeting at the head of f. It is made once for each change;
+// and once a second if nothing changes, because its text says when it was
+// made. It must be called with f.mu held.
+func (g *greeting) at(f *feed, in format) []byte {
+	if now := time.Now(); g.head != f.head || now.Sub(g.when) >= time.Second {
+		events := make([]Event, len(f.targets))
+		for i, t := range f.targets {
+			events[i] = t.now
+			events[i].Timestamp = now.UnixMilli()
+		}
+		*g = greeting{f.head, now, encode(in, events)}
+	}
+	return g.lines
+}
+
+// summary is a Missed line per target, as it was at one place in the feed,
+// shared by all who jump there. The targets stand in the order of their last
+// change, so that what a reader missed is the end of it.
+type summary struct {
+	head  uint64
+	lines []byte
+	marks []mark // ascending
+}
+
+// mark says where in a summary the targets begin whose last batch is this one
+// or a later one.
+type mark struct {
+	last   uint64
+	offset int
+}
+
+// since returns a Missed line for every target that a batch from number cursor
+// on told of. It must be called with f.mu held.
+func (s *summary) since(f *feed, in format, cursor uint64) []byte {
+	if s.head != f.head {
+		*s = summary{head: f.head}
+		order := slices.SortedStableFunc(slices.Values(f.targets), func(a, b *tracked) int {
+			return cmp.Compare(a.last, b.last)
+		})
+		for _, t := range order {
+			s.marks = append(s.marks, mark{t.last, len(s.lines)})
+			s.lines = append(s.lines, encode(in, []Event{t.now.missed(t.when)})...)
+		}
+	}
+	i, _ := slices.BinarySearchFunc(s.marks, cursor, func(m mark, cursor uint64) int {
+		return cmp.Compare(m.last, cursor)
+	})
+	return s.lines[s.marks[i].offset:]
+}
