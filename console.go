@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"log"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxComings is how many lines a second the console has for subscribers that
+// come and go. What is above that is counted, and told in one line.
+const maxComings = 10
+
+// console says who comes and goes, without letting a crowd drown all else. Its
+// methods may be called from any goroutine.
+type console struct {
+	log *log.Logger
+	all bool // leave no line out
+
+	mu    sync.Mutex // guards what follows
+	said  int        // lines in this second
+	held  map[string]int
+	now   int         // subscribers, when the last of held came or went
+	timer *time.Timer // set while a second runs
+}
+
+// connected says that who has come, and that there are now so many.
+func (c *console) connected(who string, now int) { c.tell("connected", who, "", now) }
+
+// disconnected says that who has gone, why (may be empty), and that there are
+// now so many.
+func (c *console) disconnected(who, why string, now int) { c.tell("disconnected", who, why, now) }
+
+func (c *console) tell(what, who, why string, now int) {
+	if c.all || c.admit(what, why, now) {
+		line := fmt.Sprintf("subscriber %s: %s (%d now)", what, who, now)
+		if why != "" {
+			line += ": " + why
+		}
+		c.log.Print(line)
+	}
+}
+
+// admit reports whether there is room for one more line in this second, and
+// counts it for the summary if not.
+func (c *console) admit(what, why string, now int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer == nil {
+		c.timer = time.AfterFunc(time.Second, c.flush)
+	}
+	if c.said < maxComings {
+		c.said++
+		return true
+	}
+	if c.held == nil {
+		c.held = make(map[string]int)
+	}
+	if why != "" {
+		what += " (" + why + ")"
+	}
+	c.held[what]++
+	c.now = now
+	return false
+}
+
+// flush ends the second and tells what it had no room for. Called by the
+// timer, and once at the end by whoever owns the console.
+func (c *console) flush() {
+	c.mu.Lock()
+	held, now := c.held, c.now
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.said, c.held, c.timer = 0, nil, nil
+	c.mu.Unlock()
+
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(held)) {
+		parts = append(parts, fmt.Sprintf("%d more %s", held[what], what))
+	}
+	if len(parts) > 0 {
+		c.log.Printf("subscribers: %s (%d now)", strings.Join(parts, ", "), now)
+	}
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// writePiece is how much is written to a subscriber at a time, in bytes,
+	// and writeTimeout how long that may take (10 s, as in NATS).
+	writePiece   = 64 << 10
+	writeTimeout = 10 * time.Second
+
+	// sendBuffer is how much the kernel is asked to hold for a subscriber, in
+	// bytes. Left alone, Linux lets that grow to some 4 MB.
+	sendBuffer = 64 << 10
+
+	// maxWord is the longest line of a subscriber that may be a word, in bytes.
+	maxWord = 256
+
+	// pause is what a subscriber that sends something other than words waits
+	// between two reads, so that a flood costs next to nothing.
+	pause = 10 * time.Millisecond
+
+	// grace is what subscribers have at the end to take what waits for them.
+	grace = 200 * time.Millisecond
+)
+
+// server tells a feed to everyone who connects.
+type server struct {
+	feed    *feed
+	console *console
+	format  format // until a subscriber asks for another
+
+	wg sync.WaitGroup // every goroutine of serve
+}
+
+// serve accepts subscribers from the listeners, which it closes, until ctx is
+// done or a listener fails for good; the latter is the error it returns. By
+// then all connections are closed and all goroutines have ended.
+func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
+	defer s.console.flush()
+	defer s.wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	s.wg.Go(func() { s.wake(ctx) })
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		s.wg.Go(func() { failed <- s.accept(ctx, l) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	cancel()
+	for _, l := range listeners {
+		l.Close()
+	}
+	for _, r := range s.feed.close() {
+		r.hurry()
+	}
+	return err
+}
+
+// wake starts serving the subscribers that wait whenever the feed has more.
+func (s *server) wake(ctx context.Context) {
+	var rs []*reader
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.feed.more:
+		}
+		rs = s.feed.waiting(rs[:0])
+		for _, r := range rs {
+			s.start(r)
+		}
+		clear(rs) // for the garbage collector
+	}
+}
+
+// start serves r. It must be called from a goroutine of serve.
+func (s *server) start(r *reader) {
+	s.wg.Add(1)
+	go r.serve()
+}
+
+// accept takes connections until ctx is done, and returns the error that keeps
+// it from taking more.
+func (s *server) accept(ctx context.Context, l net.Listener) error {
+	const least, most = 5 * time.Millisecond, time.Second // as net/http
+	delay := least
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			delay = least
+			s.wg.Go(func() { s.subscribe(l, conn) })
+		case ctx.Err() != nil:
+			return nil
+		case isOutOfFiles(err):
+			if delay == least {
+				s.console.log.Printf("cannot accept subscribers for now: %v", err)
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(delay):
+			}
+			delay = min(2*delay, most)
+		default:
+			return err
+		}
+	}
+}
+
+// subscriber is one connection.
+type subscriber struct {
+	reader
+	conn   net.Conn
+	words  words
+	ending atomic.Bool            // no time is left for more than what is being written
+	fault  atomic.Pointer[string] // why writing failed
+}
+
+// subscribe tells the feed to conn, until that is closed from either side.
+// Two goroutines share a connection: this one reads, and one that writes comes
+// when there is something to write. The last of them closes it.
+func (s *server) subscribe(l net.Listener, conn net.Conn) {
+	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
+		c.SetWriteBuffer(sendBuffer)
+	}
+	who := conn.RemoteAddr().String()
+	if l.Addr().Network() == "unix" {
+		who = printable(l.Addr().String()) // the peers have no names
+	}
+
+	u := &subscriber{conn: conn}
+	u.reader.serve = func() { s.tell(u) }
+	u.reader.hurry = u.hurry
+	now, ok := s.feed.join(&u.reader, s.format)
+	if !ok {
+		conn.Close()
+		return
+	}
+	s.start(&u.reader)
+	s.console.connected(who, now)
+
+	why := s.hear(u)
+	u.hurry()
+	now, busy := s.feed.leave(&u.reader)
+	if !busy {
+		conn.Close()
+	}
+	s.console.disconnected(who, why, now)
+}
+
+// hear does as the subscriber says, until it closes its side or is ended. It
+// returns why, or "" if there is nothing to say about that.
+func (s *server) hear(u *subscriber) string {
+	for {
+		n, want, heard, err := u.words.read(u.conn)
+		if heard && s.feed.ask(&u.reader, want) {
+			s.start(&u.reader)
+		}
+		switch {
+		case err != nil:
+			if why := u.fault.Load(); why != nil {
+				return *why
+			}
+			if err == io.EOF || u.ending.Load() {
+				return ""
+			}
+			return cause(err).Error()
+		case n > 0 && !heard:
+			time.Sleep(pause)
+		}
+	}
+}
+
+// tell writes what the feed has for the subscriber.
+func (s *server) tell(u *subscriber) {
+	defer s.wg.Done()
+	for {
+		lines, gone := s.feed.next(&u.reader)
+		if gone {
+			u.conn.Close()
+			return
+		}
+		if lines == nil {
+			return
+		}
+		if err := u.write(lines); err != nil {
+			why := cause(err).Error()
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				why = fmt.Sprintf("it took nothing for %v", writeTimeout)
+			}
+			u.fault.Store(&why)
+			u.reset()
+			return
+		}
+	}
+}
+
+// write writes the lines in pieces, each in its time.
+func (u *subscriber) write(lines []byte) error {
+	for piece := range slices.Chunk(lines, writePiece) {
+		u.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if u.ending.Load() { // which may have become true before the line above
+			u.conn.SetWriteDeadline(time.Now().Add(grace))
+		}
+		if _, err := u.conn.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hurry ends a read at once and a write soon.
+func (u *subscriber) hurry() {
+	u.ending.Store(true)
+	now := time.Now()
+	u.conn.SetReadDeadline(now)
+	u.conn.SetWriteDeadline(now.Add(grace))
+}
+
+// reset closes the connection and what of it the kernel would go on sending,
+// for minutes, to a peer that takes nothing.
+func (u *subscriber) reset() {
+	if c, ok := u.conn.(*net.TCPConn); ok {
+		c.SetLinger(0)
+	}
+	u.conn.Close()
+}
+
+// words finds the words that a subscriber sends, one a line, in a stream of
+// anything. The zero value is ready for use.
+type words struct {
+	buf  [maxWord + len("\n")]byte
+	n    int  // bytes of an unfinished line in buf
+	long bool // the line that goes on is too long to be a word
+}
+
+// read reads once from r. It returns the number of bytes read, the last format
+// that they ask for, whether there was one, and the error of r.
+func (w *words) read(r io.Reader) (n int, want format, heard bool, err error) {
+	n, err = r.Read(w.buf[w.n:])
+	rest := w.buf[:w.n+n]
+	for {
+		line, after, ended := bytes.Cut(rest, []byte("\n"))
+		if !ended {
+			break
+		}
+		if f, ok := parseFormat(string(bytes.Trim(line, " \t\r"))); ok && !w.long {
+			want, heard = f, true
+		}
+		rest, w.long = after, false
+	}
+	if w.n = copy(w.buf[:], rest); w.n == len(w.buf) {
+		w.n, w.long = 0, true
+	}
+	return n, want, heard, err
+}
