@@ -1,0 +1,306 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// defaultPort is that of the classic example.
+const defaultPort = "60300"
+
+// address is where a server listens: a TCP host and port, either of which may
+// be empty or a name, or the path of a Unix socket.
+type address struct {
+	network    string // "tcp" or "unix"
+	host, port string // of TCP
+	path       string // of a Unix socket
+}
+
+// parseAddress reads an ADDRESS of the command line.
+func parseAddress(s string) (address, error) {
+	path, isUnix := strings.CutPrefix(s, "unix:")
+	switch {
+	case s == "":
+		return address{}, errors.New("empty address (such as localhost:60300, or unix:PATH)")
+	case isUnix && path == "":
+		return address{}, fmt.Errorf("address %q has no path", s)
+	case isUnix || strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == filepath.Separator }):
+		if path[0] == '@' {
+			return address{}, fmt.Errorf("address %q: abstract sockets have no permissions (for a file of that name: unix:./%s)", s, path)
+		}
+		return address{network: "unix", path: path}, nil
+	}
+
+	host, port := s, defaultPort
+	bare := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	if _, err := netip.ParseAddr(bare); err == nil {
+		host = bare
+	} else if strings.Contains(s, ":") {
+		if host, port, err = net.SplitHostPort(s); err != nil {
+			return address{}, fmt.Errorf("address %q: not host:port, and not unix:PATH either", s)
+		}
+		port = cmp.Or(port, defaultPort)
+	}
+	if n, err := net.LookupPort("tcp", port); err != nil {
+		return address{}, fmt.Errorf("address %q: no port %q (0 to 65535)", s, port)
+	} else {
+		port = strconv.Itoa(n)
+	}
+	return address{network: "tcp", host: host, port: port}, nil
+}
+
+// listen listens at a. It returns two listeners for localhost, which stands
+// for both loopback addresses, and one for all else. mode is the permissions
+// of a Unix socket.
+func listen(ctx context.Context, a address, mode fs.FileMode) ([]net.Listener, error) {
+	if a.network == "unix" {
+		l, err := listenUnix(a.path, mode)
+		if err != nil {
+			return nil, fmt.Errorf("listen on unix socket %q: %w", a.path, err)
+		}
+		return []net.Listener{l}, nil
+	}
+	if !strings.EqualFold(a.host, "localhost") {
+		l, err := listenTCP(ctx, a.host, a.port)
+		if err != nil {
+			return nil, err
+		}
+		return []net.Listener{l}, nil
+	}
+	for try := 1; ; try++ {
+		ls, err := listenLoopback(ctx, a.port)
+		// A port that is free on one address may be taken on the other.
+		if err != nil && a.port == "0" && isInUse(err) && try < 20 {
+			continue
+		}
+		return ls, err
+	}
+}
+
+// listenLoopback listens at one port of both loopback addresses, or of the one
+// that this machine has.
+func listenLoopback(ctx context.Context, port string) ([]net.Listener, error) {
+	var ls []net.Listener
+	var lacking error
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, err := listenTCP(ctx, host, port)
+		switch {
+		case err == nil:
+			ls = append(ls, l)
+			_, port, _ = net.SplitHostPort(l.Addr().String()) // port 0 is a new one each time
+		case isNoFamily(err):
+			lacking = err
+		default:
+			for _, l := range ls {
+				l.Close()
+			}
+			return nil, err
+		}
+	}
+	if len(ls) == 0 {
+		return nil, lacking
+	}
+	return ls, nil
+}
+
+func listenTCP(ctx context.Context, host, port string) (net.Listener, error) {
+	config := net.ListenConfig{
+		// Notice within a minute that a quiet subscriber's host is gone.
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
+		},
+	}
+	l, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, port))
+	if err == nil {
+		return l, nil
+	}
+	hint := ""
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		hint = fmt.Sprintf(" (for a Unix socket: unix:%s)", host)
+	} else if isInUse(err) {
+		hint = " (for another port: -listen HOST:PORT)"
+	} else if errors.Is(err, fs.ErrPermission) {
+		hint = " (ports from 1024 on need no permission)"
+	}
+	return nil, fmt.Errorf("%w%s", err, hint)
+}
+
+// unixListener listens on a Unix socket and owns its file.
+type unixListener struct {
+	*net.UnixListener
+	path  string
+	own   fs.FileInfo // of the socket at path
+	close func() error
+}
+
+// Addr returns where the socket is. (It was bound somewhere else.)
+func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+
+// Close removes the socket, if it is still this listener's own, and closes it.
+func (l *unixListener) Close() error { return l.close() }
+
+// errLive is why a socket's path is not to be had.
+var errLive = errors.New("another server is listening there")
+
+// listenUnix listens on a Unix socket at path with these permissions, which
+// hold before anyone can connect. It replaces a socket that nobody listens on
+// any more, and nothing else.
+func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	stale, err := findStale(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &unixListener{path: path}
+	if runtime.GOOS == "windows" {
+		err = l.bindThere(stale)
+	} else {
+		err = l.bindAside(stale, mode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // it would remove whatever is at the path by then
+	if l.own, err = os.Lstat(path); err != nil {
+		l.UnixListener.Close()
+		return nil, err
+	}
+	os.SameFile(l.own, l.own) // makes Windows find out now which file that is
+	l.close = sync.OnceValue(func() error {
+		if info, err := os.Lstat(path); err == nil && os.SameFile(info, l.own) {
+			os.Remove(path)
+		}
+		return l.UnixListener.Close()
+	})
+	return l, nil
+}
+
+// findStale returns what is at path if that is a socket without a server, nil
+// if nothing is there, and an error if it must be left alone.
+func findStale(path string) (fs.FileInfo, error) {
+	if err := checkLength(path); err != nil {
+		return nil, err
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case isNotThere(err):
+		return nil, nil // a folder that is missing shows later
+	case err != nil:
+		return nil, cause(err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return nil, errors.New("something else than a socket is there")
+	}
+	conn, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		conn.Close()
+		return nil, errLive
+	case !isRefused(err):
+		// Say, a full backlog or no permission: someone may well listen.
+		return nil, fmt.Errorf("another server may be listening there: %w", cause(err))
+	}
+	return info, nil
+}
+
+// checkLength says in words what the system calls an invalid argument.
+func checkLength(path string) error {
+	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(path) > most {
+		return fmt.Errorf("path too long: %d bytes, and a socket's may have %d", len(path), most)
+	}
+	return nil
+}
+
+// bindThere binds the socket at its path. For Windows, where the permissions
+// of its folder are what counts.
+func (l *unixListener) bindThere(stale fs.FileInfo) error {
+	if stale != nil {
+		os.Remove(l.path)
+	}
+	return l.bind(l.path)
+}
+
+// bindAside binds the socket in a private folder beside its path, where nobody
+// can connect until it has its permissions, and then gives it its path. The
+// alternatives are worse: a chmod at the path comes after the first moment at
+// which someone can connect, and the umask is that of the whole process.
+func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
+	folder, err := makePrivate(filepath.Dir(l.path))
+	if err != nil {
+		return fmt.Errorf("make a folder beside it: %w", cause(err))
+	}
+	defer os.RemoveAll(folder)
+	aside := filepath.Join(folder, "s")
+	if err = l.bind(aside); err != nil {
+		return err
+	}
+	if err = os.Chmod(aside, mode); err == nil && stale != nil {
+		err = takeAway(l.path, filepath.Join(folder, "old"), stale)
+	}
+	if err == nil {
+		// Not a rename: that would replace the socket of a server which was
+		// started at the same time.
+		if err = os.Link(aside, l.path); errors.Is(err, fs.ErrExist) {
+			err = errLive
+		}
+	}
+	if err != nil {
+		l.UnixListener.Close()
+	}
+	return err
+}
+
+// makePrivate makes a folder in parent that only its owner can enter, with a
+// short name, because that counts against the length of the socket's path.
+func makePrivate(parent string) (string, error) {
+	for try := 1; ; try++ {
+		folder := filepath.Join(parent, "."+strconv.FormatInt(rand.Int64N(36*36*36), 36))
+		err := os.Mkdir(folder, 0o700)
+		if err == nil {
+			return folder, os.Chmod(folder, 0o700) // whatever the umask took away
+		}
+		if !errors.Is(err, fs.ErrExist) || try == 100 {
+			return "", err
+		}
+	}
+}
+
+// takeAway moves the stale socket at path to old, unless a live one has come
+// to be there, which is put back.
+func takeAway(path, old string, stale fs.FileInfo) error {
+	err := os.Rename(path, old)
+	if isNotThere(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info, err := os.Lstat(old); err == nil && os.SameFile(info, stale) {
+		return nil
+	}
+	return cmp.Or(os.Link(old, path), errLive)
+}
+
+func (l *unixListener) bind(path string) error {
+	if err := checkLength(path); err != nil {
+		return err
+	}
+	var err error
+	l.UnixListener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return cause(err) // without the path, which is not the one asked for
+	}
+	return nil
+}
