@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// bytesOf returns a size as events have it.
+func bytesOf(n int64) *int64 { return &n }
+
+// samples are events of every kind and the lines that they make.
+var samples = []struct {
+	name  string
+	event Event
+	text  string // without the time
+	json  string
+}{
+	{
+		name: "watching",
+		event: Event{
+			Type: Watching, File: "target.txt", Protocol: 1, Interval: 1000, Targets: 1,
+			Size: bytesOf(41), Mtime: time.Date(2026, 11, 22, 3, 14, 4, 5, time.UTC), State: "1f0c",
+		},
+		text: "watching target.txt",
+		json: `{"type":"watching","file":"target.txt","protocol":1,"interval":1000,"targets":1,"size":41,"mtime":"2026-11-22T03:14:04.000000005Z","state":"1f0c"}`,
+	},
+	{
+		name:  "watching nothing",
+		event: Event{Type: Watching, File: "later.txt", Protocol: 1, Interval: 20, Targets: 2, Missing: true, State: "0"},
+		text:  "watching later.txt (not there)",
+		json:  `{"type":"watching","file":"later.txt","protocol":1,"interval":20,"targets":2,"missing":true,"state":"0"}`,
+	},
+	{
+		name:  "watching something unreadable",
+		event: Event{Type: Watching, File: "x", Protocol: 1, Interval: 1, Targets: 1, Error: "permission denied", State: "a"},
+		text:  "watching x (unreadable: permission denied)",
+		json:  `{"type":"watching","file":"x","protocol":1,"interval":1,"targets":1,"error":"permission denied","state":"a"}`,
+	},
+	{
+		name: "modified",
+		event: Event{
+			Type: Changed, Timestamp: 1795318840365, File: "target.txt", Change: Modified,
+			Size: bytesOf(0), Mtime: time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC), State: "77ab",
+		},
+		text: "modified target.txt",
+		json: `{"type":"changed","timestamp":1795318840365,"file":"target.txt","change":"modified","size":0,"mtime":"1969-01-01T00:00:00Z","state":"77ab"}`,
+	},
+	{
+		name:  "removed below a directory",
+		event: Event{Type: Changed, Timestamp: 1, File: "d/<a> & b/", Target: "d", Change: Removed, State: "0"},
+		text:  "removed d/<a> & b/",
+		json:  `{"type":"changed","timestamp":1,"file":"d/<a> & b/","target":"d","change":"removed","state":"0"}`,
+	},
+	{
+		name:  "unreadable",
+		event: Event{Type: Changed, Timestamp: 1, File: "x", Change: Unreadable, Error: "input/output error", State: "0"},
+		text:  "unreadable x: input/output error",
+		json:  `{"type":"changed","timestamp":1,"file":"x","change":"unreadable","error":"input/output error","state":"0"}`,
+	},
+	{
+		name:  "a classic server's",
+		event: Event{Type: Changed, Timestamp: 1450694370094},
+		text:  "changed ",
+		json:  `{"type":"changed","timestamp":1450694370094}`,
+	},
+}
+
+func TestEncode(t *testing.T) {
+	for _, s := range samples {
+		t.Run(s.name, func(t *testing.T) {
+			if diff := cmp.Diff(s.json+"\n", string(encode(jsonLines, []Event{s.event}))); diff != "" {
+				t.Errorf("JSON (-want +got):\n%s", diff)
+			}
+			wantText := time.UnixMilli(s.event.Timestamp).Format(textTime) + " " + s.text + "\n"
+			if diff := cmp.Diff(wantText, string(encode(textLines, []Event{s.event}))); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
+			}
+			got, err := decode([]byte(s.json))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(s.event, got); diff != "" {
+				t.Errorf("decoded (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTextTime(t *testing.T) {
+	defer func(l *time.Location) { time.Local = l }(time.Local)
+	at := time.Date(2026, 11, 22, 2, 14, 4, 512e6, time.UTC)
+	e := Event{Type: Changed, Timestamp: at.UnixMilli(), File: "target.txt", Change: Modified}
+	for _, test := range []struct {
+		offset int // seconds
+		want   string
+	}{
+		{3600, "2026-11-22T03:14:04.512+01:00 modified target.txt\n"},
+		{0, "2026-11-22T02:14:04.512+00:00 modified target.txt\n"},
+	} {
+		time.Local = time.FixedZone("", test.offset)
+		if got := string(encode(textLines, []Event{e})); got != test.want {
+			t.Errorf("%d s east: got %q, want %q", test.offset, got, test.want)
+		}
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for _, test := range []struct{ in, want string }{
+		{"target.txt", "target.txt"},
+		{"with space", "with space"},
+		{"größe-文件-😀", "größe-文件-😀"},
+		{" leading", `" leading"`},
+		{"trailing ", `"trailing "`},
+		{`quo"te`, `"quo\"te"`},
+		{`back\slash`, `back\slash`},
+		{"two\nlines", `"two\nlines"`},
+		{"\x1b[31mred", `"\x1b[31mred"`},
+		{"not \xff UTF-8", `"not \xff UTF-8"`},
+		{"right-to-left \u202e", `"right-to-left \u202e"`},
+		{"no-break\u00a0space", `"no-break\u00a0space"`},
+		{"", ""},
+	} {
+		if got := printable(test.in); got != test.want {
+			t.Errorf("printable(%q) = %s, want %s", test.in, got, test.want)
+		}
+	}
+}
+
+func TestJSONNames(t *testing.T) {
+	for _, test := range []struct{ in, want string }{
+		{`a"b\c`, `a\"b\\c`},
+		{"<&>", "<&>"},
+		{"größe 😀", "größe 😀"},
+		{"\x00\x1b\x7f", `\u0000\u001b\u007f`},
+		{"\u0085\u009b\u00a0\u202e\u2028", `\u0085\u009b\u00a0\u202e\u2028`},
+		{"\U000e0001\U0010ffff", `\udb40\udc01\udbff\udfff`},
+		{"\xff|\xed\xa0\x80", `\ufffd|\ufffd\ufffd\ufffd`},
+	} {
+		got := string(encode(jsonLines, []Event{{File: test.in}}))
+		if want := `{"file":"` + test.want + `"}` + "\n"; got != want {
+			t.Errorf("%q: got %s, want %s", test.in, got, want)
+		}
+	}
+}
+
+// A year that RFC 3339 cannot say must not cost the event.
+func TestYears(t *testing.T) {
+	for year, want := range map[int]string{
+		9999:   `{"size":1,"mtime":"9999-12-31T23:59:59Z"}`,
+		10000:  `{"size":1}`,
+		0:      `{"size":1,"mtime":"0000-12-31T23:59:59Z"}`,
+		-1:     `{"size":1}`,
+		292277: `{"size":1}`,
+	} {
+		mtime := time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)
+		if got := string(encode(jsonLines, []Event{{Size: bytesOf(1), Mtime: mtime}})); got != want+"\n" {
+			t.Errorf("year %d: got %s, want %s", year, got, want)
+		}
+	}
+}
+
+func TestDecode(t *testing.T) {
+	for _, test := range []struct {
+		in   string
+		want Event
+		ok   bool
+	}{
+		{in: `{"type":"watching","file":"target.txt"}`, want: Event{Type: Watching, File: "target.txt"}, ok: true},
+		{in: `{"type":"weather","rain":[1,{}]}` + "\r\n", want: Event{Type: "weather"}, ok: true},
+		{in: `{}`, ok: true},
+		{in: ``},
+		{in: `2026-11-22T03:14:04.512+01:00 modified target.txt`},
+		{in: `{"type":"changed"`},
+		{in: `{"type":"changed"}{}`},
+		{in: `{"type":"changed","timestamp":"soon"}`},
+		{in: `["changed"]`},
+	} {
+		got, err := decode([]byte(test.in))
+		if (err == nil) != test.ok {
+			t.Errorf("%s: error %v, want one: %v", test.in, err, !test.ok)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.in, diff)
+		}
+	}
+}
+
+// Any bytes are an event or an error, and an event survives being said again.
+func FuzzDecode(f *testing.F) {
+	for _, s := range samples {
+		f.Add([]byte(s.json))
+	}
+	f.Add([]byte(`{"mtime":"0000-01-01T00:00:00+01:00"}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		e, err := decode(line)
+		if err != nil {
+			return
+		}
+		if e.Type == Watching {
+			e.Timestamp = 0 // not on the wire
+		}
+		if y := e.Mtime.UTC().Year(); y < 0 || y > 9999 {
+			e.Mtime = time.Time{}
+		}
+		again, err := decode(encode(jsonLines, []Event{e}))
+		if err != nil {
+			t.Fatalf("%+v: %v", e, err)
+		}
+		if diff := cmp.Diff(e, again); diff != "" {
+			t.Errorf("said again (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Whatever a file is called, a line is one line that a terminal can show, and
+// JSON gives the name back.
+func FuzzNames(f *testing.F) {
+	for _, name := range []string{"target.txt", "a\nb", "\x1b]0;x\a", "\xff", "\u202e", `"`, " ", "\U000e0001"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		events := []Event{{Type: Changed, File: name, Change: Modified}}
+		for in := range formats {
+			line := encode(in, events)
+			body, ok := bytes.CutSuffix(line, []byte("\n"))
+			if !ok || !utf8.Valid(line) || bytes.ContainsFunc(body, func(r rune) bool { return !strconv.IsPrint(r) }) {
+				t.Errorf("format %v of %q: %q", in, name, line)
+			}
+		}
+		e, err := decode(encode(jsonLines, events))
+		// Each byte that is not UTF-8 becomes a U+FFFD of its own.
+		if want := string([]rune(name)); err != nil || e.File != want {
+			t.Errorf("decoded %q, %v; want %q", e.File, err, want)
+		}
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	e := samples[3].event
+	e.File = strings.Repeat("folder/", 8) + e.File
+	for name, f := range map[string]format{"text": textLines, "json": jsonLines} {
+		b.Run(name, func(b *testing.B) {
+			events := make([]Event, 100)
+			for i := range events {
+				events[i] = e
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				encode(f, events)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(events)), "ns/event")
+		})
+	}
+}

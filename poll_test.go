@@ -1,0 +1,529 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var (
+	day1 = time.Date(2001, 2, 3, 4, 5, 6, 7, time.UTC)
+	day2 = day1.Add(24 * time.Hour)
+)
+
+// The table of transitions, row by row.
+func TestCompare(t *testing.T) {
+	gone := look{known: absent}
+	there := look{known: present, size: 3, mtime: day1}
+	other := look{known: present, size: 4, mtime: day1}
+	later := look{known: present, size: 3, mtime: day1.Add(time.Nanosecond)}
+	earlier := look{known: present, size: 3, mtime: day1.AddDate(-1, 0, 0)}
+	abroad := look{known: present, size: 3, mtime: day1.In(time.FixedZone("", 3600))}
+	unread := func(l look) look { l.why = "denied"; return l }
+	failing := look{why: "denied"}
+	failingElse := look{why: "no answer"}
+	never := unread(look{})
+
+	for _, test := range []struct {
+		name    string
+		was, is look
+		want    Change
+		keep    look
+	}{
+		{"not there, not there", gone, gone, "", gone},
+		{"not there, there", gone, there, Created, there},
+		{"there, same", there, there, "", there},
+		{"there, same in another zone", there, abroad, "", abroad},
+		{"there, other size", there, other, Modified, other},
+		{"there, later", there, later, Modified, later},
+		{"there, earlier", there, earlier, Modified, earlier},
+		{"there, not there", there, gone, Removed, gone},
+
+		{"not there, unreadable", gone, failing, Unreadable, unread(gone)},
+		{"there, unreadable", there, failing, Unreadable, unread(there)},
+		{"unreadable, for another reason", unread(there), failingElse, "", unread(there)},
+		{"never known, still unreadable", never, failing, "", never},
+
+		{"unreadable, other size", unread(there), other, Modified, other},
+		{"unreadable, other mtime", unread(there), later, Modified, later},
+		{"unreadable, same", unread(there), there, Readable, there},
+		{"unreadable, never known", never, there, Readable, there},
+		{"unreadable, last not there", unread(gone), there, Created, there},
+		{"unreadable, not there", unread(there), gone, Removed, gone},
+		{"unreadable and last not there, not there", unread(gone), gone, Removed, gone},
+		{"unreadable and never known, not there", never, gone, Removed, gone},
+	} {
+		got, keep := compare(test.was, test.is)
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+		if diff := cmp.Diff(test.keep, keep, cmp.AllowUnexported(look{})); diff != "" {
+			t.Errorf("%s: keeps (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// Tags are compared with those of other machines and of versions to come, so
+// these numbers may never change. They were computed apart from this code:
+//
+//	printf 'present \0\0\0\0\0\0\0\3\0\0\0\0\0\0\0\1\0\0\0\2a/b' | sha256sum
+func TestTag(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		look look
+		want uint64
+	}{
+		{"a/b", look{known: present, size: 3, mtime: time.Unix(1, 2)}, 0x4bd45b268872f31f},
+		{"", look{known: present, size: 3, mtime: time.Unix(-1, 2)}, 0xbee3921ac621106c},
+		{"a/b", look{why: "denied"}, 0xd59f0558a9274355},
+		{"a/b", look{known: present, size: 3, why: "no answer"}, 0xd59f0558a9274355},
+		{"a/b", look{known: absent}, 0},
+	} {
+		if got := test.look.tag(test.name); got != test.want {
+			t.Errorf("%q, %+v: %#x, want %#x", test.name, test.look, got, test.want)
+		}
+	}
+}
+
+// Every single thing that a tag is made of makes another tag.
+func TestTagDiffers(t *testing.T) {
+	base := look{known: present, size: 3, mtime: day1}
+	seen := map[uint64]string{}
+	for _, test := range []struct {
+		what string
+		name string
+		look look
+	}{
+		{"base", "a", base},
+		{"name", "b", base},
+		{"size", "a", look{known: present, size: 4, mtime: day1}},
+		{"a nanosecond", "a", look{known: present, size: 3, mtime: day1.Add(1)}},
+		// Nanoseconds since 1970 are the same number for these two.
+		{"year 2001 + 2^64 ns", "a", look{known: present, size: 3, mtime: day1.Add(1 << 62).Add(1 << 62).Add(1 << 62).Add(1 << 62)}},
+		{"not there", "a", look{known: absent}},
+		{"unreadable", "a", look{why: "x"}},
+	} {
+		tag := test.look.tag(test.name)
+		if other, ok := seen[tag]; ok {
+			t.Errorf("%s and %s have the same tag", test.what, other)
+		}
+		seen[tag] = test.what
+	}
+}
+
+// newTestPoll returns a poll of the named files that has taken its first look.
+func newTestPoll(t *testing.T, names ...string) *poll {
+	t.Helper()
+	p := newPoll(names, time.Second)
+	if _, err := p.start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// brief is what matters of an event where times and tags cannot be known.
+func brief(events []Event) []string {
+	var lines []string
+	for _, e := range events {
+		line := e.String()
+		if e.Size != nil {
+			line += fmt.Sprintf(", %d bytes", *e.Size)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func write(t *testing.T, name, content string, mtime time.Time) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(name, mtime, mtime); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// symlink makes a symbolic link where the system lets it.
+func symlink(t *testing.T, target, name string) {
+	t.Helper()
+	if err := os.Symlink(target, name); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+}
+
+// What real files go through, a look after each step.
+func TestFiles(t *testing.T) {
+	type step struct {
+		do   func(t *testing.T)
+		want []string
+	}
+	for name, steps := range map[string][]step{
+		"nothing happens": {{func(t *testing.T) { write(t, "f", "1", day1) }, []string{"created f, 1 bytes"}}, {func(*testing.T) {}, nil}},
+		"touch": {
+			{func(t *testing.T) { write(t, "f", "1", day1) }, []string{"created f, 1 bytes"}},
+			{func(t *testing.T) { must(t, os.Chtimes("f", day2, day2)) }, []string{"modified f, 1 bytes"}},
+		},
+		"mtime goes back": {
+			{func(t *testing.T) { write(t, "f", "1", day2) }, []string{"created f, 1 bytes"}},
+			{func(t *testing.T) { must(t, os.Chtimes("f", day1, day1)) }, []string{"modified f, 1 bytes"}},
+		},
+		"an older file of the same size is moved over it": {
+			{func(t *testing.T) { write(t, "f", "1", day2); write(t, "old", "2", day1) }, []string{"created f, 1 bytes"}},
+			{func(t *testing.T) { must(t, os.Rename("old", "f")) }, []string{"modified f, 1 bytes"}},
+		},
+		"it grows without its mtime moving": {
+			{func(t *testing.T) { write(t, "f", "1", day1) }, []string{"created f, 1 bytes"}},
+			{func(t *testing.T) { write(t, "f", "12", day1) }, []string{"modified f, 2 bytes"}},
+		},
+		"truncation": {
+			{func(t *testing.T) { write(t, "f", "1234", day1) }, []string{"created f, 4 bytes"}},
+			{func(t *testing.T) { must(t, os.Truncate("f", 0)) }, []string{"modified f, 0 bytes"}},
+		},
+		"replaced by rename": {
+			{func(t *testing.T) { write(t, "f", "1", day1) }, []string{"created f, 1 bytes"}},
+			{func(t *testing.T) { write(t, "new", "22", day2); must(t, os.Rename("new", "f")) }, []string{"modified f, 2 bytes"}},
+		},
+		"removed and made again": {
+			{func(t *testing.T) { write(t, "f", "1", day1) }, []string{"created f, 1 bytes"}},
+			{func(t *testing.T) { must(t, os.Remove("f")) }, []string{"removed f"}},
+			{func(*testing.T) {}, nil},
+			{func(t *testing.T) { write(t, "f", "1", day1) }, []string{"created f, 1 bytes"}},
+			{func(t *testing.T) { must(t, os.Remove("f")); write(t, "f", "12", day2) }, []string{"modified f, 2 bytes"}},
+		},
+		"its folder comes, goes, and turns into a file": {
+			{func(t *testing.T) { must(t, os.Mkdir("d", 0o777)) }, nil},
+			{func(t *testing.T) { write(t, "d/f", "1", day1) }, []string{"created d/f, 1 bytes"}},
+			{func(t *testing.T) { must(t, os.Rename("d", "e")) }, []string{"removed d/f"}},
+			{func(t *testing.T) { write(t, "d", "not a folder", day1) }, nil},
+			{func(t *testing.T) { must(t, os.Remove("d")); must(t, os.Rename("e", "d")) }, []string{"created d/f, 1 bytes"}},
+			{func(t *testing.T) { must(t, os.RemoveAll("d")); write(t, "d", "a file", day1) }, []string{"removed d/f"}},
+		},
+		"it becomes a directory and a file again": {
+			{func(t *testing.T) { write(t, "f", "1", day1) }, []string{"created f, 1 bytes"}},
+			{func(t *testing.T) { must(t, os.Remove("f")); must(t, os.Mkdir("f", 0o777)) }, []string{"unreadable f: is a directory"}},
+			{func(*testing.T) {}, nil},
+			{func(t *testing.T) { must(t, os.Remove("f")); write(t, "f", "1", day1) }, []string{"readable f, 1 bytes"}},
+		},
+		"a Kubernetes ConfigMap is swapped": {
+			{func(t *testing.T) {
+				must(t, os.Mkdir("v1", 0o777))
+				must(t, os.Mkdir("v2", 0o777))
+				write(t, "v1/f", "one", day2)
+				write(t, "v2/f", "two", day1)
+				symlink(t, "v1", "..data")
+				symlink(t, filepath.Join("..data", "f"), "f")
+			}, []string{"created f, 3 bytes"}},
+			{func(t *testing.T) {
+				symlink(t, "v2", "..data_tmp")
+				must(t, os.Rename("..data_tmp", "..data"))
+			}, []string{"modified f, 3 bytes"}},
+			{func(t *testing.T) { must(t, os.RemoveAll("v2")) }, []string{"removed f"}}, // dangling
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			p := newTestPoll(t, "f", "d/f")
+			replica := newFeed(mustStart(t, newPoll([]string{"f", "d/f"}, time.Second)))
+			for i, s := range steps {
+				s.do(t)
+				events := p.look()
+				if diff := cmp.Diff(s.want, brief(events)); diff != "" {
+					t.Errorf("step %d (-want +got):\n%s", i+1, diff)
+				}
+				// Who follows the events knows what a newcomer is told.
+				replica.publish(events)
+				var got []Event
+				for _, target := range replica.targets {
+					got = append(got, target.now)
+				}
+				fresh := newPoll([]string{"f", "d/f"}, time.Second)
+				want, err := fresh.start()
+				if err != nil {
+					continue // it refuses to begin with a directory
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("step %d: what the events add up to (-want +got):\n%s", i+1, diff)
+				}
+			}
+		})
+	}
+}
+
+func mustStart(t *testing.T, p *poll) []Event {
+	t.Helper()
+	events, err := p.start()
+	must(t, err)
+	return events
+}
+
+func TestStart(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "f", "123", day1)
+	got := mustStart(t, newPoll([]string{"f", "later"}, 1500*time.Millisecond))
+	want := []Event{
+		{Type: Watching, File: "f", Protocol: 1, Interval: 1500, Targets: 2, Size: bytesOf(3), Mtime: day1, State: got[0].State},
+		{Type: Watching, File: "later", Protocol: 1, Interval: 1500, Targets: 2, Missing: true, State: "0000000000000000"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	must(t, os.Mkdir("d", 0o777))
+	_, err := newPoll([]string{"f", "d"}, time.Second).start()
+	if want := `watch "d": it is a directory (name the files in it)`; err == nil || err.Error() != want {
+		t.Errorf("a directory: %v, want %s", err, want)
+	}
+}
+
+// fakeInfo is a file that was never on a disk.
+type fakeInfo struct {
+	fs.FileInfo
+	size  int64
+	mtime time.Time
+}
+
+func (i fakeInfo) Size() int64        { return i.size }
+func (i fakeInfo) ModTime() time.Time { return i.mtime }
+func (i fakeInfo) IsDir() bool        { return false }
+
+// pathError is how os.Stat says it.
+func pathError(err error) error { return &fs.PathError{Op: "stat", Path: "/secret/f", Err: err} }
+
+// errNumber is the error for which the system has these numbers.
+func errNumber(unix, windows syscall.Errno) error {
+	if runtime.GOOS == "windows" {
+		return pathError(windows)
+	}
+	return pathError(unix)
+}
+
+// An error is not a deletion. It comes, changes and goes.
+func TestErrors(t *testing.T) {
+	file := fakeInfo{size: 5, mtime: day1}
+	notThere := errNumber(syscall.ENOENT, 2)
+	notFolder := errNumber(syscall.ENOTDIR, 3)
+	outOfFiles := errNumber(syscall.EMFILE, 4)
+	outOfFilesToo := errNumber(syscall.ENFILE, 10024)
+	denied := pathError(errors.New("permission denied"))
+	stale := pathError(errors.New("stale file handle"))
+	type result struct {
+		info fs.FileInfo
+		err  error
+		want []string
+	}
+	for name, results := range map[string][]result{
+		"comes, changes, goes": {
+			{err: denied, want: []string{"unreadable f: permission denied"}},
+			{err: stale},
+			{err: denied},
+			{info: file, want: []string{"readable f, 5 bytes"}},
+			{info: file},
+		},
+		"hides a change": {
+			{err: denied, want: []string{"unreadable f: permission denied"}},
+			{info: fakeInfo{size: 6, mtime: day1}, want: []string{"modified f, 6 bytes"}},
+		},
+		"hides a removal": {
+			{err: denied, want: []string{"unreadable f: permission denied"}},
+			{err: notThere, want: []string{"removed f"}},
+			{err: notFolder},
+			{err: denied, want: []string{"unreadable f: permission denied"}},
+			{info: file, want: []string{"created f, 5 bytes"}},
+		},
+		"out of descriptors is no news": {
+			{err: outOfFiles}, {err: outOfFilesToo}, {info: file},
+			{err: notThere, want: []string{"removed f"}}, {err: outOfFiles}, {err: notThere},
+			{err: denied, want: []string{"unreadable f: permission denied"}}, {err: outOfFiles},
+			{info: file, want: []string{"created f, 5 bytes"}},
+		},
+		"without words": {
+			{err: pathError(errors.New("")), want: []string{"unreadable f: unknown error"}},
+			{info: file, want: []string{"readable f, 5 bytes"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := result{info: file}
+			p := newPoll([]string{"f"}, time.Second)
+			p.stat = func(string) (fs.FileInfo, error) { return now.info, now.err }
+			mustStart(t, p)
+			for i, r := range results {
+				now = r
+				if diff := cmp.Diff(r.want, brief(p.look())); diff != "" {
+					t.Errorf("look %d (-want +got):\n%s", i+1, diff)
+				}
+			}
+		})
+	}
+	t.Run("at the start", func(t *testing.T) {
+		now := result{err: denied}
+		p := newPoll([]string{"f"}, time.Second)
+		p.stat = func(string) (fs.FileInfo, error) { return now.info, now.err }
+		if diff := cmp.Diff([]string{"watching f (unreadable: permission denied)"}, brief(mustStart(t, p))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		now = result{info: file}
+		if diff := cmp.Diff([]string{"readable f, 5 bytes"}, brief(p.look())); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	t.Run("a dead Windows server is not a deletion", func(t *testing.T) {
+		if isNotThere(pathError(syscall.Errno(53))) {
+			t.Error("ERROR_BAD_NETPATH reads as not there")
+		}
+	})
+}
+
+// Looks are an interval apart, for hours; those that a slow file system leaves
+// no time for are left out and do not pile up.
+func TestRhythm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hours = 3 * 3600
+		begin := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		looks := []time.Duration{}
+		p := newPoll([]string{"f"}, time.Second)
+		p.stat = func(string) (fs.FileInfo, error) {
+			looks = append(looks, time.Since(begin))
+			switch len(looks) - 1 { // the first is that of start
+			case hours + 1:
+				time.Sleep(3500 * time.Millisecond)
+			case hours + 3:
+				cancel()
+			}
+			return fakeInfo{size: int64(len(looks))}, nil
+		}
+		mustStart(t, p)
+		var stamps []int64
+		for events := range p.changes(ctx) {
+			stamps = append(stamps, events[0].Timestamp-begin.UnixMilli())
+		}
+
+		// The look that took 3.5 s is followed by one at the next whole second,
+		// and what it saw is dated when it was seen.
+		wantLooks := []time.Duration{0}
+		var wantStamps []int64
+		for i := range time.Duration(hours) {
+			wantLooks = append(wantLooks, (i+1)*time.Second)
+			wantStamps = append(wantStamps, int64(i+1)*1000)
+		}
+		wantLooks = append(wantLooks, (hours+1)*time.Second, (hours+5)*time.Second, (hours+6)*time.Second)
+		wantStamps = append(wantStamps, hours*1000+4500, hours*1000+5000, hours*1000+6000)
+		if diff := cmp.Diff(wantLooks, looks); diff != "" {
+			t.Errorf("looks (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(wantStamps, stamps); diff != "" {
+			t.Errorf("timestamps (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Who breaks off the loop over changes stops the looking.
+func TestBreak(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		p := newPoll([]string{"f"}, time.Second)
+		p.stat = func(string) (fs.FileInfo, error) { n++; return fakeInfo{size: int64(n)}, nil }
+		mustStart(t, p)
+		for range p.changes(t.Context()) {
+			break
+		}
+		if n != 2 {
+			t.Errorf("%d looks, want 2", n)
+		}
+	})
+}
+
+// Events of several targets come in the order of the targets, one each.
+func TestTargets(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := newTestPoll(t, "z", "a", "m")
+	for _, name := range []string{"m", "a", "z"} {
+		write(t, name, name, day1)
+	}
+	if diff := cmp.Diff([]string{"created z, 1 bytes", "created a, 1 bytes", "created m, 1 bytes"}, brief(p.look())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if events := p.look(); len(events) > 0 {
+		t.Errorf("told again: %v", brief(events))
+	}
+}
+
+// A tag is that of the file, whatever it went through and whoever looks.
+func TestStateReturns(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "f", "1", day1)
+	p := newTestPoll(t, "f")
+	first := p.targets[0].state()
+	write(t, "f", "2", day2)
+	if p.look(); p.targets[0].state() == first {
+		t.Error("another mtime, the same state")
+	}
+	write(t, "f", "3", day1)
+	if p.look(); p.targets[0].state() != first {
+		t.Error("the same mtime and size again, another state")
+	}
+	must(t, os.Rename("f", "g"))
+	if got := newTestPoll(t, "g").targets[0].state(); got != first {
+		t.Error("the state depends on the target's own name")
+	}
+}
+
+// Following the events from any first look leads to what a first look would
+// tell now, whatever the looks in between found.
+func FuzzFollow(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7})
+	f.Add([]byte{5, 5, 0, 5, 1, 5, 2, 5, 0})
+	f.Fuzz(func(t *testing.T, looks []byte) {
+		results := []struct {
+			info fs.FileInfo
+			err  error
+		}{
+			{err: errNumber(syscall.ENOENT, 2)},
+			{info: fakeInfo{size: 1, mtime: day1}},
+			{info: fakeInfo{size: 1, mtime: day2}},
+			{info: fakeInfo{size: 2, mtime: day1}},
+			{err: errNumber(syscall.EMFILE, 4)},
+			{err: pathError(errors.New("permission denied"))},
+			{err: pathError(errors.New("stale file handle"))},
+		}
+		now := results[0]
+		stat := func(string) (fs.FileInfo, error) { return now.info, now.err }
+		p := newPoll([]string{"f"}, time.Second)
+		p.stat = stat
+		follower := newFeed(mustStart(t, p))
+		for _, b := range looks {
+			now = results[int(b)%len(results)]
+			follower.publish(p.look())
+			if isOutOfFiles(now.err) {
+				continue
+			}
+			fresh := newPoll([]string{"f"}, time.Second)
+			fresh.stat = stat
+			// The reason is that of the first failing look.
+			opts := cmpopts.IgnoreFields(Event{}, "Error")
+			got := follower.targets[0].now
+			want := mustStart(t, fresh)[0]
+			if diff := cmp.Diff(want, got, opts); diff != "" || (got.Error == "") != (want.Error == "") {
+				t.Fatalf("after %v (-want +got):\n%s", looks, diff)
+			}
+		}
+	})
+}
