@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// What the log of a feed may hold. A batch that is larger than that by itself
-// is kept until the next one comes, for those who keep up.
+// What the log of a feed may hold for those who are behind. A batch that is
+// larger than that by itself is kept until the next one comes.
 const (
 	maxLogEvents = 1 << 16
 	maxLogBytes  = 16 << 20
@@ -21,6 +21,8 @@ type feed struct {
 	// more has a value whenever a batch has come that waiting readers have not
 	// been started for. Who receives from it calls waiting.
 	more chan struct{}
+
+	maxEvents, maxBytes int // of log
 
 	mu      sync.Mutex // guards what follows, and the fields of the readers
 	targets []*tracked // in the order of the command line
@@ -87,10 +89,12 @@ type reader struct {
 // newFeed returns a feed of the targets that the Watching events describe.
 func newFeed(watching []Event) *feed {
 	f := &feed{
-		more:    make(chan struct{}, 1),
-		byName:  make(map[string]*tracked, len(watching)),
-		readers: make(map[*reader]struct{}),
-		head:    1,
+		more:      make(chan struct{}, 1),
+		maxEvents: maxLogEvents,
+		maxBytes:  maxLogBytes,
+		byName:    make(map[string]*tracked, len(watching)),
+		readers:   make(map[*reader]struct{}),
+		head:      1,
 	}
 	for _, e := range watching {
 		t := &tracked{now: e}
@@ -100,7 +104,8 @@ func newFeed(watching []Event) *feed {
 	return f
 }
 
-// publish adds the events of one look. It never waits for a reader.
+// publish adds the events, one or more, of one look. It never waits for a
+// reader.
 func (f *feed) publish(events []Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,7 +125,7 @@ func (f *feed) publish(events []Event) {
 	f.log = append(f.log, b)
 	f.events += b.events
 	f.bytes += b.bytes()
-	for len(f.log) > 1 && (f.events > maxLogEvents || f.bytes > maxLogBytes) {
+	for len(f.log) > 1 && (f.events > f.maxEvents || f.bytes > f.maxBytes) {
 		f.events -= f.log[0].events
 		f.bytes -= f.log[0].bytes()
 		f.log[0] = batch{} // for the garbage collector

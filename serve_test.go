@@ -1,0 +1,634 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// pipeListener hands out the server's ends of pipes, or errors. It works in a
+// synctest bubble, where real sockets do not.
+type pipeListener struct {
+	accepts chan any // net.Conn or error
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{accepts: make(chan any), closed: make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case a := <-l.accepts:
+		if err, ok := a.(error); ok {
+			return nil, err
+		}
+		return a.(net.Conn), nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error { l.once.Do(func() { close(l.closed) }); return nil }
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+func (l *pipeListener) dial() net.Conn {
+	mine, theirs := net.Pipe()
+	l.accepts <- theirs
+	return mine
+}
+
+// lockedBuffer is what a console is written to while a test reads it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+// take returns what has been written since the last take, as lines.
+func (b *lockedBuffer) take() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lines := strings.Split(strings.TrimSuffix(b.b.String(), "\n"), "\n")
+	b.b.Reset()
+	if lines[0] == "" {
+		return nil
+	}
+	return lines
+}
+
+// testServer is a server of the target "a" that runs until its test ends.
+type testServer struct {
+	*server
+	output *lockedBuffer // the console's
+	cancel context.CancelFunc
+	done   chan error // the result of serve
+}
+
+func startServer(t *testing.T, listeners ...net.Listener) *testServer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &testServer{output: &lockedBuffer{}, cancel: cancel, done: make(chan error, 1)}
+	s.server = &server{feed: newTestFeed("a"), console: &console{log: log.New(s.output, "", 0)}}
+	go func() { s.done <- s.serve(ctx, listeners...) }()
+	return s
+}
+
+// stop ends the server and checks that it ends as it should.
+func (s *testServer) stop(t *testing.T) {
+	t.Helper()
+	s.cancel()
+	if err := <-s.done; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	if len(s.feed.readers) > 0 || s.feed.using != [formats]int{} {
+		t.Errorf("left over: %d readers, formats %v", len(s.feed.readers), s.feed.using)
+	}
+}
+
+// peer is a subscriber's end of a connection.
+type peer struct {
+	t *testing.T
+	net.Conn
+	lines *bufio.Reader
+}
+
+func newPeer(t *testing.T, conn net.Conn) *peer { return &peer{t, conn, bufio.NewReader(conn)} }
+
+// expect reads as many lines as there are in want, in the short form of
+// shorten.
+func (p *peer) expect(want ...string) {
+	p.t.Helper()
+	for _, w := range want {
+		line, err := p.lines.ReadString('\n')
+		if err != nil {
+			p.t.Fatalf("%v after %q, want %q", err, line, w)
+		}
+		if got := shorten(p.t, []byte(line)); got != w {
+			p.t.Errorf("got %q, want %q", got, w)
+		}
+	}
+}
+
+func (p *peer) send(s string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p, s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// expectEnd reads on until the server's end, which must come with nothing more
+// and be a regular one.
+func (p *peer) expectEnd() {
+	p.t.Helper()
+	if rest, err := io.ReadAll(p.lines); err != nil || len(rest) > 0 {
+		p.t.Errorf("at the end: %q, %v", rest, err)
+	}
+}
+
+// transports listens on each transport in turn and runs do for it.
+func transports(t *testing.T, do func(t *testing.T, l net.Listener)) {
+	for _, a := range []struct{ name, address string }{
+		{"tcp", "127.0.0.1:0"},
+		{"unix", "unix:" + filepath.Join(socketFolder(t), "s")},
+	} {
+		t.Run(a.name, func(t *testing.T) {
+			if a.name == "unix" {
+				needUnix(t)
+			}
+			parsed, err := parseAddress(a.address)
+			must(t, err)
+			ls, err := listen(t.Context(), parsed, 0o600)
+			must(t, err)
+			do(t, ls[0])
+		})
+	}
+}
+
+// socketFolder returns a temporary folder whose name is short enough for a
+// socket in it, as that of t.TempDir may not be.
+func socketFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// needUnix skips the test where the system says that it has no Unix sockets.
+func needUnix(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(socketFolder(t), "s"))
+	if isNoFamily(err) {
+		t.Skipf("no Unix sockets here: %v", err)
+	}
+	must(t, err)
+	l.Close()
+}
+
+func dial(t *testing.T, l net.Listener) *peer {
+	t.Helper()
+	conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(30 * time.Second)) // so that a failing test ends
+	return newPeer(t, conn)
+}
+
+// Real sockets: two subscribers, a change, a change of format, one that goes,
+// and the end.
+func TestServe(t *testing.T) {
+	transports(t, func(t *testing.T, l net.Listener) {
+		s := startServer(t, l)
+		p1 := dial(t, l)
+		p1.expect("[text] watching a (not there)")
+		p2 := dial(t, l)
+		p2.expect("[text] watching a (not there)")
+		s.feed.publish([]Event{change("a", 1)})
+		p1.expect("[text] modified a")
+		p2.expect("[text] modified a")
+		p2.send("js")
+		p2.send("on\r\nhow are you?\n")
+		p2.expect("[json] watching a 1")
+		p1.Close()
+		s.feed.publish([]Event{change("a", 2)})
+		p2.expect("[json] modified a 2")
+		s.stop(t)
+		p2.expectEnd()
+
+		if l.Addr().Network() == "unix" {
+			if _, err := os.Lstat(l.Addr().String()); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the socket is left: %v", err)
+			}
+		}
+		if _, err := net.Dial(l.Addr().Network(), l.Addr().String()); err == nil {
+			t.Error("it still listens")
+		}
+	})
+}
+
+// A peer that is gone is gone at once, and the console has it.
+func TestPeerCloses(t *testing.T) {
+	transports(t, func(t *testing.T, l net.Listener) {
+		s := startServer(t, l)
+		var want []string
+		for range 2 {
+			p := dial(t, l)
+			p.expect("[text] watching a (not there)")
+			who := p.LocalAddr().String()
+			if l.Addr().Network() == "unix" {
+				who = l.Addr().String()
+				// Half of it is enough.
+				must(t, p.Conn.(*net.UnixConn).CloseWrite())
+			} else {
+				must(t, p.Conn.(*net.TCPConn).CloseWrite())
+			}
+			p.expectEnd()
+			want = append(want, "subscriber connected: "+who+" (1 now)", "subscriber disconnected: "+who+" (0 now)")
+		}
+		s.stop(t)
+		got := s.output.take()
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("console (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Everything that happens to a connection leads back to no goroutines and no
+// descriptors: the former by the bubble of the other tests, the latter here.
+func TestDescriptors(t *testing.T) {
+	const fds = "/proc/self/fd"
+	count := func() int {
+		list, err := os.ReadDir(fds)
+		if err != nil {
+			t.Skipf("descriptors cannot be counted here: %v", err)
+		}
+		return len(list)
+	}
+	count()
+	transports(t, func(t *testing.T, l net.Listener) {
+		s := startServer(t, l)
+		warm := dial(t, l) // the network poller has descriptors of its own
+		warm.expect("[text] watching a (not there)")
+		warm.send("json\n")
+		warm.expect("[json] watching a (not there)")
+		before, goroutines := count(), runtime.NumGoroutine()
+		for i := range 50 {
+			conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
+			must(t, err)
+			if c, ok := conn.(*net.TCPConn); ok && i%2 == 0 {
+				c.SetLinger(0) // reset
+			}
+			conn.Close()
+		}
+		for deadline := time.Now().Add(30 * time.Second); count() > before || runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d descriptors, were %d; %d goroutines, were %d", count(), before, runtime.NumGoroutine(), goroutines)
+			}
+		}
+		s.stop(t)
+	})
+}
+
+// One that never reads is dropped when its time is up, with the reason, and
+// delays nobody.
+func TestStuckSubscriber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := startServer(t, l)
+		stuck, honest := l.dial(), newPeer(t, l.dial())
+		honest.expect("[text] watching a (not there)")
+		begin := time.Now()
+		for i := range 5 {
+			s.feed.publish([]Event{change("a", int64(i))})
+			honest.expect("[text] modified a")
+		}
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("the honest one waited %v", took)
+		}
+		time.Sleep(writeTimeout + 1)
+		synctest.Wait()
+		s.feed.publish([]Event{change("a", 9)})
+		honest.expect("[text] modified a")
+		want := []string{
+			"subscriber connected: pipe (1 now)", "subscriber connected: pipe (2 now)",
+			"subscriber disconnected: pipe (1 now): it took nothing for 10s",
+		}
+		if diff := cmp.Diff(want, s.output.take()); diff != "" {
+			t.Errorf("console (-want +got):\n%s", diff)
+		}
+		if rest, _ := io.ReadAll(stuck); len(rest) > 0 {
+			t.Errorf("it was still sent %q", rest)
+		}
+		s.stop(t)
+	})
+}
+
+// One that takes a little now and then stays, and gets everything.
+func TestSlowSubscriber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := startServer(t, l)
+		slow := newPeer(t, l.dial())
+		slow.lines = bufio.NewReaderSize(slow.Conn, 16)
+		for i := range 20 {
+			s.feed.publish([]Event{change("a", int64(i))})
+		}
+		slow.expect("[text] watching a (not there)")
+		for range 20 {
+			time.Sleep(writeTimeout - time.Second)
+			slow.expect("[text] modified a")
+		}
+		s.stop(t)
+	})
+}
+
+// A large batch goes out in pieces, each with its own time.
+func TestPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := startServer(t, l)
+		conn := l.dial()
+		p := newPeer(t, conn)
+		p.expect("[text] watching a (not there)")
+		var events []Event
+		for i := range 10_000 {
+			events = append(events, change("a", int64(i)))
+		}
+		s.feed.publish(events)
+		got := 0
+		for buf := make([]byte, 1<<20); got < len(encode(textLines, events)); {
+			time.Sleep(writeTimeout - 1)
+			n, err := conn.Read(buf)
+			if err != nil {
+				t.Fatalf("after %d bytes: %v", got, err)
+			}
+			if n > writePiece {
+				t.Fatalf("a piece of %d bytes", n)
+			}
+			got += n
+		}
+		s.stop(t)
+	})
+}
+
+// The end comes soon whatever subscribers do: those who listen get a regular
+// end, and what was being written to the stuck is given up.
+func TestShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := startServer(t, l)
+		stuck, honest, flooding := l.dial(), newPeer(t, l.dial()), l.dial()
+		honest.expect("[text] watching a (not there)")
+		go func() {
+			junk := make([]byte, 1000)
+			for {
+				if _, err := flooding.Write(junk); err != nil {
+					return
+				}
+			}
+		}()
+		time.Sleep(time.Second)
+		begin := time.Now()
+		s.stop(t)
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+		honest.expectEnd()
+		stuck.Close()
+		flooding.Close()
+	})
+}
+
+// At the end a stuck peer is reset, so that the kernel does not hold on to what
+// it never took; a peer that sent something is not, so that it gets all.
+func TestShutdownResetsTheStuck(t *testing.T) {
+	ls, err := listen(t.Context(), address{network: "tcp", host: "127.0.0.1", port: "0"}, 0)
+	must(t, err)
+	s := startServer(t, ls[0])
+	stuck, honest := dial(t, ls[0]), dial(t, ls[0])
+	stuck.expect("[text] watching a (not there)")
+	honest.expect("[text] watching a (not there)")
+	honest.send("anything\njson\n")
+	honest.expect("[json] watching a (not there)")
+	// More than the kernel's buffers at both ends take.
+	huge := make([]Event, 500)
+	for i := range huge {
+		huge[i] = change("a/"+strings.Repeat("x", 20_000), 1)
+		huge[i].Target = "a"
+	}
+	s.feed.publish(huge)
+	for range huge {
+		honest.expect("[json] modified " + huge[0].File + " 1")
+	}
+	begin := time.Now()
+	s.stop(t)
+	t.Logf("stopped after %v", time.Since(begin))
+	honest.expectEnd()
+	if n, err := io.Copy(io.Discard, stuck.lines); err == nil {
+		t.Errorf("the stuck one was ended regularly, after %d bytes", n)
+	}
+}
+
+// Out of descriptors is waited out, with a growing pause; what is final ends
+// the server with that error.
+func TestAcceptErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, other := newPipeListener(), newPipeListener()
+		s := startServer(t, l, other)
+		outOfFiles := &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", errNumber(syscall.EMFILE, 10024))}
+		begin := time.Now()
+		var waits []time.Duration
+		for range 10 {
+			before := time.Now()
+			l.accepts <- outOfFiles
+			waits = append(waits, time.Since(before)/time.Millisecond)
+		}
+		if diff := cmp.Diff([]time.Duration{0, 5, 10, 20, 40, 80, 160, 320, 640, 1000}, waits); diff != "" {
+			t.Errorf("pauses in ms (-want +got):\n%s", diff)
+		}
+		p := newPeer(t, l.dial())
+		p.expect("[text] watching a (not there)")
+		before := time.Now()
+		l.accepts <- outOfFiles
+		l.accepts <- outOfFiles
+		if took := time.Since(before); took != 5*time.Millisecond {
+			t.Errorf("after a success it waits %v, want 5ms", took)
+		}
+		s.feed.publish([]Event{change("a", 1)})
+		p.expect("[text] modified a")
+		t.Logf("%v of the server's time", time.Since(begin))
+
+		final := errors.New("the network is on fire")
+		other.accepts <- final
+		if err := <-s.done; err != final {
+			t.Errorf("serve: %v, want %v", err, final)
+		}
+		p.expectEnd()
+		<-l.closed
+		s.cancel()
+	})
+}
+
+// A flood of anything but words costs a read per pause.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := startServer(t, l)
+		p := newPeer(t, l.dial())
+		p.expect("[text] watching a (not there)")
+		begin := time.Now()
+		for range 100 {
+			p.send(strings.Repeat("x", 100))
+		}
+		if took := time.Since(begin); took < 99*pause {
+			t.Errorf("100 reads took %v, want %v", took, 99*pause)
+		}
+		p.send("\njson\n")
+		p.expect("[json] watching a (not there)")
+		s.stop(t)
+	})
+}
+
+func TestWords(t *testing.T) {
+	spaces := strings.Repeat(" ", maxWord-len("json"))
+	for _, test := range []struct {
+		in   string
+		want string // the last word, if any
+	}{
+		{"json\n", "json"},
+		{"text\n", "text"},
+		{"json\r\n", "json"},
+		{" \t json \t \n", "json"},
+		{"json", ""},
+		{"\njson\n", "json"},
+		{"json\ntext\n", "text"},
+		{"json\nJSON\n", "json"},
+		{"{\"type\":\"json\"}\n", ""},
+		{"json text\n", ""},
+		{"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", ""},
+		{"\x00\xff\njson\n", "json"},
+		{spaces + "json\n", "json"},
+		{spaces + " json\n", ""},
+		{spaces + spaces + "json\n", ""},
+		{strings.Repeat("x", 10000) + "\njson\n", "json"},
+		{strings.Repeat("x", maxWord+1) + "json\n", ""}, // the tail of a long line is no word
+	} {
+		for _, chunk := range []int{1, 3, 1 << 20} {
+			got := ""
+			var w words
+			for r := (&chunks{[]byte(test.in), chunk}); len(r.b) > 0; {
+				_, want, heard, err := w.read(r)
+				must(t, err)
+				if heard {
+					got = map[format]string{textLines: "text", jsonLines: "json"}[want]
+				}
+			}
+			if got != test.want {
+				t.Errorf("%.50q by %d: %q, want %q", test.in, chunk, got, test.want)
+			}
+		}
+	}
+}
+
+// chunks is read a few bytes at a time.
+type chunks struct {
+	b []byte
+	n int
+}
+
+func (c *chunks) Read(p []byte) (int, error) {
+	n := copy(p, c.b[:min(c.n, len(c.b))])
+	c.b = c.b[n:]
+	return n, nil
+}
+
+// However a stream is cut, the words are those of its lines.
+func FuzzWords(f *testing.F) {
+	f.Add([]byte("json\n text\r\nx\n"), 3)
+	f.Add([]byte(strings.Repeat(" ", 255)+"json\njson\n"), 100)
+	f.Fuzz(func(t *testing.T, in []byte, chunk int) {
+		if chunk < 1 {
+			return
+		}
+		var got, want []format
+		var w words
+		for r := (&chunks{in, chunk}); len(r.b) > 0; {
+			_, word, heard, err := w.read(r)
+			must(t, err)
+			if heard && (len(got) == 0 || got[len(got)-1] != word) {
+				got = append(got, word)
+			}
+		}
+		for line := range bytes.Lines(in) {
+			line, ended := bytes.CutSuffix(line, []byte("\n"))
+			word, ok := parseFormat(strings.Trim(string(line), " \t\r"))
+			if ended && ok && len(line) <= maxWord {
+				want = append(want, word)
+			}
+		}
+		// Of several words in one read only the last counts.
+		if len(want) > 0 && (len(got) == 0 || got[len(got)-1] != want[len(want)-1]) || len(want) == 0 && len(got) > 0 {
+			t.Errorf("%q by %d: got %v, want %v", in, chunk, got, want)
+		}
+	})
+}
+
+// Ten lines a second about who comes and goes, and one for the rest.
+func TestConsole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lockedBuffer
+		c := &console{log: log.New(&out, "", 0)}
+		for i := range 30 {
+			c.connected(fmt.Sprint("c", i), i+1)
+		}
+		c.disconnected("c0", "", 29)
+		c.disconnected("c1", "connection reset by peer", 28)
+		c.disconnected("c2", "connection reset by peer", 27)
+		var want []string
+		for i := range maxComings {
+			want = append(want, fmt.Sprintf("subscriber connected: c%d (%d now)", i, i+1))
+		}
+		if diff := cmp.Diff(want, out.take()); diff != "" {
+			t.Errorf("at once (-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want = []string{"subscribers: 20 more connected, 1 more disconnected, 2 more disconnected (connection reset by peer) (27 now)"}
+		if diff := cmp.Diff(want, out.take()); diff != "" {
+			t.Errorf("a second later (-want +got):\n%s", diff)
+		}
+		c.disconnected("c3", "", 26)
+		if diff := cmp.Diff([]string{"subscriber disconnected: c3 (26 now)"}, out.take()); diff != "" {
+			t.Errorf("then (-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := out.take(); got != nil {
+			t.Errorf("nothing happened, and it says %q", got)
+		}
+
+		for range 11 {
+			c.connected("d", 1)
+		}
+		out.take()
+		c.flush()
+		if diff := cmp.Diff([]string{"subscribers: 1 more connected (1 now)"}, out.take()); diff != "" {
+			t.Errorf("at the end (-want +got):\n%s", diff)
+		}
+
+		c.all = true
+		for range 50 {
+			c.connected("e", 1)
+		}
+		if got := len(out.take()); got != 50 {
+			t.Errorf("%d lines with -v, want 50", got)
+		}
+	})
+}
