@@ -46,7 +46,10 @@ func parseAddress(s string) (address, error) {
 	}
 
 	host, port := s, defaultPort
-	bare := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	bare := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		bare = s[1 : len(s)-1]
+	}
 	if _, err := netip.ParseAddr(bare); err == nil {
 		host = bare
 	} else if strings.Contains(s, ":") {
@@ -174,11 +177,6 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false) // it would remove whatever is at the path by then
-	if l.own, err = os.Lstat(path); err != nil {
-		l.UnixListener.Close()
-		return nil, err
-	}
-	os.SameFile(l.own, l.own) // makes Windows find out now which file that is
 	l.close = sync.OnceValue(func() error {
 		if info, err := os.Lstat(path); err == nil && os.SameFile(info, l.own) {
 			os.Remove(path)
@@ -208,6 +206,8 @@ func findStale(path string) (fs.FileInfo, error) {
 	case err == nil:
 		conn.Close()
 		return nil, errLive
+	case isNotThere(err):
+		return nil, nil // its server has just ended
 	case !isRefused(err):
 		// Say, a full backlog or no permission: someone may well listen.
 		return nil, fmt.Errorf("another server may be listening there: %w", cause(err))
@@ -278,8 +278,13 @@ func makePrivate(parent string) (string, error) {
 }
 
 // takeAway moves the stale socket at path to old, unless a live one has come
-// to be there, which is put back.
+// to be there. If that comes between the look and the move, it is put back: of
+// two servers that start at once one always wins. (Of three, the third might
+// come between the move and the putting back; no portable call rules that out.)
 func takeAway(path, old string, stale fs.FileInfo) error {
+	if info, err := os.Lstat(path); err == nil && !os.SameFile(info, stale) {
+		return errLive
+	}
 	err := os.Rename(path, old)
 	if isNotThere(err) {
 		return nil
@@ -293,14 +298,20 @@ func takeAway(path, old string, stale fs.FileInfo) error {
 	return cmp.Or(os.Link(old, path), errLive)
 }
 
+// bind binds and listens at path, and notes which socket that makes.
 func (l *unixListener) bind(path string) error {
-	if err := checkLength(path); err != nil {
+	err := checkLength(path)
+	if err != nil {
 		return err
 	}
-	var err error
 	l.UnixListener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return cause(err) // without the path, which is not the one asked for
 	}
+	if l.own, err = os.Lstat(path); err != nil {
+		l.UnixListener.Close()
+		return cause(err)
+	}
+	os.SameFile(l.own, l.own) // makes Windows find out now which file that is
 	return nil
 }

@@ -1,0 +1,337 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseAddress(t *testing.T) {
+	tcp := func(host, port string) address { return address{network: "tcp", host: host, port: port} }
+	unix := func(path string) address { return address{network: "unix", path: path} }
+	for _, test := range []struct {
+		in   string
+		want address
+		err  string
+	}{
+		{in: "localhost:60300", want: tcp("localhost", "60300")},
+		{in: "localhost", want: tcp("localhost", "60300")},
+		{in: "localhost:", want: tcp("localhost", "60300")},
+		{in: ":7000", want: tcp("", "7000")},
+		{in: ":0", want: tcp("", "0")},
+		{in: "10.0.0.1", want: tcp("10.0.0.1", "60300")},
+		{in: "10.0.0.1:1", want: tcp("10.0.0.1", "1")},
+		{in: "::1", want: tcp("::1", "60300")},
+		{in: "::", want: tcp("::", "60300")},
+		{in: "[::1]", want: tcp("::1", "60300")},
+		{in: "[::1]:7000", want: tcp("::1", "7000")},
+		{in: "fe80::1%eth0", want: tcp("fe80::1%eth0", "60300")},
+		{in: "unix:watch.sock", want: unix("watch.sock")},
+		{in: "unix:/run/watch.sock", want: unix("/run/watch.sock")},
+		{in: "./watch.sock", want: unix("./watch.sock")},
+		{in: "/run/a:b", want: unix("/run/a:b")},
+
+		{in: "", err: `empty address (such as localhost:60300, or unix:PATH)`},
+		{in: "unix:", err: `address "unix:" has no path`},
+		{in: "unix:@x", err: `address "unix:@x": abstract sockets have no permissions (for a file of that name: unix:./@x)`},
+		{in: "@x/y", err: `address "@x/y": abstract sockets have no permissions (for a file of that name: unix:./@x/y)`},
+		{in: "localhost:65536", err: `address "localhost:65536": no port "65536" (0 to 65535)`},
+		{in: "localhost:-1", err: `address "localhost:-1": no port "-1" (0 to 65535)`},
+		{in: "a:b:c", err: `address "a:b:c": not host:port, and not unix:PATH either`},
+		{in: "[::1", err: `address "[::1": not host:port, and not unix:PATH either`},
+	} {
+		got, err := parseAddress(test.in)
+		if message(err) != test.err {
+			t.Errorf("%q: error %q, want %q", test.in, message(err), test.err)
+		}
+		if got != test.want {
+			t.Errorf("%q: got %+v, want %+v", test.in, got, test.want)
+		}
+	}
+	if filepath.Separator != '/' {
+		if got, err := parseAddress(`C:\run\watch.sock`); err != nil || got != unix(`C:\run\watch.sock`) {
+			t.Errorf("a path of this system: %+v, %v", got, err)
+		}
+	}
+}
+
+// message is what an error says, "" for none.
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// loopbacks returns the loopback addresses that this machine has.
+func loopbacks(t *testing.T) []string {
+	t.Helper()
+	var have []string
+	for _, ip := range []string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+		if isNoFamily(err) {
+			continue
+		}
+		must(t, err)
+		l.Close()
+		have = append(have, ip)
+	}
+	return have
+}
+
+// localhost is every loopback address, at one port.
+func TestListenLocalhost(t *testing.T) {
+	ls, err := listen(t.Context(), address{network: "tcp", host: "localhost", port: "0"}, 0)
+	must(t, err)
+	var ips []string
+	for _, l := range ls {
+		defer l.Close()
+		a := l.Addr().(*net.TCPAddr)
+		ips = append(ips, a.IP.String())
+		if want := ls[0].Addr().(*net.TCPAddr).Port; a.Port != want {
+			t.Errorf("%v is not at port %d", a, want)
+		}
+	}
+	if diff := cmp.Diff(loopbacks(t), ips); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A port that is taken on any of the addresses is an error, and the others are
+// let go of.
+func TestListenLocalhostInUse(t *testing.T) {
+	for _, ip := range loopbacks(t) {
+		taken, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+		must(t, err)
+		defer taken.Close()
+		_, port, _ := net.SplitHostPort(taken.Addr().String())
+		_, err = listen(t.Context(), address{network: "tcp", host: "LocalHost", port: port}, 0)
+		if !isInUse(err) || !strings.HasSuffix(err.Error(), " (for another port: -listen HOST:PORT)") {
+			t.Errorf("%s taken: %v", ip, err)
+		}
+		taken.Close()
+		ls, err := listen(t.Context(), address{network: "tcp", host: "localhost", port: port}, 0)
+		if err != nil {
+			t.Errorf("%s free again: %v", ip, err)
+		}
+		for _, l := range ls {
+			l.Close()
+		}
+	}
+}
+
+func TestListenUnknownHost(t *testing.T) {
+	// No name server is asked about a name like this.
+	_, err := listen(t.Context(), address{network: "tcp", host: "no such host", port: "0"}, 0)
+	if err == nil || !strings.HasSuffix(err.Error(), " (for a Unix socket: unix:no such host)") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// unixFolder returns an empty folder for sockets, and checks at the end that
+// it holds what is named and nothing else.
+func unixFolder(t *testing.T, left ...string) string {
+	t.Helper()
+	needUnix(t)
+	dir := socketFolder(t)
+	t.Cleanup(func() {
+		entries, err := os.ReadDir(dir)
+		must(t, err)
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.Name())
+		}
+		if diff := cmp.Diff(left, got); diff != "" {
+			t.Errorf("left in the folder (-want +got):\n%s", diff)
+		}
+	})
+	return dir
+}
+
+// reachable reports whether somebody listens at path.
+func reachable(path string) bool {
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
+// abandon leaves a socket at path that nobody listens on.
+func abandon(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	must(t, err)
+	l.SetUnlinkOnClose(false)
+	l.Close()
+}
+
+func TestListenUnix(t *testing.T) {
+	path := filepath.Join(unixFolder(t), "s")
+	for _, mode := range []fs.FileMode{0o600, 0o666} {
+		l, err := listenUnix(path, mode)
+		must(t, err)
+		if got := l.Addr().String(); got != path {
+			t.Errorf("address %q, want %q", got, path)
+		}
+		info, err := os.Lstat(path)
+		must(t, err)
+		if runtime.GOOS != "windows" && info.Mode() != fs.ModeSocket|mode {
+			t.Errorf("mode %v, want %v", info.Mode(), fs.ModeSocket|mode)
+		}
+		if !reachable(path) {
+			t.Error("not reachable")
+		}
+		if _, err := listenUnix(path, mode); !errors.Is(err, errLive) {
+			t.Errorf("a second server: %v, want %v", err, errLive)
+		}
+		if !reachable(path) {
+			t.Error("not reachable after a second server tried")
+		}
+		must(t, l.Close())
+		must(t, l.Close())
+	}
+}
+
+func TestListenUnixReclaims(t *testing.T) {
+	path := filepath.Join(unixFolder(t), "s")
+	abandon(t, path)
+	l, err := listenUnix(path, 0o600)
+	must(t, err)
+	if !reachable(path) {
+		t.Error("not reachable")
+	}
+	l.Close()
+}
+
+// What is no socket is left alone.
+func TestListenUnixNoSocket(t *testing.T) {
+	dir := unixFolder(t, "dir", "file")
+	file, folder := filepath.Join(dir, "file"), filepath.Join(dir, "dir")
+	write(t, file, "precious", day1)
+	must(t, os.Mkdir(folder, 0o777))
+	for _, path := range []string{file, folder} {
+		if _, err := listenUnix(path, 0o600); message(err) != "something else than a socket is there" {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != "precious" {
+		t.Errorf("the file is now %q, %v", got, err)
+	}
+}
+
+// Nor is a link followed and its target taken for the socket's own path.
+func TestListenUnixSymlink(t *testing.T) {
+	dir := unixFolder(t, "link", "s")
+	path, link := filepath.Join(dir, "s"), filepath.Join(dir, "link")
+	abandon(t, path)
+	symlink(t, path, link)
+	if _, err := listenUnix(link, 0o600); message(err) != "something else than a socket is there" {
+		t.Errorf("%v", err)
+	}
+}
+
+// At the end only the own socket is removed.
+func TestListenUnixClose(t *testing.T) {
+	dir := unixFolder(t, "s")
+	path := filepath.Join(dir, "s")
+	l, err := listenUnix(path, 0o600)
+	must(t, err)
+	must(t, os.Remove(path))
+	other, err := listenUnix(path, 0o600)
+	must(t, err)
+	l.Close()
+	if !reachable(path) {
+		t.Error("the socket of another server was removed")
+	}
+	other.Close()
+
+	l, err = listenUnix(path, 0o600)
+	must(t, err)
+	must(t, os.Remove(path))
+	write(t, path, "mine", day1)
+	l.Close()
+}
+
+// Of two servers that start at the same time over a stale socket one wins, and
+// stays reachable.
+func TestListenUnixRace(t *testing.T) {
+	dir := unixFolder(t)
+	path := filepath.Join(dir, "s")
+	for range 50 {
+		abandon(t, path)
+		var won []net.Listener
+		var mu sync.Mutex // guards won
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				l, err := listenUnix(path, 0o600)
+				switch {
+				case err == nil:
+					mu.Lock()
+					won = append(won, l)
+					mu.Unlock()
+				case !errors.Is(err, errLive):
+					t.Errorf("loser: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(won) != 1 || !reachable(path) {
+			t.Fatalf("%d servers won; reachable: %v", len(won), reachable(path))
+		}
+		won[0].Close()
+	}
+}
+
+// A live socket that has come in place of the stale one is put back.
+func TestTakeAway(t *testing.T) {
+	dir := unixFolder(t, "s")
+	path, old := filepath.Join(dir, "s"), filepath.Join(dir, "old")
+	abandon(t, filepath.Join(dir, "stale"))
+	stale, err := os.Lstat(filepath.Join(dir, "stale"))
+	must(t, err)
+	os.SameFile(stale, stale) // on Windows, look at it now
+	must(t, os.Remove(filepath.Join(dir, "stale")))
+	abandon(t, filepath.Join(dir, "other")) // another inode than the stale one's
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	must(t, err)
+	defer l.Close()
+	l.SetUnlinkOnClose(false)
+	must(t, os.Remove(filepath.Join(dir, "other")))
+	if err := takeAway(path, old, stale); !errors.Is(err, errLive) || !reachable(path) {
+		t.Errorf("%v; reachable: %v", err, reachable(path))
+	}
+}
+
+func TestListenUnixErrors(t *testing.T) {
+	dir := unixFolder(t)
+	long := filepath.Join(dir, strings.Repeat("x", 2000))
+	if _, err := listenUnix(long, 0o600); err == nil || !strings.HasPrefix(err.Error(), "path too long: ") {
+		t.Errorf("too long: %v", err)
+	}
+	_, err := listenUnix(filepath.Join(dir, "none", "s"), 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+	// The longest path that the system takes is one that this program takes.
+	most := len(syscall.RawSockaddrUnix{}.Path) - 1
+	if pad := most - len(dir) - 1; pad > 0 {
+		path := filepath.Join(dir, strings.Repeat("x", pad))
+		l, err := listenUnix(path, 0o600)
+		must(t, err)
+		if !reachable(path) {
+			t.Error("not reachable at the longest path")
+		}
+		l.Close()
+	}
+}
