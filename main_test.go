@@ -1,0 +1,364 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"flag"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestMain runs the program instead of the tests where that is asked for, so
+// that tests can start the real thing.
+func TestMain(m *testing.M) {
+	if os.Getenv("NET_WATCHER_IS_TESTED") != "" {
+		main()
+		return
+	}
+	os.Setenv("NET_WATCHER_IS_TESTED", "1") // for the programs that tests start
+	os.Exit(m.Run())
+}
+
+func TestParseOptions(t *testing.T) {
+	local := address{network: "tcp", host: "localhost", port: "60300"}
+	for _, test := range []struct {
+		args []string
+		want options
+	}{
+		{[]string{"a"}, options{files: []string{"a"}, addresses: []address{local}, interval: time.Second, socketMode: 0o600}},
+		{
+			[]string{"a", "-interval", "2s", "b", "-file=c", "--format", "json", "d", "-v"},
+			options{files: []string{"a", "b", "c", "d"}, addresses: []address{local}, interval: 2 * time.Second, format: jsonLines, socketMode: 0o600, verbose: true},
+		},
+		{
+			[]string{"-socket-mode", "660", "-listen", "unix:s", "-listen", "::1", "--", "-v", "a", "--"},
+			options{files: []string{"-v", "a", "--"}, addresses: []address{
+				{network: "unix", path: "s"}, {network: "tcp", host: "::1", port: "60300"},
+			}, interval: time.Second, socketMode: 0o660},
+		},
+		{
+			[]string{"a", "b", "--", "a", "-file"},
+			options{files: []string{"a", "b", "-file"}, addresses: []address{local}, interval: time.Second, socketMode: 0o600},
+		},
+		{
+			[]string{"d/", "d", "e//", "/", "-"},
+			options{files: []string{"d", "e/", "/", "-"}, addresses: []address{local}, interval: time.Second, socketMode: 0o600},
+		},
+		{[]string{"-version"}, options{version: true, addresses: []address{local}, interval: time.Second, socketMode: 0o600}},
+	} {
+		got, err := parseOptions(test.args)
+		if err != nil {
+			t.Errorf("%q: %v", test.args, err)
+			continue
+		}
+		if diff := cmp.Diff(test.want, *got, cmp.AllowUnexported(options{}, address{})); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", test.args, diff)
+		}
+	}
+	for _, args := range [][]string{{"-h"}, {"--help"}, {"a", "-h"}} {
+		if _, err := parseOptions(args); !errors.Is(err, flag.ErrHelp) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+// program is the real program, running.
+type program struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan string // of the console
+	done  chan error  // the result of Wait
+	said  []string
+}
+
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
+	exe, err := os.Executable()
+	must(t, err)
+	p := &program{t: t, cmd: exec.Command(exe, args...), lines: make(chan string, 1000), done: make(chan error, 1)}
+	stderr, err := p.cmd.StderrPipe()
+	must(t, err)
+	must(t, p.cmd.Start())
+	go func() {
+		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
+			p.lines <- scanner.Text()
+		}
+		close(p.lines)
+		p.done <- p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		if t.Failed() {
+			for line := range p.lines {
+				p.said = append(p.said, line)
+			}
+			t.Logf("the console of %q:\n%s", args, strings.Join(p.said, "\n"))
+		}
+	})
+	return p
+}
+
+// await returns what the next line of the console that matches has in its
+// first group.
+func (p *program) await(pattern string) string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("it ended without saying %q", pattern)
+			}
+			p.said = append(p.said, line)
+			if m := re.FindStringSubmatch(line); m != nil {
+				return m[len(m)-1]
+			}
+		case <-timeout:
+			p.t.Fatalf("it does not say %q", pattern)
+		}
+	}
+}
+
+// stop ends the program with a signal, where there are signals, and checks that
+// it ends well.
+func (p *program) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		p.t.Logf("not asked to stop, but killed: %v", err)
+		p.cmd.Process.Kill()
+		<-p.done
+		return
+	}
+	if err := <-p.done; err != nil {
+		p.t.Errorf("at the end: %v", err)
+	}
+}
+
+// The program as its users have it: files, both transports, both formats, and
+// a state that another run of it knows again.
+func TestProgram(t *testing.T) {
+	needUnix(t)
+	dir := socketFolder(t)
+	target, later, socket := filepath.Join(dir, "target.txt"), filepath.Join(dir, "later.txt"), filepath.Join(dir, "s")
+	write(t, target, "1", day1)
+	connect := func(network, address string) *peer {
+		t.Helper()
+		conn, err := net.Dial(network, address)
+		must(t, err)
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		return newPeer(t, conn)
+	}
+	next := func(p *peer) Event {
+		t.Helper()
+		line, err := p.lines.ReadBytes('\n')
+		must(t, err)
+		e, err := decode(line)
+		must(t, err)
+		return e
+	}
+	var last Event
+	for run := range 2 {
+		p := start(t, "-interval", "10ms", target, "-listen", "localhost:0", "-listen", socket, later, "-format", "json", "-v")
+		p.await("^watching " + regexp.QuoteMeta(printable(target)) + " every 10ms$")
+		p.await(`later.txt"? \(not there\) every 10ms$`)
+		port := p.await(`^listening on .* \(try: nc \S+ (\d+)\)$`)
+		p.await(`^listening on .* \(try: nc -U .*\)$`)
+
+		tcp := connect("tcp", net.JoinHostPort(loopbacks(t)[0], port))
+		p.await(`^subscriber connected: .* \(1 now\)$`)
+		unix := connect("unix", socket)
+		p.await(`^subscriber connected: .* \(2 now\)$`)
+		greeting := next(tcp)
+		if diff := cmp.Diff(greeting, next(unix)); diff != "" {
+			t.Errorf("two greetings (-tcp +unix):\n%s", diff)
+		}
+		if missing := next(tcp); missing.File != later || !missing.Missing || missing.Targets != 2 {
+			t.Errorf("greeting of what is not there: %+v", missing)
+		}
+		next(unix)
+		if run == 0 {
+			begin := time.Now()
+			write(t, target, "22", day1)
+			e := next(tcp)
+			for e.Size == nil || *e.Size != 2 || !e.Mtime.Equal(day1) { // it may be seen half done
+				e = next(tcp)
+			}
+			want := Event{
+				Type: Changed, Timestamp: e.Timestamp, File: target, Change: Modified,
+				Size: bytesOf(2), Mtime: day1, State: e.State,
+			}
+			if diff := cmp.Diff(want, e); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if at := time.UnixMilli(e.Timestamp); at.Before(begin.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
+				t.Errorf("at %v, and it is %v", at, begin)
+			}
+			if e.State == greeting.State {
+				t.Error("another size, the same state")
+			}
+			p.await("^modified ")
+			last = e
+		} else if greeting.State != last.State || *greeting.Size != 2 {
+			t.Errorf("after a restart: %+v, want state %s", greeting, last.State)
+		}
+		p.stop()
+		if run == 0 {
+			// Whoever is connected at the end is told nothing more.
+			for _, peer := range []*peer{tcp, unix} {
+				for _, err := peer.lines.ReadByte(); err == nil; {
+					_, err = peer.lines.ReadByte()
+				}
+			}
+		}
+	}
+	if _, err := os.Lstat(socket); err == nil && runtime.GOOS != "windows" {
+		t.Error("the socket is left")
+	}
+}
+
+// Bad input gets one line that names the thing, the right status, and leaves
+// everything as it was.
+func TestBadInput(t *testing.T) {
+	t.Chdir(socketFolder(t))
+	write(t, "target.txt", "1", day1)
+	write(t, "file", "no socket", day1)
+	must(t, os.Mkdir("dir", 0o777))
+	before, err := os.ReadDir(".")
+	must(t, err)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer taken.Close()
+	port := taken.Addr().String()
+
+	long := "./" + strings.Repeat("x", 2000)
+	for _, test := range []struct {
+		args   string // split at blanks; '' is empty
+		status int
+		want   string // a pattern
+	}{
+		{"", 2, `no file named \(try: net-watcher target.txt\) \(-h tells more\)`},
+		{"-listen localhost:0", 2, `no file named .*`},
+		{"-frobnicate target.txt", 2, `flag provided but not defined: -frobnicate \(-h tells more\)`},
+		{"target.txt -frobnicate", 2, `flag provided but not defined: -frobnicate \(-h tells more\)`},
+		{"target.txt -interval", 2, `flag needs an argument: -interval .*`},
+		{"target.txt -interval 999us", 2, `invalid value "999us" for flag -interval: at least 1ms is needed .*`},
+		{"target.txt -interval 5", 2, `invalid value "5" for flag -interval: not a duration, such as 2s or 500ms .*`},
+		{"target.txt -format xml", 2, `invalid value "xml" for flag -format: there are text and json .*`},
+		{"target.txt -socket-mode 999", 2, `invalid value "999" for flag -socket-mode: not octal permissions, such as 0660 .*`},
+		{"target.txt -socket-mode 1777", 2, `invalid value "1777" for flag -socket-mode: .*`},
+		{"target.txt -listen a:b:c", 2, `invalid value "a:b:c" for flag -listen: address "a:b:c": not host:port, and not unix:PATH either .*`},
+		{"target.txt -listen unix:@x", 2, `invalid value "unix:@x" for flag -listen: .* abstract sockets .*`},
+		{"target.txt ''", 2, `a file's name may not be empty .*`},
+		{"-file ''", 2, `invalid value "" for flag -file: a file's name may not be empty .*`},
+		{"target.txt -listen " + port, 1, `listen tcp ` + regexp.QuoteMeta(port) + `: .* \(for another port: -listen HOST:PORT\)`},
+		{"target.txt -listen ./file", 1, `listen on unix socket "./file": something else than a socket is there`},
+		{"target.txt -listen ./dir", 1, `listen on unix socket "./dir": something else than a socket is there`},
+		{"target.txt -listen ./none/s", 1, `listen on unix socket "./none/s": make a folder beside it: .*`},
+		{"target.txt -listen " + long, 1, `listen on unix socket "./x*": path too long: 2002 bytes, and a socket's may have \d+`},
+		{"target.txt dir -listen localhost:0", 1, `watch "dir": it is a directory \(name the files in it\)`},
+		{"dir -listen ./s", 1, `watch "dir": it is a directory \(name the files in it\)`},
+		{"target.txt -listen ./s -listen " + port, 1, `listen tcp .*`},
+	} {
+		var args []string
+		for _, arg := range strings.Fields(test.args) {
+			args = append(args, strings.Trim(arg, "'"))
+		}
+		if strings.Contains(test.args, "./") && runtime.GOOS == "windows" {
+			test.want = ".*" // its messages are its own
+		}
+		exe, err := os.Executable()
+		must(t, err)
+		cmd := exec.Command(exe, args...)
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		cmd.Run()
+		if got := cmd.ProcessState.ExitCode(); got != test.status {
+			t.Errorf("%q: status %d, want %d", test.args, got, test.status)
+		}
+		if !regexp.MustCompile(`^net-watcher: ` + test.want + "\n$").MatchString(stderr.String()) {
+			t.Errorf("%q: says %q, want %q", test.args, stderr.String(), test.want)
+		}
+		if stdout.Len() > 0 {
+			t.Errorf("%q: on stdout %q", test.args, stdout.String())
+		}
+	}
+	after, err := os.ReadDir(".")
+	must(t, err)
+	names := func(entries []fs.DirEntry) (names []string) {
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	if diff := cmp.Diff(names(before), names(after)); diff != "" {
+		t.Errorf("in the folder (-before +after):\n%s", diff)
+	}
+}
+
+// What is asked for goes to stdout.
+func TestStdout(t *testing.T) {
+	exe, err := os.Executable()
+	must(t, err)
+	for arg, want := range map[string]string{
+		"-h":       "^" + regexp.QuoteMeta(usage) + "$",
+		"-version": `^net-watcher \S+ go\S+ ` + runtime.GOOS + "/" + runtime.GOARCH + "\n$",
+	} {
+		out, err := exec.Command(exe, arg).Output()
+		if err != nil || !regexp.MustCompile(want).Match(out) {
+			t.Errorf("%s: %q, %v", arg, out, err)
+		}
+	}
+}
+
+// The README shows what the program says.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	must(t, err)
+	if !strings.Contains(strings.ReplaceAll(string(readme), "\r\n", "\n"), "```\n"+usage+"```\n") {
+		t.Error("README.md does not show the usage as -h prints it")
+	}
+	for _, line := range strings.Split(usage, "\n") {
+		if len(line) > 80 {
+			t.Errorf("too long for a terminal: %q", line)
+		}
+	}
+}
+
+func TestAnnounce(t *testing.T) {
+	at := func(ip string) net.Listener { return fakeListener{&net.TCPAddr{IP: net.ParseIP(ip), Port: 7}} }
+	const open = " is open to the network: whoever can reach it is told file names and times"
+	for _, test := range []struct {
+		listeners []net.Listener
+		want      []string
+	}{
+		{[]net.Listener{at("127.0.0.1"), at("::1")}, []string{"listening on 127.0.0.1:7 and [::1]:7 (try: nc localhost 7)"}},
+		{[]net.Listener{at("127.0.0.1")}, []string{"listening on 127.0.0.1:7 (try: nc 127.0.0.1 7)"}},
+		{[]net.Listener{at("::")}, []string{"listening on [::]:7 (try: nc localhost 7)", "warning: [::]:7" + open}},
+		{[]net.Listener{at("192.0.2.1")}, []string{"listening on 192.0.2.1:7 (try: nc 192.0.2.1 7)", "warning: 192.0.2.1:7" + open}},
+		{[]net.Listener{fakeListener{&net.UnixAddr{Name: "/run/s", Net: "unix"}}}, []string{"listening on /run/s (try: nc -U /run/s)"}},
+	} {
+		if diff := cmp.Diff(test.want, announce(test.listeners)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// fakeListener is nothing but an address.
+type fakeListener struct{ addr net.Addr }
+
+func (l fakeListener) Accept() (net.Conn, error) { return nil, errors.ErrUnsupported }
+func (l fakeListener) Close() error              { return nil }
+func (l fakeListener) Addr() net.Addr            { return l.addr }
