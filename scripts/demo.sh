@@ -22,6 +22,7 @@ command -v watch >/dev/null || die "watch is missing: apt install procps, or bre
 folder=$(mktemp -d)
 tmux() { command tmux -L "net-watcher-demo-$$" -f /dev/null "$@"; }
 # Tells programs in the panes to end (HUP), and waits until they have.
+# shellcheck disable=SC2317 # called by the trap
 cleanup() {
 	tmux kill-server 2>/dev/null || true
 	rm -rf "$folder"
