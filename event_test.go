@@ -11,9 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// bytesOf returns a size as events have it.
-func bytesOf(n int64) *int64 { return &n }
-
 // samples are events of every kind and the lines that they make.
 var samples = []struct {
 	name  string
@@ -25,7 +22,7 @@ var samples = []struct {
 		name: "watching",
 		event: Event{
 			Type: Watching, File: "target.txt", Protocol: 1, Interval: 1000, Targets: 1,
-			Size: bytesOf(41), Mtime: time.Date(2026, 11, 22, 3, 14, 4, 5, time.UTC), State: "1f0c",
+			Size: new(int64(41)), Mtime: time.Date(2026, 11, 22, 3, 14, 4, 5, time.UTC), State: "1f0c",
 		},
 		text: "watching target.txt",
 		json: `{"type":"watching","file":"target.txt","protocol":1,"interval":1000,"targets":1,"size":41,"mtime":"2026-11-22T03:14:04.000000005Z","state":"1f0c"}`,
@@ -46,7 +43,7 @@ var samples = []struct {
 		name: "modified",
 		event: Event{
 			Type: Changed, Timestamp: 1795318840365, File: "target.txt", Change: Modified,
-			Size: bytesOf(0), Mtime: time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC), State: "77ab",
+			Size: new(int64(0)), Mtime: time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC), State: "77ab",
 		},
 		text: "modified target.txt",
 		json: `{"type":"changed","timestamp":1795318840365,"file":"target.txt","change":"modified","size":0,"mtime":"1969-01-01T00:00:00Z","state":"77ab"}`,
@@ -159,7 +156,7 @@ func TestYears(t *testing.T) {
 		292277: `{"size":1}`,
 	} {
 		mtime := time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)
-		if got := string(encode(jsonLines, []Event{{Size: bytesOf(1), Mtime: mtime}})); got != want+"\n" {
+		if got := string(encode(jsonLines, []Event{{Size: new(int64(1)), Mtime: mtime}})); got != want+"\n" {
 			t.Errorf("year %d: got %s, want %s", year, got, want)
 		}
 	}

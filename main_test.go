@@ -198,7 +198,7 @@ func TestProgram(t *testing.T) {
 			}
 			want := Event{
 				Type: Changed, Timestamp: e.Timestamp, File: target, Change: Modified,
-				Size: bytesOf(2), Mtime: day1, State: e.State,
+				Size: new(int64(2)), Mtime: day1, State: e.State,
 			}
 			if diff := cmp.Diff(want, e); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -273,7 +273,7 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -listen ./s -listen " + port, 1, `listen tcp .*`},
 	} {
 		var args []string
-		for _, arg := range strings.Fields(test.args) {
+		for arg := range strings.FieldsSeq(test.args) {
 			args = append(args, strings.Trim(arg, "'"))
 		}
 		if strings.Contains(test.args, "./") && runtime.GOOS == "windows" {
@@ -330,7 +330,7 @@ func TestReadme(t *testing.T) {
 	if !strings.Contains(strings.ReplaceAll(string(readme), "\r\n", "\n"), "```\n"+usage+"```\n") {
 		t.Error("README.md does not show the usage as -h prints it")
 	}
-	for _, line := range strings.Split(usage, "\n") {
+	for line := range strings.SplitSeq(usage, "\n") {
 		if len(line) > 80 {
 			t.Errorf("too long for a terminal: %q", line)
 		}

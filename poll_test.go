@@ -282,7 +282,7 @@ func TestStart(t *testing.T) {
 	write(t, "f", "123", day1)
 	got := mustStart(t, newPoll([]string{"f", "later"}, 1500*time.Millisecond))
 	want := []Event{
-		{Type: Watching, File: "f", Protocol: 1, Interval: 1500, Targets: 2, Size: bytesOf(3), Mtime: day1, State: got[0].State},
+		{Type: Watching, File: "f", Protocol: 1, Interval: 1500, Targets: 2, Size: new(int64(3)), Mtime: day1, State: got[0].State},
 		{Type: Watching, File: "later", Protocol: 1, Interval: 1500, Targets: 2, Missing: true, State: "0000000000000000"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
