@@ -3,7 +3,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,9 +49,92 @@ func BenchmarkLook(b *testing.B) {
 				}
 				bare = append(bare, time.Since(begin))
 			}
-			slices.Sort(looks)
-			slices.Sort(bare)
-			b.ReportMetric(float64(looks[len(looks)/2])/float64(max(bare[len(bare)/2], 1)), "x-bare-stat")
+			b.ReportMetric(ratio(looks, bare), "x-bare-stat")
 		})
 	}
+}
+
+// BenchmarkFanout measures telling one event to many subscribers, until the
+// last has it, beside a bare loop that writes the same line to as many sockets,
+// in the same run.
+func BenchmarkFanout(b *testing.B) {
+	const n = 200
+	line := encode(textLines, []Event{change("a", 1)})
+	connect := func(l net.Listener) []net.Conn {
+		var peers []net.Conn
+		for range n {
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { conn.Close() })
+			peers = append(peers, conn)
+		}
+		return peers
+	}
+	read := func(peers []net.Conn, bytes int) {
+		buf := make([]byte, bytes)
+		for _, p := range peers {
+			if _, err := io.ReadFull(p, buf); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	listenHere := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		return l
+	}
+
+	l := listenHere()
+	ctx, cancel := context.WithCancel(b.Context())
+	s := &server{feed: newTestFeed("a"), console: &console{log: log.New(io.Discard, "", 0)}}
+	done := make(chan error)
+	go func() { done <- s.serve(ctx, l) }()
+	peers := connect(l)
+	read(peers, len(textTime)+len(" watching a (not there)\n"))
+
+	l = listenHere()
+	defer l.Close()
+	barePeers := connect(l)
+	var sockets []net.Conn
+	for range n {
+		conn, err := l.Accept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer conn.Close()
+		sockets = append(sockets, conn)
+	}
+
+	var served, bare []time.Duration
+	b.ReportAllocs()
+	for b.Loop() {
+		begin := time.Now()
+		s.feed.publish([]Event{change("a", 1)})
+		read(peers, len(line))
+		served = append(served, time.Since(begin))
+		begin = time.Now()
+		for _, conn := range sockets {
+			if _, err := conn.Write(line); err != nil {
+				b.Fatal(err)
+			}
+		}
+		read(barePeers, len(line))
+		bare = append(bare, time.Since(begin))
+	}
+	b.ReportMetric(ratio(served, bare), "x-bare-write")
+	cancel()
+	if err := <-done; err != nil {
+		b.Error(err)
+	}
+}
+
+// ratio returns how many times the median of b the median of a is.
+func ratio(a, b []time.Duration) float64 {
+	slices.Sort(a)
+	slices.Sort(b)
+	return float64(a[len(a)/2]) / float64(max(b[len(b)/2], 1))
 }
