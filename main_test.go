@@ -26,8 +26,17 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Setenv("NET_WATCHER_IS_TESTED", "1") // for the programs that tests start
 	os.Exit(m.Run())
+}
+
+// command returns the real program with these arguments, to be started.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), "NET_WATCHER_IS_TESTED=1")
+	return cmd
 }
 
 func TestParseOptions(t *testing.T) {
@@ -84,9 +93,7 @@ type program struct {
 
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
-	exe, err := os.Executable()
-	must(t, err)
-	p := &program{t: t, cmd: exec.Command(exe, args...), lines: make(chan string, 1000), done: make(chan error, 1)}
+	p := &program{t: t, cmd: command(t, args...), lines: make(chan string, 1000), done: make(chan error, 1)}
 	stderr, err := p.cmd.StderrPipe()
 	must(t, err)
 	must(t, p.cmd.Start())
@@ -279,9 +286,7 @@ func TestBadInput(t *testing.T) {
 		if strings.Contains(test.args, "./") && runtime.GOOS == "windows" {
 			test.want = ".*" // its messages are its own
 		}
-		exe, err := os.Executable()
-		must(t, err)
-		cmd := exec.Command(exe, args...)
+		cmd := command(t, args...)
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		cmd.Run()
@@ -310,13 +315,11 @@ func TestBadInput(t *testing.T) {
 
 // What is asked for goes to stdout.
 func TestStdout(t *testing.T) {
-	exe, err := os.Executable()
-	must(t, err)
 	for arg, want := range map[string]string{
 		"-h":       "^" + regexp.QuoteMeta(usage) + "$",
 		"-version": `^net-watcher \S+ go\S+ ` + runtime.GOOS + "/" + runtime.GOARCH + "\n$",
 	} {
-		out, err := exec.Command(exe, arg).Output()
+		out, err := command(t, arg).Output()
 		if err != nil || !regexp.MustCompile(want).Match(out) {
 			t.Errorf("%s: %q, %v", arg, out, err)
 		}

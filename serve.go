@@ -27,8 +27,8 @@ const (
 	// maxWord is the longest line of a subscriber that may be a word, in bytes.
 	maxWord = 256
 
-	// pause is what a subscriber that sends something other than words waits
-	// between two reads, so that a flood costs next to nothing.
+	// pause is what a subscriber waits between two reads if what it sends is
+	// not a word that changes something, so that a flood costs next to nothing.
 	pause = 10 * time.Millisecond
 
 	// grace is what subscribers have at the end to take what waits for them.
@@ -171,7 +171,8 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 func (s *server) hear(u *subscriber) string {
 	for {
 		n, want, heard, err := u.words.read(u.conn)
-		if heard && s.feed.ask(&u.reader, want) {
+		started := heard && s.feed.ask(&u.reader, want)
+		if started {
 			s.start(&u.reader)
 		}
 		switch {
@@ -183,7 +184,7 @@ func (s *server) hear(u *subscriber) string {
 				return ""
 			}
 			return cause(err).Error()
-		case n > 0 && !heard:
+		case n > 0 && !started:
 			time.Sleep(pause)
 		}
 	}
