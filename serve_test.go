@@ -54,6 +54,7 @@ func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net:
 func (l *pipeListener) dial() net.Conn {
 	mine, theirs := net.Pipe()
 	l.accepts <- theirs
+	synctest.Wait() // until it is served
 	return mine
 }
 
