@@ -61,3 +61,10 @@ func isNoFamily(err error) bool {
 	return isErrno(err, syscall.EAFNOSUPPORT, 10047) || // WSAEAFNOSUPPORT
 		isErrno(err, syscall.EADDRNOTAVAIL, 10049) // WSAEADDRNOTAVAIL
 }
+
+// isClosedPipe reports whether err, from writing, says that nobody will read
+// it.
+func isClosedPipe(err error) bool {
+	return isErrno(err, syscall.EPIPE, 109) || // ERROR_BROKEN_PIPE
+		isErrno(err, syscall.EPIPE, 232) // ERROR_NO_DATA
+}

@@ -68,6 +68,7 @@ type Event struct {
 	Timestamp int64 `json:"timestamp,omitzero"`
 
 	File   string `json:"file,omitzero"`   // what it is about
+	Name   string `json:"-"`               // what a client calls that if a server leaves File out
 	Target string `json:"target,omitzero"` // the target it was found under, where that is not File
 	Change Change `json:"change,omitzero"` // on Changed
 
@@ -149,7 +150,7 @@ func appendText(b []byte, e *Event) []byte {
 
 // String returns e as it stands in a line of text, without the time.
 func (e *Event) String() string {
-	s := cmp.Or(string(e.Change), string(e.Type)) + " " + printable(e.File)
+	s := cmp.Or(string(e.Change), string(e.Type)) + " " + printable(cmp.Or(e.File, e.Name))
 	switch {
 	case e.Type == Watching && e.Error != "":
 		s += " (unreadable: " + printable(e.Error) + ")"

@@ -22,8 +22,11 @@ import (
 // defaultPort is that of the classic example.
 const defaultPort = "60300"
 
-// address is where a server listens: a TCP host and port, either of which may
-// be empty or a name, or the path of a Unix socket.
+// dialTimeout is how long it may take to connect.
+const dialTimeout = 10 * time.Second
+
+// address is where a server is: a TCP host and port, of which the host may be
+// empty or a name, or the path of a Unix socket.
 type address struct {
 	network    string // "tcp" or "unix"
 	host, port string // of TCP
@@ -64,6 +67,29 @@ func parseAddress(s string) (address, error) {
 		port = strconv.Itoa(n)
 	}
 	return address{network: "tcp", host: host, port: port}, nil
+}
+
+// String returns a as messages name it.
+func (a address) String() string {
+	if a.network == "unix" {
+		return printable(a.path)
+	}
+	return net.JoinHostPort(a.host, a.port)
+}
+
+// dial connects to a.
+func (a address) dial(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive()}
+	if a.network == "unix" {
+		return d.DialContext(ctx, "unix", a.path)
+	}
+	return d.DialContext(ctx, "tcp", net.JoinHostPort(a.host, a.port))
+}
+
+// keepAlive is how both ends find out, within a minute, that the host at the
+// other end of a quiet connection is gone.
+func keepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 10 * time.Second, Count: 3}
 }
 
 // listen listens at a. It returns two listeners for localhost, which stands
@@ -121,12 +147,7 @@ func listenLoopback(ctx context.Context, port string) ([]net.Listener, error) {
 }
 
 func listenTCP(ctx context.Context, host, port string) (net.Listener, error) {
-	config := net.ListenConfig{
-		// Notice within a minute that a quiet subscriber's host is gone.
-		KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
-		},
-	}
+	config := net.ListenConfig{KeepAliveConfig: keepAlive()}
 	l, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, port))
 	if err == nil {
 		return l, nil

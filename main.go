@@ -13,6 +13,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -27,25 +28,34 @@ import (
 
 // usage is what -h prints; the README shows the same text.
 const usage = `usage: net-watcher [flags] FILE...
+       net-watcher -connect ADDRESS [flags] [-- COMMAND [ARG...]]
 
-Looks at files once a second and tells everyone who connects what changed.
+Looks at files once a second and tells everyone who connects what changed. With
+-connect, is the one who is told: prints the changes, or runs COMMAND on them.
 
   -file PATH         a file to watch, as FILE; may be repeated
   -listen ADDRESS    where to serve; may be repeated (default localhost:60300)
   -interval DURATION how often to look, such as 500ms; at least 1ms (default 1s)
-  -format FORMAT     how to speak to a subscriber that does not say what it
-                     wants: text or json (default text)
+  -format FORMAT     text or json (default text): how to speak to a subscriber
+                     that does not say what it wants; or how to print
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
-  -v                 say more on the console: each change and each subscriber
+  -connect ADDRESS   the server to follow, however often it goes and comes
+  -once              with -connect: fail, or end, with the first connection
+  -initial           with -connect and a COMMAND: run it at the start too
+  -v                 say more on the console: each change, each subscriber, each
+                     try to connect
   -version           print the version
   -h                 print this
 
-ADDRESS is host:port, host or :port (every interface), or a Unix socket:
-unix:PATH or anything with a path separator. Flags may stand before or after
-FILEs; after -- everything is a FILE. A FILE need not be there yet.
+ADDRESS is host:port, host or :port (every interface; with -connect, this host),
+or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
+before or after FILEs; after -- everything is a FILE, or the COMMAND. A FILE
+need not be there yet.
 
 A subscriber that sends the line json gets JSON lines from then on, one that
-sends the line text gets text.
+sends the line text gets text. COMMAND gets the changes as JSON lines on its
+standard input, and the file and the change of the last one in NET_WATCHER_FILE
+and NET_WATCHER_CHANGE.
 
 Exit status: 0 stopped by a signal, 1 something failed, 2 wrong usage.
 
@@ -53,11 +63,16 @@ examples:
   net-watcher target.txt                       then: nc localhost 60300
   net-watcher -interval 200ms -format json a.conf b.conf
   net-watcher -listen /run/watch.sock /etc/hosts     then: nc -U /run/watch.sock
+  net-watcher -connect files.example -- systemctl reload nginx
 `
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
+	// Without this, writing to a pipe that nobody reads any more would kill the
+	// program; with it, that is an error. (To ignore the signal would make the
+	// commands that are run ignore it too.)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err == nil {
 		return
@@ -84,7 +99,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err = fmt.Fprintln(stdout, version())
 		return err
 	}
-	return watch(ctx, o, log.New(stderr, "", 0))
+	console := log.New(stderr, "", 0)
+	if o.connect != nil {
+		return follow(ctx, o, stdout, stderr, console)
+	}
+	return watch(ctx, o, console)
 }
 
 // usageError is an error in how the program was called.
@@ -104,12 +123,18 @@ func version() string {
 // options is what the command line says.
 type options struct {
 	files      []string
-	addresses  []address
+	listen     []address
 	interval   time.Duration
 	format     format
 	socketMode fs.FileMode
-	verbose    bool
-	version    bool
+
+	connect *address // nil to watch
+	once    bool
+	initial bool
+	command []string
+
+	verbose bool
+	version bool
 }
 
 // parseOptions reads the command line. It returns flag.ErrHelp for -h.
@@ -122,35 +147,75 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("interval", "", o.setInterval)
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
+	set.Func("connect", "", o.setConnect)
+	set.BoolVar(&o.once, "once", false, "")
+	set.BoolVar(&o.initial, "initial", false, "")
 	set.BoolVar(&o.verbose, "v", false, "")
 	set.BoolVar(&o.version, "version", false, "")
 
-	// Package flag stops at the first FILE and after "--"; only the latter is
-	// for good.
-	for len(args) > 0 {
+	// Package flag stops at the first word that is no flag, and after "--";
+	// only the latter is for good.
+	var rest []string // after "--"
+	dashes := false
+	for len(args) > 0 && !dashes {
 		if err := set.Parse(args); err != nil {
 			return nil, err
 		}
-		read, rest := args[:len(args)-set.NArg()], set.Args()
-		n := min(1, len(rest))
-		if len(read) > 0 && read[len(read)-1] == "--" {
-			n = len(rest)
-		}
-		for _, file := range rest[:n] {
-			if err := o.addFile(file); err != nil {
+		read := args[:len(args)-set.NArg()]
+		args = set.Args()
+		if dashes = len(read) > 0 && read[len(read)-1] == "--"; dashes {
+			rest = args
+		} else if len(args) > 0 {
+			if err := o.addFile(args[0]); err != nil {
 				return nil, err
 			}
+			args = args[1:]
 		}
-		args = rest[n:]
 	}
 
-	if len(o.files) == 0 && !o.version {
-		return nil, errors.New("no file named (try: net-watcher target.txt)")
+	var err error
+	set.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "file", "listen", "interval", "socket-mode":
+			if o.connect != nil {
+				err = fmt.Errorf("-%s does not go with -connect", f.Name)
+			}
+		case "once", "initial":
+			if o.connect == nil {
+				err = fmt.Errorf("-%s goes with -connect only", f.Name)
+			}
+		}
+	})
+	switch {
+	case err != nil || o.version:
+		return o, err
+	case o.connect == nil:
+		return o, o.finishWatch(rest)
+	case len(o.files) > 0:
+		return nil, fmt.Errorf("%q: there are no FILEs with -connect (a COMMAND goes after --)", o.files[0])
+	case dashes && len(rest) == 0:
+		return nil, errors.New("no COMMAND after --")
+	case o.initial && !dashes:
+		return nil, errors.New("-initial needs a COMMAND (after --)")
 	}
-	if len(o.addresses) == 0 {
-		return o, o.addListen("localhost:" + defaultPort)
-	}
+	o.command = rest
 	return o, nil
+}
+
+// finishWatch takes in the words after "--", and fills in what was left out.
+func (o *options) finishWatch(files []string) error {
+	for _, file := range files {
+		if err := o.addFile(file); err != nil {
+			return err
+		}
+	}
+	if len(o.files) == 0 {
+		return errors.New("no file named (try: net-watcher target.txt)")
+	}
+	if len(o.listen) == 0 {
+		return o.addListen("localhost:" + defaultPort)
+	}
+	return nil
 }
 
 func (o *options) addFile(name string) error {
@@ -171,7 +236,25 @@ func (o *options) addListen(s string) error {
 	if err != nil {
 		return err
 	}
-	o.addresses = append(o.addresses, a)
+	o.listen = append(o.listen, a)
+	return nil
+}
+
+func (o *options) setConnect(s string) error {
+	if o.connect != nil {
+		return errors.New("there is one server to follow")
+	}
+	a, err := parseAddress(s)
+	if err != nil {
+		return err
+	}
+	if a.network == "tcp" {
+		a.host = cmp.Or(a.host, "localhost")
+		if a.port == "0" {
+			return errors.New("nobody can be at port 0")
+		}
+	}
+	o.connect = &a
 	return nil
 }
 
@@ -212,7 +295,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		}
 	}()
 	var lines []string
-	for _, a := range o.addresses {
+	for _, a := range o.listen {
 		ls, err := listen(ctx, a, o.socketMode)
 		if err != nil {
 			return err
@@ -254,6 +337,44 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		}
 	})
 	return s.serve(ctx, listeners...)
+}
+
+// follow follows a server, and prints what changes or runs the command on it,
+// until ctx is done.
+func follow(ctx context.Context, o *options, stdout, stderr io.Writer, log *log.Logger) error {
+	c := &client{
+		server: o.connect.String(),
+		dial:   o.connect.dial,
+		once:   o.once,
+		log:    log,
+		all:    o.verbose,
+		begun:  func() {},
+		handle: func(events []Event) error {
+			_, err := stdout.Write(encode(o.format, events))
+			return err
+		},
+	}
+	if len(o.command) == 0 {
+		err := c.follow(ctx)
+		if isClosedPipe(err) {
+			return nil // whoever reads it has enough
+		}
+		return err
+	}
+
+	if _, err := exec.LookPath(o.command[0]); err != nil {
+		return err
+	}
+	cmd := newCommand(o.command, stdout, stderr, log)
+	c.handle = cmd.add
+	if o.initial {
+		c.begun = cmd.want
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { cmd.run(ctx) })
+	defer cmd.finish()
+	return c.follow(ctx)
 }
 
 // announce says where the listeners of one ADDRESS listen, how to try that,

@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// command returns the real program with these arguments, to be started.
-func command(t *testing.T, args ...string) *exec.Cmd {
+// realProgram returns the real program with these arguments, to be started.
+func realProgram(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	must(t, err)
@@ -45,26 +45,26 @@ func TestParseOptions(t *testing.T) {
 		args []string
 		want options
 	}{
-		{[]string{"a"}, options{files: []string{"a"}, addresses: []address{local}, interval: time.Second, socketMode: 0o600}},
+		{[]string{"a"}, options{files: []string{"a"}, listen: []address{local}, interval: time.Second, socketMode: 0o600}},
 		{
 			[]string{"a", "-interval", "2s", "b", "-file=c", "--format", "json", "d", "-v"},
-			options{files: []string{"a", "b", "c", "d"}, addresses: []address{local}, interval: 2 * time.Second, format: jsonLines, socketMode: 0o600, verbose: true},
+			options{files: []string{"a", "b", "c", "d"}, listen: []address{local}, interval: 2 * time.Second, format: jsonLines, socketMode: 0o600, verbose: true},
 		},
 		{
 			[]string{"-socket-mode", "660", "-listen", "unix:s", "-listen", "::1", "--", "-v", "a", "--"},
-			options{files: []string{"-v", "a", "--"}, addresses: []address{
+			options{files: []string{"-v", "a", "--"}, listen: []address{
 				{network: "unix", path: "s"}, {network: "tcp", host: "::1", port: "60300"},
 			}, interval: time.Second, socketMode: 0o660},
 		},
 		{
 			[]string{"a", "b", "--", "a", "-file"},
-			options{files: []string{"a", "b", "-file"}, addresses: []address{local}, interval: time.Second, socketMode: 0o600},
+			options{files: []string{"a", "b", "-file"}, listen: []address{local}, interval: time.Second, socketMode: 0o600},
 		},
 		{
 			[]string{"d/", "d", "e//", "/", "-"},
-			options{files: []string{"d", "e/", "/", "-"}, addresses: []address{local}, interval: time.Second, socketMode: 0o600},
+			options{files: []string{"d", "e/", "/", "-"}, listen: []address{local}, interval: time.Second, socketMode: 0o600},
 		},
-		{[]string{"-version"}, options{version: true, addresses: []address{local}, interval: time.Second, socketMode: 0o600}},
+		{[]string{"-version"}, options{version: true, interval: time.Second, socketMode: 0o600}},
 	} {
 		got, err := parseOptions(test.args)
 		if err != nil {
@@ -93,7 +93,7 @@ type program struct {
 
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: command(t, args...), lines: make(chan string, 1000), done: make(chan error, 1)}
+	p := &program{t: t, cmd: realProgram(t, args...), lines: make(chan string, 1000), done: make(chan error, 1)}
 	stderr, err := p.cmd.StderrPipe()
 	must(t, err)
 	must(t, p.cmd.Start())
@@ -286,7 +286,7 @@ func TestBadInput(t *testing.T) {
 		if strings.Contains(test.args, "./") && runtime.GOOS == "windows" {
 			test.want = ".*" // its messages are its own
 		}
-		cmd := command(t, args...)
+		cmd := realProgram(t, args...)
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		cmd.Run()
@@ -319,7 +319,7 @@ func TestStdout(t *testing.T) {
 		"-h":       "^" + regexp.QuoteMeta(usage) + "$",
 		"-version": `^net-watcher \S+ go\S+ ` + runtime.GOOS + "/" + runtime.GOARCH + "\n$",
 	} {
-		out, err := command(t, arg).Output()
+		out, err := realProgram(t, arg).Output()
 		if err != nil || !regexp.MustCompile(want).Match(out) {
 			t.Errorf("%s: %q, %v", arg, out, err)
 		}

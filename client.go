@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"time"
+)
+
+const (
+	// A client pauses before it connects again, for a time drawn at random
+	// between leastRetry and a limit that doubles with each try up to
+	// mostRetry: the clients of a server that comes back do not all come at
+	// once.
+	leastRetry = 100 * time.Millisecond
+	mostRetry  = 5 * time.Second
+
+	// lasting is how long a connection must have been good for the limit to
+	// begin anew.
+	lasting = 5 * time.Second
+
+	// helloTimeout is how long a server may take to say something in JSON.
+	helloTimeout = 5 * time.Second
+
+	// maxLine is the longest line that a client reads, in bytes without its end.
+	maxLine = 1 << 20
+
+	// maxHeard is how much of what is not JSON an error shows, in bytes.
+	maxHeard = 60
+)
+
+// client follows a server: it connects again whenever it must, and finds out
+// what it missed. It is not for concurrent use.
+type client struct {
+	server string // for the console
+	dial   func(context.Context) (net.Conn, error)
+	once   bool // end with the first connection
+	log    *log.Logger
+	all    bool // log every try
+
+	// begun is called when the first greeting is complete.
+	begun func()
+
+	// handle is called with the Changed events, in order, as many as came at a
+	// time. An error from it is final.
+	handle func([]Event) error
+
+	states  map[string]string   // of each target, after the last line about it
+	served  map[string]struct{} // the targets of the last complete greeting
+	good    bool                // there is a connection, and it speaks JSON
+	trouble string              // why there is none, as last logged
+}
+
+// handleError is an error of client.handle.
+type handleError struct{ error }
+
+// follow follows the server until ctx is done, handle fails, or, with once, the
+// first connection fails or ends. It returns nil if that is as it should be.
+func (c *client) follow(ctx context.Context) error {
+	c.states = make(map[string]string)
+	limit := leastRetry
+	for {
+		began := time.Now()
+		err := c.connect(ctx)
+		failed, final := errors.AsType[handleError](err)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case final:
+			return failed.error
+		case c.once && c.good && err == io.EOF:
+			return nil
+		case c.once:
+			return fmt.Errorf("follow %s: %w", c.server, err)
+		case c.good && time.Since(began) >= lasting:
+			limit = leastRetry
+		}
+		c.lost(err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(leastRetry + rand.N(limit-leastRetry+1)):
+		}
+		limit = min(2*limit, mostRetry)
+	}
+}
+
+// found says that there is a connection.
+func (c *client) found() {
+	if c.served == nil {
+		c.log.Printf("following %s", c.server)
+	} else {
+		c.log.Printf("back at %s", c.server)
+	}
+	c.good, c.trouble = true, ""
+}
+
+// lost says that there is no connection, and why. It repeats itself only after
+// there has been one.
+func (c *client) lost(err error) {
+	why := err.Error()
+	if err == io.EOF {
+		why = "the server closed the connection"
+	}
+	if c.good {
+		c.log.Printf("lost %s: %s", c.server, why)
+	} else if c.trouble != why || c.all {
+		c.log.Printf("trying %s again: %s", c.server, why)
+		c.trouble = why
+	}
+	c.good = false
+}
+
+// connect follows one connection to its end, and returns why it ended: io.EOF
+// if the server ended it.
+func (c *client) connect(ctx context.Context) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return cause(err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+
+	conn.SetDeadline(time.Now().Add(helloTimeout))
+	if _, err := io.WriteString(conn, "json\n"); err != nil {
+		return cause(err)
+	}
+	s := session{client: c, greeted: make(map[string]struct{})}
+	in := lineReader{r: conn}
+	for {
+		lines, ended := in.read()
+		events, err := s.read(lines)
+		if c.good {
+			conn.SetDeadline(time.Time{})
+		}
+		if len(events) > 0 {
+			if err := c.handle(events); err != nil {
+				return handleError{err}
+			}
+		}
+		switch {
+		case err != nil:
+			return err
+		case ended == nil:
+		case c.good:
+			return cause(ended)
+		default:
+			return s.noJSON(ended, in.rest())
+		}
+	}
+}
+
+// session is what a client knows of one connection.
+type session struct {
+	*client
+	greeted map[string]struct{} // targets that had their Watching
+	name    string              // the last of them
+	heard   []byte              // before the first line of JSON
+}
+
+// read returns the Changed events in these lines: those that are told, and a
+// Missed for those that were not while there was no connection.
+func (s *session) read(lines []byte) ([]Event, error) {
+	var events []Event
+	for line := range bytes.Lines(lines) {
+		line = bytes.TrimRight(line, "\r\n")
+		switch {
+		case len(line) > maxLine:
+			return events, errTooLong
+		case len(line) == 0:
+			continue
+		case !s.good && line[0] != '{':
+			s.heard = append(s.heard, line[:min(len(line), maxHeard)]...)
+			s.heard = s.heard[:min(len(s.heard), maxHeard)]
+			continue
+		}
+		e, err := decode(line)
+		if err != nil {
+			return events, err
+		}
+		if !s.good {
+			s.found()
+		}
+		switch e.Type {
+		case Watching:
+			if missed, ok := s.watching(e); ok {
+				events = append(events, missed)
+			}
+		case Changed:
+			e.Name = s.name
+			s.states[cmp.Or(e.Target, e.File, s.name)] = e.State
+			events = append(events, e)
+		}
+	}
+	return events, nil
+}
+
+// watching takes in a line of the greeting. If the target differs from what it
+// was when it was last told of, it returns a Missed.
+func (s *session) watching(e Event) (missed Event, ok bool) {
+	s.name = e.File
+	last, known := s.states[e.File]
+	_, again := s.greeted[e.File]
+	s.states[e.File] = e.State
+	s.greeted[e.File] = struct{}{}
+	if len(s.greeted) >= e.Targets && !again {
+		s.complete()
+	}
+	// A server without states may have missed anything.
+	if known && (e.State != last || e.State == "" && !again) {
+		missed, ok = e.missed(time.Now().UnixMilli()), true
+	}
+	return missed, ok
+}
+
+// complete compares the targets of a whole greeting with those of the last.
+func (s *session) complete() {
+	if s.served == nil {
+		s.begun()
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(s.greeted)) {
+			if _, ok := s.served[name]; !ok {
+				s.log.Printf("%s now watches %s too", s.server, printable(name))
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.served)) {
+			if _, ok := s.greeted[name]; !ok {
+				s.log.Printf("%s no longer watches %s", s.server, printable(name))
+			}
+		}
+	}
+	s.served = maps.Clone(s.greeted)
+}
+
+// noJSON says what came of a server instead of JSON: it ended with err, after
+// an unfinished line.
+func (s *session) noJSON(err error, line []byte) error {
+	heard := "nothing"
+	if line = append(s.heard, line...); len(line) > 0 {
+		heard = fmt.Sprintf("%q", line[:min(len(line), maxHeard)])
+	}
+	why := cause(err).Error()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		why = fmt.Sprintf("after %v", helloTimeout)
+	case err == io.EOF:
+		why = "and it closed the connection"
+	}
+	return fmt.Errorf("no line of JSON from it (%s), but %s", why, heard)
+}
+
+// errTooLong ends a connection whose lines cannot be those of a server.
+var errTooLong = fmt.Errorf("a line of more than %d bytes", maxLine)
+
+// lineReader reads a stream by whole lines, as many at a time as have come.
+type lineReader struct {
+	r    io.Reader
+	buf  []byte // what was read: whole lines first, then the rest
+	done int    // length of the whole lines
+}
+
+// read reads once, and returns the lines that are whole now, if any, each with
+// its end. They are valid until the next read. The error is that of the reader,
+// or errTooLong.
+func (l *lineReader) read() ([]byte, error) {
+	l.buf = append(l.buf[:0], l.rest()...)
+	l.buf = slices.Grow(l.buf, 4<<10)
+	n, err := l.r.Read(l.buf[len(l.buf):cap(l.buf)])
+	l.buf = l.buf[:len(l.buf)+n]
+	l.done = bytes.LastIndexByte(l.buf, '\n') + 1
+	if len(l.rest()) > maxLine+len("\r") && err == nil {
+		err = errTooLong
+	}
+	return l.buf[:l.done], err
+}
+
+// rest returns what was read of a line that is not whole.
+func (l *lineReader) rest() []byte { return l.buf[l.done:] }

@@ -1,0 +1,10 @@
+//go:build !unix
+
+package main
+
+import "os/exec"
+
+// inGroup does nothing here: there are no process groups that could be asked to
+// end, and the command itself is ended at once when its context is done, as is
+// the custom of package exec.
+func inGroup(*exec.Cmd) (end func()) { return func() {} }
