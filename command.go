@@ -19,7 +19,8 @@ const (
 	// Above that it gets a Missed for each target.
 	maxBatch = 1 << 20
 
-	// killDelay is how long a command has to end after it was asked to.
+	// killDelay is how long a command has to end after it was asked to, and
+	// how long one that has ended may keep its standard input or output open.
 	killDelay = 5 * time.Second
 
 	// maxVariable is the longest name that a command gets in its environment,
@@ -34,6 +35,7 @@ type command struct {
 	args           []string
 	stdout, stderr io.Writer
 	log            *log.Logger
+	killDelay      time.Duration
 
 	more chan struct{} // has a value when there is a reason to run; closed at the end
 
@@ -44,7 +46,10 @@ type command struct {
 }
 
 func newCommand(args []string, stdout, stderr io.Writer, log *log.Logger) *command {
-	return &command{args: args, stdout: stdout, stderr: stderr, log: log, more: make(chan struct{}, 1)}
+	return &command{
+		args: args, stdout: stdout, stderr: stderr, log: log,
+		killDelay: killDelay, more: make(chan struct{}, 1),
+	}
 }
 
 // run runs the command whenever there is a reason to, until finish is called
@@ -149,7 +154,7 @@ func (c *command) runOnce(ctx context.Context, batch []Event) {
 	cmd.Stdin = bytes.NewReader(encode(jsonLines, batch))
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+file, "NET_WATCHER_CHANGE="+change)
-	cmd.WaitDelay = killDelay
+	cmd.WaitDelay = c.killDelay
 	end := inGroup(cmd)
 	err := cmd.Run()
 	switch {

@@ -11,8 +11,8 @@ import (
 // inGroup makes cmd, which is about to be started, the leader of a process
 // group that is sent SIGTERM when its context is done. The function that it
 // returns is to be called once cmd has ended because of that: it sees to it
-// that the rest of the group ends too, by SIGKILL if need be, killDelay after
-// the SIGTERM.
+// that the rest of the group ends too, by SIGKILL if need be, cmd.WaitDelay
+// after the SIGTERM.
 func inGroup(cmd *exec.Cmd) (end func()) {
 	var asked time.Time
 	signal := func(s syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, s) }
@@ -28,7 +28,9 @@ func inGroup(cmd *exec.Cmd) (end func()) {
 		// A group lives as long as one process in it, and its number is not
 		// given to another one before.
 		for signal(0) == nil {
-			if time.Since(asked) >= killDelay {
+			// As the first process of a container, this is the parent of orphans.
+			syscall.Wait4(-cmd.Process.Pid, nil, syscall.WNOHANG, nil)
+			if time.Since(asked) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
 				return
 			}

@@ -17,13 +17,13 @@ const maxComings = 10
 // console says who comes and goes, without letting a crowd drown all else. Its
 // methods may be called from any goroutine.
 type console struct {
-	log *log.Logger
-	all bool // leave no line out
+	log   *log.Logger
+	all   bool       // leave no line out
+	count func() int // subscribers there are
 
 	mu    sync.Mutex // guards what follows
 	said  int        // lines in this second
 	held  map[string]int
-	now   int         // subscribers, when the last of held came or went
 	timer *time.Timer // set while a second runs
 }
 
@@ -35,7 +35,7 @@ func (c *console) connected(who string, now int) { c.tell("connected", who, "", 
 func (c *console) disconnected(who, why string, now int) { c.tell("disconnected", who, why, now) }
 
 func (c *console) tell(what, who, why string, now int) {
-	if c.all || c.admit(what, why, now) {
+	if c.all || c.admit(what, why) {
 		line := fmt.Sprintf("subscriber %s: %s (%d now)", what, who, now)
 		if why != "" {
 			line += ": " + why
@@ -46,7 +46,7 @@ func (c *console) tell(what, who, why string, now int) {
 
 // admit reports whether there is room for one more line in this second, and
 // counts it for the summary if not.
-func (c *console) admit(what, why string, now int) bool {
+func (c *console) admit(what, why string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timer == nil {
@@ -63,7 +63,6 @@ func (c *console) admit(what, why string, now int) bool {
 		what += " (" + why + ")"
 	}
 	c.held[what]++
-	c.now = now
 	return false
 }
 
@@ -71,7 +70,7 @@ func (c *console) admit(what, why string, now int) bool {
 // timer, and once at the end by whoever owns the console.
 func (c *console) flush() {
 	c.mu.Lock()
-	held, now := c.held, c.now
+	held := c.held
 	if c.timer != nil {
 		c.timer.Stop()
 	}
@@ -83,6 +82,6 @@ func (c *console) flush() {
 		parts = append(parts, fmt.Sprintf("%d more %s", held[what], what))
 	}
 	if len(parts) > 0 {
-		c.log.Printf("subscribers: %s (%d now)", strings.Join(parts, ", "), now)
+		c.log.Printf("subscribers: %s (%d now)", strings.Join(parts, ", "), c.count())
 	}
 }

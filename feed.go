@@ -246,6 +246,13 @@ func (f *feed) idleLocked() {
 	}
 }
 
+// count returns how many readers there are.
+func (f *feed) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.readers)
+}
+
 // leave removes r, and returns how many readers there are now and whether r is
 // still being served: if so, next tells the one who does.
 func (f *feed) leave(r *reader) (now int, busy bool) {

@@ -39,12 +39,14 @@ func parseAddress(s string) (address, error) {
 	switch {
 	case s == "":
 		return address{}, errors.New("empty address (such as localhost:60300, or unix:PATH)")
+	case s[0] == '@':
+		path = s
+		fallthrough
+	case isUnix && path != "" && path[0] == '@':
+		return address{}, fmt.Errorf("address %q: abstract sockets have no permissions (for a file of that name: unix:./%s)", s, path)
 	case isUnix && path == "":
 		return address{}, fmt.Errorf("address %q has no path", s)
 	case isUnix || strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == filepath.Separator }):
-		if path[0] == '@' {
-			return address{}, fmt.Errorf("address %q: abstract sockets have no permissions (for a file of that name: unix:./%s)", s, path)
-		}
 		return address{network: "unix", path: path}, nil
 	}
 
@@ -60,6 +62,8 @@ func parseAddress(s string) (address, error) {
 			return address{}, fmt.Errorf("address %q: not host:port, and not unix:PATH either", s)
 		}
 		port = cmp.Or(port, defaultPort)
+	} else if _, err := strconv.Atoi(s); err == nil {
+		return address{}, fmt.Errorf("address %q: is that a port? (then localhost:%s)", s, s)
 	}
 	if n, err := net.LookupPort("tcp", port); err != nil {
 		return address{}, fmt.Errorf("address %q: no port %q (0 to 65535)", s, port)
@@ -210,8 +214,10 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 // findStale returns what is at path if that is a socket without a server, nil
 // if nothing is there, and an error if it must be left alone.
 func findStale(path string) (fs.FileInfo, error) {
-	if err := checkLength(path); err != nil {
-		return nil, err
+	// What the system would call an invalid argument.
+	most := len(syscall.RawSockaddrUnix{}.Path) - 1
+	if over := max(len(path), len(aside(filepath.Dir(path)))) - most; over > 0 {
+		return nil, fmt.Errorf("path too long by %d bytes (a socket's may have %d)", over, most)
 	}
 	info, err := os.Lstat(path)
 	switch {
@@ -236,14 +242,6 @@ func findStale(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// checkLength says in words what the system calls an invalid argument.
-func checkLength(path string) error {
-	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(path) > most {
-		return fmt.Errorf("path too long: %d bytes, and a socket's may have %d", len(path), most)
-	}
-	return nil
-}
-
 // bindThere binds the socket at its path. For Windows, where the permissions
 // of its folder are what counts.
 func (l *unixListener) bindThere(stale fs.FileInfo) error {
@@ -260,20 +258,20 @@ func (l *unixListener) bindThere(stale fs.FileInfo) error {
 func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 	folder, err := makePrivate(filepath.Dir(l.path))
 	if err != nil {
-		return fmt.Errorf("make a folder beside it: %w", cause(err))
+		return fmt.Errorf("its folder: %w", cause(err))
 	}
 	defer os.RemoveAll(folder)
-	aside := filepath.Join(folder, "s")
-	if err = l.bind(aside); err != nil {
+	socket := filepath.Join(folder, "s")
+	if err = l.bind(socket); err != nil {
 		return err
 	}
-	if err = os.Chmod(aside, mode); err == nil && stale != nil {
+	if err = os.Chmod(socket, mode); err == nil && stale != nil {
 		err = takeAway(l.path, filepath.Join(folder, "old"), stale)
 	}
 	if err == nil {
 		// Not a rename: that would replace the socket of a server which was
 		// started at the same time.
-		if err = os.Link(aside, l.path); errors.Is(err, fs.ErrExist) {
+		if err = os.Link(socket, l.path); errors.Is(err, fs.ErrExist) {
 			err = errLive
 		}
 	}
@@ -283,11 +281,17 @@ func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 	return err
 }
 
-// makePrivate makes a folder in parent that only its owner can enter, with a
-// short name, because that counts against the length of the socket's path.
+// aside returns a path, drawn at random, for a socket in a private folder in
+// parent. It is short, and always as long: the system's limit holds for it too.
+func aside(parent string) string {
+	const least = 36 * 36 // the first number of three digits
+	return filepath.Join(parent, "."+strconv.FormatInt(least+rand.Int64N(35*least), 36), "s")
+}
+
+// makePrivate makes a folder in parent that only its owner can enter.
 func makePrivate(parent string) (string, error) {
 	for try := 1; ; try++ {
-		folder := filepath.Join(parent, "."+strconv.FormatInt(rand.Int64N(36*36*36), 36))
+		folder := filepath.Dir(aside(parent))
 		err := os.Mkdir(folder, 0o700)
 		if err == nil {
 			return folder, os.Chmod(folder, 0o700) // whatever the umask took away
@@ -321,10 +325,7 @@ func takeAway(path, old string, stale fs.FileInfo) error {
 
 // bind binds and listens at path, and notes which socket that makes.
 func (l *unixListener) bind(path string) error {
-	err := checkLength(path)
-	if err != nil {
-		return err
-	}
+	var err error
 	l.UnixListener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return cause(err) // without the path, which is not the one asked for

@@ -40,6 +40,8 @@ func TestParseAddress(t *testing.T) {
 		{in: "./watch.sock", want: unix("./watch.sock")},
 		{in: "/run/a:b", want: unix("/run/a:b")},
 
+		{in: "@x", err: `address "@x": abstract sockets have no permissions (for a file of that name: unix:./@x)`},
+		{in: "60300", err: `address "60300": is that a port? (then localhost:60300)`},
 		{in: "", err: `empty address (such as localhost:60300, or unix:PATH)`},
 		{in: "unix:", err: `address "unix:" has no path`},
 		{in: "unix:@x", err: `address "unix:@x": abstract sockets have no permissions (for a file of that name: unix:./@x)`},
@@ -316,7 +318,7 @@ func TestTakeAway(t *testing.T) {
 func TestListenUnixErrors(t *testing.T) {
 	dir := unixFolder(t)
 	long := filepath.Join(dir, strings.Repeat("x", 2000))
-	if _, err := listenUnix(long, 0o600); err == nil || !strings.HasPrefix(err.Error(), "path too long: ") {
+	if _, err := listenUnix(long, 0o600); err == nil || !strings.HasPrefix(err.Error(), "path too long by ") {
 		t.Errorf("too long: %v", err)
 	}
 	_, err := listenUnix(filepath.Join(dir, "none", "s"), 0o600)

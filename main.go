@@ -62,7 +62,7 @@ Exit status: 0 stopped by a signal, 1 something failed, 2 wrong usage.
 examples:
   net-watcher target.txt                       then: nc localhost 60300
   net-watcher -interval 200ms -format json a.conf b.conf
-  net-watcher -listen /run/watch.sock /etc/hosts     then: nc -U /run/watch.sock
+  net-watcher -listen ./watch.sock /etc/hosts  then: nc -U ./watch.sock
   net-watcher -connect files.example -- systemctl reload nginx
 `
 
@@ -322,7 +322,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	f := newFeed(watching)
-	s := &server{feed: f, console: &console{log: log, all: o.verbose}, format: o.format}
+	s := &server{feed: f, console: &console{log: log, all: o.verbose, count: f.count}, format: o.format}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()

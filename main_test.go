@@ -22,7 +22,10 @@ import (
 // TestMain runs the program instead of the tests where that is asked for, so
 // that tests can start the real thing.
 func TestMain(m *testing.M) {
-	if os.Getenv("NET_WATCHER_IS_TESTED") != "" {
+	switch {
+	case os.Getenv("NET_WATCHER_TEST_COMMAND") != "":
+		os.Exit(testCommand(os.Getenv("NET_WATCHER_TEST_COMMAND")))
+	case os.Getenv("NET_WATCHER_IS_TESTED") != "":
 		main()
 		return
 	}
@@ -273,8 +276,8 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -listen " + port, 1, `listen tcp ` + regexp.QuoteMeta(port) + `: .* \(for another port: -listen HOST:PORT\)`},
 		{"target.txt -listen ./file", 1, `listen on unix socket "./file": something else than a socket is there`},
 		{"target.txt -listen ./dir", 1, `listen on unix socket "./dir": something else than a socket is there`},
-		{"target.txt -listen ./none/s", 1, `listen on unix socket "./none/s": make a folder beside it: .*`},
-		{"target.txt -listen " + long, 1, `listen on unix socket "./x*": path too long: 2002 bytes, and a socket's may have \d+`},
+		{"target.txt -listen ./none/s", 1, `listen on unix socket "./none/s": its folder: .*`},
+		{"target.txt -listen " + long, 1, `listen on unix socket "./x*": path too long by \d+ bytes \(a socket's may have \d+\)`},
 		{"target.txt dir -listen localhost:0", 1, `watch "dir": it is a directory \(name the files in it\)`},
 		{"dir -listen ./s", 1, `watch "dir": it is a directory \(name the files in it\)`},
 		{"target.txt -listen ./s -listen " + port, 1, `listen tcp .*`},

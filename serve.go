@@ -205,7 +205,7 @@ func (s *server) tell(u *subscriber) {
 		if err := u.write(lines); err != nil {
 			why := cause(err).Error()
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				why = fmt.Sprintf("it took nothing for %v", writeTimeout)
+				why = fmt.Sprintf("it reads too slowly, a write took over %v", writeTimeout)
 			}
 			u.fault.Store(&why)
 			u.reset()

@@ -95,6 +95,7 @@ func startServer(t *testing.T, listeners ...net.Listener) *testServer {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &testServer{output: &lockedBuffer{}, cancel: cancel, done: make(chan error, 1)}
 	s.server = &server{feed: newTestFeed("a"), console: &console{log: log.New(s.output, "", 0)}}
+	s.console.count = s.feed.count
 	go func() { s.done <- s.serve(ctx, listeners...) }()
 	return s
 }
@@ -319,7 +320,7 @@ func TestStuckSubscriber(t *testing.T) {
 		honest.expect("[text] modified a")
 		want := []string{
 			"subscriber connected: pipe (1 now)", "subscriber connected: pipe (2 now)",
-			"subscriber disconnected: pipe (1 now): it took nothing for 10s",
+			"subscriber disconnected: pipe (1 now): it reads too slowly, a write took over 10s",
 		}
 		if diff := cmp.Diff(want, s.output.take()); diff != "" {
 			t.Errorf("console (-want +got):\n%s", diff)
@@ -585,13 +586,15 @@ func FuzzWords(f *testing.F) {
 func TestConsole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
-		c := &console{log: log.New(&out, "", 0)}
+		now := 0
+		c := &console{log: log.New(&out, "", 0), count: func() int { return now }}
 		for i := range 30 {
 			c.connected(fmt.Sprint("c", i), i+1)
 		}
 		c.disconnected("c0", "", 29)
 		c.disconnected("c1", "connection reset by peer", 28)
 		c.disconnected("c2", "connection reset by peer", 27)
+		now = 27
 		var want []string
 		for i := range maxComings {
 			want = append(want, fmt.Sprintf("subscriber connected: c%d (%d now)", i, i+1))
@@ -615,6 +618,7 @@ func TestConsole(t *testing.T) {
 			t.Errorf("nothing happened, and it says %q", got)
 		}
 
+		now = 1
 		for range 11 {
 			c.connected("d", 1)
 		}

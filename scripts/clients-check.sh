@@ -9,7 +9,10 @@ set -euo pipefail
 
 die() { echo "clients-check.sh: $*" >&2; exit 1; }
 
-[[ $#${1-} = 0 || $#${1-} = 1-all ]] || die "usage: scripts/clients-check.sh [-all]"
+if [[ $#${1-} != 0 && $#${1-} != 1-all ]]; then
+	echo "usage: scripts/clients-check.sh [-all]" >&2
+	exit 2
+fi
 command -v tmux >/dev/null || die "tmux is missing: apt install tmux, or brew install tmux"
 
 # Whether it can speak, and the command with @PORT@ and @SOCKET@ in it.
@@ -35,7 +38,7 @@ clients=(
 )
 
 folder=$(mktemp -d)
-tmux() { command tmux -L "net-watcher-clients-$$" -f /dev/null "$@"; }
+tmux() { command tmux -S "$folder/tmux" -f /dev/null "$@"; }
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
 	tmux kill-server 2>/dev/null || true

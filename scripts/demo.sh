@@ -9,19 +9,19 @@
 set -euo pipefail
 
 die() { echo "demo.sh: $*" >&2; exit 1; }
+usage() { echo "usage: scripts/demo.sh [-check]" >&2; exit 2; }
 
 case $#${1-} in
 	0) check='' port=60300 ;;
 	1-check) check=yes port=0 ;;
-	*) die "usage: scripts/demo.sh [-check]" ;;
+	*) usage ;;
 esac
 command -v go >/dev/null || die "go is missing: see https://go.dev/dl"
 command -v tmux >/dev/null || die "tmux is missing: apt install tmux, or brew install tmux"
 command -v watch >/dev/null || die "watch is missing: apt install procps, or brew install watch"
 
 folder=$(mktemp -d)
-tmux() { command tmux -L "net-watcher-demo-$$" -f /dev/null "$@"; }
-# Tells programs in the panes to end (HUP), and waits until they have.
+tmux() { command tmux -S "$folder/tmux" -f /dev/null "$@"; }
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
 	tmux kill-server 2>/dev/null || true
@@ -34,6 +34,8 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 go build -C "$repo" -o "$folder/net-watcher" .
 cd "$folder"
 touch target.txt
+leave="Ctrl-B, then D"
+[ -z "${TMUX-}" ] || leave="Ctrl-B twice, then D" # the first is for the tmux around it
 server="./net-watcher -file target.txt"
 [ "$port" = 60300 ] || server+=" -listen localhost:$port"
 
@@ -43,18 +45,21 @@ tmux set-option -g remain-on-exit on
 tmux set-option -g pane-border-status top
 tmux set-option -g pane-border-format " #{@what} "
 tmux set-option -g status-left-length 80
-tmux set-option -g status-left "net-watcher's three terminals. Ctrl-B, then D, ends it. "
+tmux set-option -g status-left "net-watcher's three terminals. $leave, ends it. "
 tmux set-option -g status-right ""
 tmux set-window-option -g window-status-current-format ""
 tmux set-option -p -t demo:0.0 @what "1: touching: watch -n 1 touch target.txt"
-tmux split-window -v -t demo:0.0 "$server"
+tmux split-window -v -t demo:0.0 "$server || sleep 1000" # so that what it says stays
 tmux set-option -p -t demo:0.1 @what "2: the server: $server"
 
-# await PANE PATTERN: waits until the pane shows the pattern, 30 s at most.
+# await PANE PATTERN: waits until the pane shows the pattern, 30 s at most and
+# not after an error.
 await() {
-	local _
+	local _ shown
 	for _ in $(seq 300); do
-		tmux capture-pane -p -t "demo:0.$1" | grep -qE "$2" && return
+		shown=$(tmux capture-pane -p -t "demo:0.$1")
+		grep -qE "$2" <<<"$shown" && return
+		grep -q '^net-watcher: ' <<<"$shown" && break
 		sleep 0.1
 	done
 	tmux capture-pane -p -t "demo:0.$1" | sed '/^$/d' >&2

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// report is what a command that a test runs tells the test.
+type report struct {
+	File, Change string
+	Events       []string // of its standard input, in brief
+}
+
+// testCommand is such a command: it reports to the address, and ends with the
+// status that it is told, or when the connection ends.
+func testCommand(address string) int {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return 100
+	}
+	stdin, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return 101
+	}
+	r := report{File: os.Getenv("NET_WATCHER_FILE"), Change: os.Getenv("NET_WATCHER_CHANGE")}
+	for line := range strings.Lines(string(stdin)) {
+		e, err := decode([]byte(line))
+		if err != nil {
+			return 102
+		}
+		r.Events = append(r.Events, e.String())
+	}
+	if err := json.NewEncoder(conn).Encode(r); err != nil {
+		return 103
+	}
+	var status [1]byte
+	if _, err := conn.Read(status[:]); err != nil {
+		return 104
+	}
+	return int(status[0])
+}
+
+// commandTest is a command, and where its runs report.
+type commandTest struct {
+	*testing.T
+	*command
+	listener net.Listener
+	output   *lockedBuffer
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when run has returned
+}
+
+func newCommandTest(t *testing.T) *commandTest {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	t.Setenv("NET_WATCHER_TEST_COMMAND", l.Addr().String())
+	exe, err := os.Executable()
+	must(t, err)
+	output := &lockedBuffer{}
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &commandTest{
+		T: t, command: newCommand([]string{exe}, os.Stderr, os.Stderr, log.New(output, "", 0)),
+		listener: l, output: output, cancel: cancel, done: make(chan struct{}),
+	}
+	go func() {
+		defer close(c.done)
+		c.run(ctx)
+	}()
+	return c
+}
+
+// next waits for the next run and returns what it reports, and the connection
+// by which it is ended.
+func (c *commandTest) next() (report, net.Conn) {
+	c.Helper()
+	c.listener.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
+	conn, err := c.listener.Accept()
+	must(c.T, err)
+	var r report
+	must(c.T, json.NewDecoder(conn).Decode(&r))
+	return r, conn
+}
+
+// expect waits for the next run, checks what it reports, and ends it.
+func (c *commandTest) expect(want report, status byte) {
+	c.Helper()
+	got, conn := c.next()
+	defer conn.Close()
+	if diff := cmp.Diff(want, got); diff != "" {
+		c.Errorf("(-want +got):\n%s", diff)
+	}
+	_, err := conn.Write([]byte{status})
+	must(c.T, err)
+}
+
+func TestCommand(t *testing.T) {
+	c := newCommandTest(t)
+	c.want()
+	c.expect(report{}, 0)
+
+	c.add([]Event{change("a", 1), {Type: Changed, File: "b", Change: Removed}})
+	got, conn := c.next()
+	want := report{File: "b", Change: "removed", Events: []string{"modified a", "removed b"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+
+	// What comes while it runs leads to one more run, with all of it.
+	c.add([]Event{change("c", 1)})
+	c.add([]Event{change("d", 1)})
+	c.add([]Event{{Type: Changed, File: "e", Change: Unreadable, Error: "x"}})
+	conn.Write([]byte{3})
+	conn.Close()
+	c.expect(report{File: "d", Change: "modified", Events: []string{"modified c", "modified d"}}, 0)
+	if said := strings.Join(c.output.take(), "\n"); !strings.HasSuffix(said, " failed: exit status 3") {
+		t.Errorf("of a run that failed the console says %q", said)
+	}
+
+	// What cannot be looked at is no reason for a run.
+	c.add([]Event{{Type: Changed, File: "e", Change: Unreadable, Error: "x"}})
+	c.add([]Event{change("f", 1)})
+	c.expect(report{File: "f", Change: "modified", Events: []string{"modified f"}}, 0)
+
+	// At the end, what is left is still done.
+	c.add([]Event{change("g", 1)})
+	c.finish()
+	c.expect(report{File: "g", Change: "modified", Events: []string{"modified g"}}, 0)
+	<-c.done
+	if said := c.output.take(); said != nil {
+		t.Errorf("the console says %q", said)
+	}
+}
+
+// A command that is running at the end is ended.
+func TestCommandIsEnded(t *testing.T) {
+	c := newCommandTest(t)
+	c.add([]Event{change("a", 1)})
+	_, conn := c.next()
+	c.add([]Event{change("b", 1)})
+	c.cancel()
+	<-c.done
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("it is still there")
+	}
+	if said := c.output.take(); said != nil {
+		t.Errorf("the console says %q", said)
+	}
+}
+
+// More than a MiB is not told one by one.
+func TestCommandCollapses(t *testing.T) {
+	c := newCommandTest(t)
+	c.add([]Event{change("first", 1)})
+	_, conn := c.next()
+	for i := range 20_000 {
+		c.add([]Event{change(fmt.Sprintf("f%d", i%3), int64(i))})
+	}
+	c.add([]Event{{Type: Changed, File: "d/x", Target: "d", Change: Created, State: "1"}})
+	conn.Close()
+	r, conn := c.next()
+	conn.Close()
+	missed := map[string]bool{}
+	for _, line := range r.Events {
+		if change, file, _ := strings.Cut(line, " "); change == string(Missed) {
+			if missed[file] {
+				t.Errorf("%s missed twice", file)
+			}
+			missed[file] = true
+		}
+	}
+	if len(missed) != 3 || len(r.Events) > 15_000 || r.File != "d/x" {
+		t.Errorf("missed: %v; %d events, the last of %s", missed, len(r.Events), r.File)
+	}
+	c.cancel()
+	<-c.done
+}
+
+func TestCollapse(t *testing.T) {
+	at := func(e Event, ms int64) Event { e.Timestamp = ms; return e }
+	got := collapse([]Event{
+		at(change("a", 1), 1),
+		at(Event{Type: Changed, File: "d/x", Target: "d", Change: Created, Size: new(int64(1)), Mtime: day1, State: "1"}, 2),
+		{Type: Changed, Timestamp: 3, Name: "classic"},
+		at(change("a", 4), 4),
+		at(Event{Type: Changed, File: "d/y/", Target: "d", Change: Removed, State: "5"}, 5),
+		at(Event{Type: Changed, File: "b", Change: Removed, State: "0"}, 6),
+	})
+	want := []Event{
+		{Type: Changed, Timestamp: 3, Change: Missed, Name: "classic"},
+		{Type: Changed, Timestamp: 4, File: "a", Change: Missed, Size: new(int64(4)), State: "4"},
+		{Type: Changed, Timestamp: 5, File: "d", Change: Missed, State: "5"},
+		{Type: Changed, Timestamp: 6, File: "b", Change: Missed, State: "0"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A name that no environment can hold is on standard input only.
+func TestCommandNames(t *testing.T) {
+	c := newCommandTest(t)
+	for _, name := range []string{strings.Repeat("x", 200<<10), "a\x00b"} {
+		e := change(name, 1)
+		c.add([]Event{e})
+		c.expect(report{Change: "modified", Events: []string{e.String()}}, 0)
+	}
+	// A classic server's change has the name of its greeting, and is no more
+	// than a change.
+	c.add([]Event{{Type: Changed, Timestamp: 1, Name: "target.txt"}})
+	c.expect(report{File: "target.txt", Events: []string{"changed "}}, 0)
+	c.finish()
+	<-c.done
+	if said := c.output.take(); said != nil {
+		t.Errorf("the console says %q", said)
+	}
+}
+
+// A command that cannot be started is told, and the next one is tried.
+func TestCommandCannotStart(t *testing.T) {
+	var out lockedBuffer
+	c := newCommand([]string{"./no such command"}, io.Discard, io.Discard, log.New(&out, "", 0))
+	c.add([]Event{change("a", 1)})
+	c.finish()
+	c.run(t.Context())
+	if said := out.take(); len(said) != 1 || !strings.HasPrefix(said[0], "./no such command failed: ") {
+		t.Errorf("the console says %q", said)
+	}
+	if errors.Is(t.Context().Err(), context.Canceled) {
+		t.Error("canceled")
+	}
+}

@@ -1,0 +1,92 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// runShell runs a script of the shell on an event until ctx is done. It returns
+// what the script prints, and a channel that is closed when run has returned.
+func runShell(t *testing.T, ctx context.Context, script string) (*command, *bufio.Reader, <-chan struct{}) {
+	t.Helper()
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip(err)
+	}
+	r, w, err := os.Pipe()
+	must(t, err)
+	t.Cleanup(func() { r.Close() })
+	c := newCommand([]string{"sh", "-c", script}, w, os.Stderr, log.New(t.Output(), "", 0))
+	c.killDelay = 300 * time.Millisecond
+	c.add([]Event{change("a", 1)})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer w.Close()
+		c.run(ctx)
+	}()
+	return c, bufio.NewReader(r), done
+}
+
+// Something that a command leaves running neither delays the next run nor is
+// ended with the client.
+func TestCommandLeavesSomething(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c, out, done := runShell(t, ctx, "sleep 1000 & echo $!")
+	pids := []int{}
+	for range 2 {
+		line, err := out.ReadString('\n')
+		must(t, err)
+		pid, err := strconv.Atoi(strings.TrimSpace(line))
+		must(t, err)
+		pids = append(pids, pid)
+		c.add([]Event{change("a", 2)})
+	}
+	line, err := out.ReadString('\n') // so that none runs any more
+	must(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	must(t, err)
+	c.finish()
+	<-done
+	cancel()
+	for _, pid := range append(pids, pid) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Errorf("what was left is gone: %v", err)
+		}
+	}
+}
+
+// At the end the whole group of a running command is asked to end, and what
+// does not is killed, even if the command itself is gone by then.
+func TestCommandGroup(t *testing.T) {
+	for name, script := range map[string]string{
+		"all obey":              "sleep 1000 & echo ready; wait",
+		"the command is deaf":   "trap '' TERM; sleep 1000 & echo ready; wait; wait; sleep 1000",
+		"what it began is deaf": "(trap '' TERM; echo ready; exec sleep 1000) & wait",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, out, done := runShell(t, ctx, script)
+			line, err := out.ReadString('\n')
+			if err != nil || line != "ready\n" {
+				t.Fatalf("%q, %v", line, err)
+			}
+			cancel()
+			<-done
+			// All of them had the pipe open; now nobody has.
+			if rest, err := io.ReadAll(out); err != nil || len(rest) > 0 {
+				t.Errorf("%q, %v", rest, err)
+			}
+		})
+	}
+}
