@@ -349,10 +349,7 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, log *log.
 		log:    log,
 		all:    o.verbose,
 		begun:  func() {},
-		handle: func(events []Event) error {
-			_, err := stdout.Write(encode(o.format, events))
-			return err
-		},
+		handle: printer(stdout, o.format),
 	}
 	if len(o.command) == 0 {
 		err := c.follow(ctx)
@@ -375,6 +372,14 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, log *log.
 	wg.Go(func() { cmd.run(ctx) })
 	defer cmd.finish()
 	return c.follow(ctx)
+}
+
+// printer returns a function that prints events, at once.
+func printer(w io.Writer, f format) func([]Event) error {
+	return func(events []Event) error {
+		_, err := w.Write(encode(f, events))
+		return err
+	}
 }
 
 // announce says where the listeners of one ADDRESS listen, how to try that,

@@ -1,0 +1,643 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// clientTest is a client whose connections a test plays the server of, in a
+// synctest bubble.
+type clientTest struct {
+	*testing.T
+	*client
+	dials  chan net.Conn // the servers' ends
+	events []string      // handled, in brief
+	begins int           // calls of begun
+	output *lockedBuffer
+	cancel context.CancelFunc
+	done   chan error // the result of follow
+}
+
+func newClientTest(t *testing.T, once bool) *clientTest {
+	c := &clientTest{T: t, dials: make(chan net.Conn), output: &lockedBuffer{}, done: make(chan error, 1)}
+	c.client = &client{
+		server: "there", once: once, log: log.New(c.output, "", 0),
+		dial: func(ctx context.Context) (net.Conn, error) {
+			mine, theirs := net.Pipe()
+			select {
+			case c.dials <- theirs:
+				return mine, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		},
+		begun: func() { c.begins++ },
+		handle: func(events []Event) error {
+			for _, e := range events {
+				c.events = append(c.events, e.String()+" "+e.State)
+			}
+			return nil
+		},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c.cancel = cancel
+	go func() { c.done <- c.follow(ctx) }()
+	return c
+}
+
+// accept waits for the client to connect, and reads the word that it sends.
+func (c *clientTest) accept() net.Conn {
+	c.Helper()
+	conn := <-c.dials
+	word := make([]byte, 5)
+	if _, err := io.ReadFull(conn, word); err != nil || string(word) != "json\n" {
+		c.Errorf("the client sends %q, %v", word, err)
+	}
+	return conn
+}
+
+// send sends lines and waits until they are dealt with.
+func (c *clientTest) send(conn net.Conn, lines ...string) {
+	c.Helper()
+	for _, line := range lines {
+		if _, err := io.WriteString(conn, line); err != nil {
+			c.Errorf("sending %q: %v", line, err)
+		}
+	}
+	synctest.Wait()
+}
+
+// expect checks what was handled, and what is on the console, since the last
+// call.
+func (c *clientTest) expect(events []string, console ...string) {
+	c.Helper()
+	synctest.Wait()
+	if diff := cmp.Diff(events, c.events); diff != "" {
+		c.Errorf("events (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(console, c.output.take()); diff != "" {
+		c.Errorf("console (-want +got):\n%s", diff)
+	}
+	c.events = nil
+}
+
+func (c *clientTest) stop() {
+	c.Helper()
+	c.cancel()
+	if err := <-c.done; err != nil {
+		c.Errorf("follow: %v", err)
+	}
+}
+
+// watching and modified are lines of a server of several targets.
+func watchingLine(file, state string, targets int) string {
+	return fmt.Sprintf(`{"type":"watching","file":%q,"protocol":1,"interval":1000,"targets":%d,"size":1,"state":%q}`+"\n", file, targets, state)
+}
+
+func modifiedLine(file, state string) string {
+	return fmt.Sprintf(`{"type":"changed","timestamp":1,"file":%q,"change":"modified","size":1,"state":%q}`+"\n", file, state)
+}
+
+// What a client hears of one connection.
+func TestClientReads(t *testing.T) {
+	long := strings.Repeat("x", maxLine-len(`{"file":""}`))
+	for _, test := range []struct {
+		name string
+		sent string
+		want []string
+		end  string // why it hangs up
+	}{
+		{name: "events", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + modifiedLine("a", "3"), want: []string{"modified a 2", "modified a 3"}},
+		{name: "CRLF and blank lines", sent: "\r\n\n" + strings.ReplaceAll(watchingLine("a", "1", 1)+"\n"+modifiedLine("a", "2"), "\n", "\r\n"), want: []string{"modified a 2"}},
+		{name: "text first", sent: "2026-11-22T03:14:04.512+01:00 watching a\n2026-11-22T03:14:05.512+01:00 modified a\n" + watchingLine("a", "1", 1) + modifiedLine("a", "2"), want: []string{"modified a 2"}},
+		{name: "what it does not know", sent: watchingLine("a", "1", 1) + `{"type":"weather","file":"a"}` + "\n" + `{"type":"changed","file":"a","change":"melted","state":"9","new":[{}]}` + "\n", want: []string{"melted a 9"}},
+		{name: "an unfinished line", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + strings.TrimSpace(modifiedLine("a", "3")), want: []string{"modified a 2"}},
+		{name: "UTF-8", sent: watchingLine("größe 😀", "1", 1) + modifiedLine("größe 😀", "2"), want: []string{"modified größe 😀 2"}},
+		{name: "a greeting in mid-stream", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + watchingLine("a", "2", 1) + modifiedLine("a", "3"), want: []string{"modified a 2", "modified a 3"}},
+		{name: "text after JSON", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + "Goodbye\n" + modifiedLine("a", "3"), want: []string{"modified a 2"}, end: "not a line of events: invalid character 'G' looking for beginning of value"},
+		{name: "broken JSON", sent: watchingLine("a", "1", 1) + `{"type":` + "\n", end: "not a line of events: unexpected end of JSON input"},
+		{name: "a long line", sent: watchingLine("a", "1", 1) + `{"file":"` + long + "\"}\r\n" + modifiedLine("a", "2"), want: []string{"modified a 2"}},
+		{name: "too long a line", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + `{"file":"x` + long + "\"}\n" + modifiedLine("a", "3"), want: []string{"modified a 2"}, end: "a line of more than 1048576 bytes"},
+		{name: "a line without end", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + strings.Repeat("x", 3<<20), want: []string{"modified a 2"}, end: "a line of more than 1048576 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClientTest(t, false)
+				conn := c.accept()
+				io.WriteString(conn, test.sent) // fails where the client hangs up
+				conn.Close()
+				if test.end == "" {
+					test.end = "the server closed the connection"
+				}
+				c.expect(test.want, "following there", "lost there: "+test.end)
+				c.stop()
+			})
+		})
+	}
+}
+
+// What changed while there was no connection is a missed, for the targets that
+// differ from when they were last told of, and for no other.
+func TestClientMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClientTest(t, false)
+		conn := c.accept()
+		c.send(conn, watchingLine("a", "1", 3), watchingLine("b", "1", 3))
+		if c.begins != 0 {
+			t.Error("begun before the greeting is complete")
+		}
+		c.send(conn, watchingLine("d", "1", 3))
+		c.send(conn, modifiedLine("a", "2"), `{"type":"changed","file":"d/x","target":"d","change":"created","state":"2"}`+"\n")
+		c.expect([]string{"modified a 2", "created d/x 2"}, "following there")
+		conn.Close()
+
+		conn = c.accept()
+		c.send(conn, watchingLine("a", "2", 3), watchingLine("b", "1", 3), watchingLine("d", "2", 3))
+		c.expect(nil, "lost there: the server closed the connection", "back at there")
+		conn.Close()
+
+		// The second connection breaks in the middle of its greeting, what is
+		// still to be compared is compared on the third.
+		conn = c.accept()
+		c.send(conn, watchingLine("a", "3", 3))
+		conn.Close()
+		conn = c.accept()
+		c.send(conn, watchingLine("a", "3", 3), watchingLine("b", "2", 3), watchingLine("d", "3", 3))
+		c.expect([]string{"missed a 3", "missed b 2", "missed d 3"},
+			"lost there: the server closed the connection", "back at there",
+			"lost there: the server closed the connection", "back at there")
+		conn.Close()
+
+		// Another set of targets, and back.
+		conn = c.accept()
+		c.send(conn, watchingLine("b", "2", 2), watchingLine("new", "1", 2))
+		c.expect(nil, "lost there: the server closed the connection", "back at there",
+			"there now watches new too", "there no longer watches a", "there no longer watches d")
+		conn.Close()
+		conn = c.accept()
+		c.send(conn, watchingLine("a", "4", 2), watchingLine("new", "1", 2))
+		c.expect([]string{"missed a 4"}, "lost there: the server closed the connection", "back at there",
+			"there now watches a too", "there no longer watches b")
+		if c.begins != 1 {
+			t.Errorf("begun %d times", c.begins)
+		}
+		c.stop()
+	})
+}
+
+// A connection that breaks in the middle of a batch leaves a tag that no whole
+// look has: that ends in a missed, wherever it breaks.
+func TestClientBreaksInBatch(t *testing.T) {
+	batch := modifiedLine("d/x", "2") + modifiedLine("d/y", "3") + modifiedLine("d/z", "4")
+	batch = strings.ReplaceAll(batch, `"change"`, `"target":"d","change"`)
+	for cut := range len(batch) + 1 {
+		synctest.Test(t, func(t *testing.T) {
+			c := newClientTest(t, false)
+			conn := c.accept()
+			c.send(conn, watchingLine("d", "1", 1), batch[:cut])
+			conn.Close()
+			conn = c.accept()
+			c.send(conn, watchingLine("d", "4", 1))
+			missed := slices.Contains(c.events, "missed d 4")
+			if whole := cut == len(batch); missed == whole {
+				t.Errorf("cut after %d of %d bytes: %q", cut, len(batch), c.events)
+			}
+			c.stop()
+		})
+	}
+}
+
+// classic is the server of the tutorials, in a few lines: it may split what it
+// sends, it has no states, and says no file with a change.
+func classic(conn net.Conn, changes int) {
+	io.WriteString(conn, `{"type":"watching","file":"target.txt"}`+"\n")
+	for range changes {
+		io.WriteString(conn, `{"type":"changed","timesta`)
+		time.Sleep(100 * time.Millisecond)
+		io.WriteString(conn, `mp":1450694370094}`+"\n")
+	}
+}
+
+func TestClientClassic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClientTest(t, false)
+		var text, json bytes.Buffer
+		print := map[*bytes.Buffer]func([]Event) error{&text: printer(&text, textLines), &json: printer(&json, jsonLines)}
+		c.handle = func(events []Event) error {
+			for i := range events {
+				if e := &events[i]; e.Change == Missed {
+					if e.Timestamp != time.Now().UnixMilli() {
+						t.Errorf("missed at %d, and it is %d", e.Timestamp, time.Now().UnixMilli())
+					}
+					e.Timestamp = 1450694370094
+				}
+			}
+			return errors.Join(print[&text](events), print[&json](events))
+		}
+		for range 2 {
+			conn := c.accept()
+			classic(conn, 2)
+			conn.Close()
+		}
+		synctest.Wait()
+		at := time.UnixMilli(1450694370094).Format(textTime)
+		wantText := strings.Repeat(at+" changed target.txt\n", 2)
+		wantText += at + " missed target.txt\n" + wantText
+		if diff := cmp.Diff(wantText, text.String()); diff != "" {
+			t.Errorf("text (-want +got):\n%s", diff)
+		}
+		const changed = `{"type":"changed","timestamp":1450694370094}` + "\n"
+		want := changed + changed + strings.Replace(changed, "}", `,"file":"target.txt","change":"missed"}`, 1) + changed + changed
+		if diff := cmp.Diff(want, json.String()); diff != "" {
+			t.Errorf("JSON (-want +got):\n%s", diff)
+		}
+		c.stop()
+	})
+}
+
+// A server that is no such server is named by what it says, and tried again.
+func TestClientNoJSON(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		say  func(net.Conn)
+		want string
+	}{
+		{"silence", func(net.Conn) {}, "no line of JSON from it (after 5s), but nothing"},
+		{"ssh", func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, `no line of JSON from it (after 5s), but "SSH-2.0-OpenSSH_9.2"`},
+		{"a prompt", func(c net.Conn) { io.WriteString(c, "login: ") }, `no line of JSON from it (after 5s), but "login: "`},
+		{"a long talk", func(c net.Conn) { io.WriteString(c, strings.Repeat(strings.Repeat("la", 25)+"\n", 1000)); c.Close() }, `no line of JSON from it (and it closed the connection), but "` + strings.Repeat("la", 30) + `"`},
+		{"the end", func(c net.Conn) { c.Close() }, "no line of JSON from it (and it closed the connection), but nothing"},
+		{"half of JSON", func(c net.Conn) { io.WriteString(c, `{"type":`); c.Close() }, `no line of JSON from it (and it closed the connection), but "{\"type\":"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClientTest(t, false)
+				for range 3 {
+					test.say(c.accept())
+				}
+				conn := c.accept()
+				// Said once, however often it is tried.
+				c.expect(nil, "trying there again: "+test.want)
+				c.send(conn, watchingLine("a", "1", 1))
+				time.Sleep(time.Hour) // there is no limit on silence after that
+				c.send(conn, modifiedLine("a", "2"))
+				c.expect([]string{"modified a 2"}, "following there")
+				c.stop()
+			})
+		})
+	}
+}
+
+// The pauses between tries grow, at random, from 100 ms to 5 s, and begin anew
+// only after a connection has lasted.
+func TestClientRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tries []time.Time
+		refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+		connection := map[int]time.Duration{101: lasting - time.Second, 103: lasting + time.Second} // how long those tries last
+		c := newClientTest(t, false)
+		c.cancel()
+		<-c.done
+		c.output.take()
+		c.dial = func(context.Context) (net.Conn, error) {
+			tries = append(tries, time.Now())
+			lasts, ok := connection[len(tries)]
+			if !ok {
+				return nil, refused
+			}
+			mine, theirs := net.Pipe()
+			go func() {
+				io.ReadFull(theirs, make([]byte, 5))
+				io.WriteString(theirs, watchingLine("a", "1", 1))
+				time.Sleep(lasts)
+				theirs.Close()
+			}()
+			return mine, nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := c.follow(ctx); err != nil {
+			t.Error(err)
+		}
+		pause := func(n int) time.Duration { // before try n, from 2 on
+			return tries[n-1].Sub(tries[n-2]) - connection[n-1]
+		}
+		var longest time.Duration
+		for n := 2; n <= 100; n++ {
+			limit := min(leastRetry<<min(n-2, 10), mostRetry)
+			if p := pause(n); p < leastRetry || p > limit {
+				t.Errorf("pause %d: %v, want %v to %v", n-1, p, leastRetry, limit)
+			}
+			longest = max(longest, pause(n))
+		}
+		if longest < mostRetry/2 {
+			t.Errorf("in 100 tries the longest pause was %v", longest)
+		}
+		if p := pause(104); p != leastRetry {
+			t.Errorf("after a connection that lasted: %v, want %v", p, leastRetry)
+		}
+		// After the one that did not last the limit is still the highest; that
+		// the least is drawn from there has a chance of 1 in 10^9.
+		if p := pause(102); p == leastRetry {
+			t.Errorf("after a connection that did not last: %v", p)
+		}
+		want := []string{
+			"trying there again: connection refused", "following there", "lost there: the server closed the connection",
+			"trying there again: connection refused", "back at there", "lost there: the server closed the connection",
+			"trying there again: connection refused",
+		}
+		if diff := cmp.Diff(want, c.output.take()); diff != "" {
+			t.Errorf("console (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// With once, there is one connection, and it must come about.
+func TestClientOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClientTest(t, true)
+		conn := c.accept()
+		c.send(conn, watchingLine("a", "1", 1), modifiedLine("a", "2"))
+		conn.Close()
+		if err := <-c.done; err != nil {
+			t.Errorf("follow: %v", err)
+		}
+		c.expect([]string{"modified a 2"}, "following there")
+
+		c = newClientTest(t, true)
+		c.accept().Close()
+		if err := <-c.done; message(err) != "follow there: no line of JSON from it (and it closed the connection), but nothing" {
+			t.Errorf("follow: %v", err)
+		}
+
+		c = newClientTest(t, true)
+		conn = c.accept()
+		c.send(conn, watchingLine("a", "1", 1), "{\n")
+		if err := <-c.done; message(err) != "follow there: not a line of events: unexpected end of JSON input" {
+			t.Errorf("follow: %v", err)
+		}
+	})
+}
+
+// An error of handle ends it, and so does ctx, wherever it is.
+func TestClientEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClientTest(t, false)
+		full := errors.New("disk full")
+		c.handle = func([]Event) error { return full }
+		conn := c.accept()
+		io.WriteString(conn, watchingLine("a", "1", 1)+modifiedLine("a", "2"))
+		if err := <-c.done; err != full {
+			t.Errorf("follow: %v, want %v", err, full)
+		}
+
+		c = newClientTest(t, false) // while it connects
+		synctest.Wait()
+		c.stop()
+		c = newClientTest(t, false) // while it waits for JSON
+		c.accept()
+		c.stop()
+		c = newClientTest(t, false) // while it reads
+		c.send(c.accept(), watchingLine("a", "1", 1))
+		c.stop()
+		c = newClientTest(t, false) // while it pauses
+		c.accept().Close()
+		synctest.Wait()
+		c.stop()
+	})
+}
+
+// However a stream is cut into pieces, the events are the same.
+func FuzzClient(f *testing.F) {
+	f.Add([]byte(watchingLine("größe", "1", 1)+"\r\n"+modifiedLine("größe", "2")), uint16(1))
+	f.Add([]byte("hello\n"+watchingLine("a", "1", 2)+modifiedLine("a", "2")+"{\n"), uint16(7))
+	f.Add([]byte(`{"type":"watching","file":"t"}`+"\n"+`{"type":"changed","timestamp":1450694370094}`+"\n"), uint16(50))
+	f.Fuzz(func(t *testing.T, stream []byte, chunk uint16) {
+		if chunk == 0 {
+			return
+		}
+		read := func(chunk int) (events []Event, states map[string]string, heard, failed string) {
+			c := &client{server: "there", log: log.New(io.Discard, "", 0), begun: func() {}, states: make(map[string]string)}
+			s := session{client: c, greeted: make(map[string]struct{})}
+			r := &chunks{stream, chunk}
+			in := lineReader{r: r}
+			for len(r.b) > 0 {
+				lines, err := in.read()
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := s.read(lines)
+				for _, e := range got {
+					if e.Change == Missed {
+						e.Timestamp = 0 // its own time
+					}
+					events = append(events, e)
+				}
+				if err != nil {
+					failed = err.Error()
+					break
+				}
+			}
+			return events, c.states, string(s.heard), failed
+		}
+		events1, states1, heard1, failed1 := read(len(stream) + 1)
+		events2, states2, heard2, failed2 := read(int(chunk))
+		if diff := cmp.Diff(events1, events2); diff != "" {
+			t.Errorf("events (-one piece +pieces of %d):\n%s", chunk, diff)
+		}
+		if diff := cmp.Diff(states1, states2); diff != "" {
+			t.Errorf("states (-one piece +pieces of %d):\n%s", chunk, diff)
+		}
+		if heard1 != heard2 || failed1 != failed2 {
+			t.Errorf("heard %q, failed %q; in pieces of %d: %q, %q", heard1, failed1, chunk, heard2, failed2)
+		}
+	})
+}
+
+// restartable runs the whole server in this process, and again.
+type restartable struct {
+	t      *testing.T
+	file   string
+	listen string
+	output *lockedBuffer
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// start starts the server and returns where it listens.
+func (r *restartable) start() string {
+	r.t.Helper()
+	ctx, cancel := context.WithCancel(r.t.Context())
+	r.cancel, r.done, r.output = cancel, make(chan error, 1), &lockedBuffer{}
+	out := r.output
+	go func() {
+		r.done <- run(ctx, []string{"-interval", "5ms", "-listen", r.listen, r.file}, io.Discard, out)
+	}()
+	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
+		for _, line := range out.take() {
+			if at, ok := strings.CutPrefix(line, "listening on "); ok {
+				at, _, _ = strings.Cut(at, " ")
+				return at
+			}
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatal("the server does not start")
+		}
+	}
+}
+
+func (r *restartable) stop() {
+	r.t.Helper()
+	r.cancel()
+	must(r.t, <-r.done)
+}
+
+// The server goes and comes: a change in between is a missed, none is nothing.
+func TestFlap(t *testing.T) {
+	for _, transport := range []string{"tcp", "unix"} {
+		t.Run(transport, func(t *testing.T) {
+			dir := socketFolder(t)
+			file := filepath.Join(dir, "target.txt")
+			write(t, file, "1", day1)
+			r := &restartable{t: t, file: file, listen: "127.0.0.1:0"}
+			if transport == "unix" {
+				needUnix(t)
+				r.listen = filepath.Join(dir, "s")
+			}
+			var mu sync.Mutex // guards at
+			at := r.start()
+			restart := func() {
+				mu.Lock()
+				defer mu.Unlock()
+				at = r.start()
+			}
+
+			events := make(chan Event, 100)
+			console := &lockedBuffer{}
+			c := &client{
+				server: "it", log: log.New(console, "", 0), begun: func() {},
+				dial: func(ctx context.Context) (net.Conn, error) {
+					mu.Lock() // and so not before it is there again
+					a, err := parseAddress(at)
+					mu.Unlock()
+					must(t, err)
+					return a.dial(ctx)
+				},
+				handle: func(es []Event) error {
+					for _, e := range es {
+						events <- e
+					}
+					return nil
+				},
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- c.follow(ctx) }()
+			awaitLine := func(want string) {
+				t.Helper()
+				for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
+					if slices.Contains(console.take(), want) {
+						return
+					}
+					if time.Now().After(deadline) {
+						t.Fatalf("the client does not say %q", want)
+					}
+				}
+			}
+			next := func() Event {
+				t.Helper()
+				select {
+				case e := <-events:
+					return e
+				case <-time.After(30 * time.Second):
+					t.Fatal("no event")
+					return Event{}
+				}
+			}
+
+			awaitLine("following it")
+			r.stop()
+			restart() // and nothing changed
+			awaitLine("back at it")
+			must(t, os.Chtimes(file, day2, day2))
+			e := next()
+			if e.Change != Modified || !e.Mtime.Equal(day2) {
+				t.Errorf("got %+v, want the file modified", e)
+			}
+			r.stop()
+			must(t, os.Chtimes(file, day1, day1))
+			restart()
+			if e := next(); e.Change != Missed || !e.Mtime.Equal(day1) || e.File != file {
+				t.Errorf("got %+v, want %s missed", e, file)
+			}
+			awaitLine("back at it")
+			r.stop()
+			must(t, os.Chtimes(file, day2, day2))
+			must(t, os.Chtimes(file, day1, day1)) // there and back: the same state
+			restart()
+			awaitLine("back at it")
+			must(t, os.Remove(file))
+			if e := next(); e.Change != Removed {
+				t.Errorf("got %+v, want the file removed", e)
+			}
+			r.stop()
+			cancel()
+			must(t, <-done)
+		})
+	}
+}
+
+// The program itself, as a client: it prints, and ends when nobody reads.
+func TestProgramFollows(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "target.txt")
+	write(t, file, "1", day1)
+	server := start(t, "-interval", "5ms", "-listen", "127.0.0.1:0", file)
+	at := server.await(`^listening on (\S+) `)
+
+	out, in, err := os.Pipe()
+	must(t, err)
+	client := realProgram(t, "-connect", at, "-format", "json")
+	client.Stdout = in
+	must(t, client.Start())
+	in.Close()
+	server.await("^subscriber connected: ")
+	lines := newPeer(t, nil).lines
+	lines.Reset(out)
+	write(t, file, "22", day2)
+	line, err := lines.ReadBytes('\n')
+	must(t, err)
+	if e, err := decode(line); err != nil || e.Type != Changed || e.File != file {
+		t.Errorf("printed %q, %v", line, err)
+	}
+	out.Close()
+	done := make(chan error, 1)
+	go func() { done <- client.Wait() }()
+	for size := 3; ; size++ { // until a change finds nobody there
+		write(t, file, strings.Repeat("x", size), day2)
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("with nobody there to read: %v", err)
+			}
+			server.stop()
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
