@@ -21,6 +21,9 @@ func cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
 	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		err = e.Err
+	}
 	return err
 }
 
@@ -47,6 +50,23 @@ func isNotThere(err error) bool {
 func isOutOfFiles(err error) bool {
 	return isErrno(err, syscall.EMFILE, 4) || // ERROR_TOO_MANY_OPEN_FILES
 		isErrno(err, syscall.ENFILE, 10024) // WSAEMFILE
+}
+
+// isPassing reports whether err, from accepting a connection, is one after
+// which the next may succeed: resources are short, or this one connection has
+// failed already (accept(2) of Linux has the list).
+func isPassing(err error) bool {
+	return isOutOfFiles(err) ||
+		isErrno(err, syscall.ENOBUFS, 10055) || // WSAENOBUFS
+		isErrno(err, syscall.ENOMEM, 8) || // ERROR_NOT_ENOUGH_MEMORY
+		isErrno(err, syscall.ECONNABORTED, 10053) || // WSAECONNABORTED
+		isErrno(err, syscall.ECONNRESET, 10054) || // WSAECONNRESET
+		isErrno(err, syscall.ETIMEDOUT, 10060) || // WSAETIMEDOUT
+		isErrno(err, syscall.ENETDOWN, 10050) || // WSAENETDOWN
+		isErrno(err, syscall.ENETUNREACH, 10051) || // WSAENETUNREACH
+		isErrno(err, syscall.EHOSTUNREACH, 10065) || // WSAEHOSTUNREACH
+		isErrno(err, syscall.EPROTO, 10054) ||
+		isErrno(err, syscall.EPERM, 10013) // WSAEACCES; a firewall said no
 }
 
 // isInUse reports whether err, from listening, says that the address is taken.

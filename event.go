@@ -72,9 +72,9 @@ type Event struct {
 	Target string `json:"target,omitzero"` // the target it was found under, where that is not File
 	Change Change `json:"change,omitzero"` // on Changed
 
-	Protocol int `json:"protocol,omitzero"` // on Watching: protocol
-	Interval int `json:"interval,omitzero"` // on Watching: milliseconds between looks
-	Targets  int `json:"targets,omitzero"`  // on Watching: lines in this greeting
+	Protocol int   `json:"protocol,omitzero"` // on Watching: protocol
+	Interval int64 `json:"interval,omitzero"` // on Watching: milliseconds between looks
+	Targets  int   `json:"targets,omitzero"`  // on Watching: lines in this greeting
 
 	Missing bool   `json:"missing,omitzero"` // on Watching: the target is not there
 	Error   string `json:"error,omitzero"`   // why it cannot be looked at

@@ -192,6 +192,7 @@ func (f *feed) waiting(rs []*reader) []*reader {
 			rs = append(rs, r)
 		}
 	}
+	f.letGoLocked() // all may have left
 	return rs
 }
 
@@ -231,16 +232,15 @@ func (f *feed) next(r *reader) (lines []byte, gone bool) {
 		lines = f.greetLocked(r)
 	default:
 		r.busy = false
-		f.idleLocked()
+		f.busy--
+		f.letGoLocked()
 	}
 	return lines, false
 }
 
-// idleLocked counts one reader less as being served, and lets go of the log if
-// that was the last: the others have read all of it. It must be called with mu
-// held.
-func (f *feed) idleLocked() {
-	f.busy--
+// letGoLocked empties the log if everyone has read all of it. It must be called
+// with mu held.
+func (f *feed) letGoLocked() {
 	if f.busy == 0 && !f.behind {
 		f.log, f.events, f.bytes = nil, 0, 0
 	}
@@ -262,7 +262,8 @@ func (f *feed) leave(r *reader) (now int, busy bool) {
 	f.using[r.format]--
 	r.gone = true
 	if r.busy {
-		f.idleLocked()
+		f.busy--
+		f.letGoLocked()
 	}
 	return len(f.readers), r.busy
 }

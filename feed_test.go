@@ -304,6 +304,14 @@ func TestFeedLetsGo(t *testing.T) {
 	if now, busy := f.leave(r1); now != 0 || busy {
 		t.Errorf("leave: %d, %v; want 0, false", now, busy)
 	}
+	r3 := join(t, f, textLines)
+	take(t, f, r3)
+	f.publish([]Event{change("a", 7)})
+	f.leave(r3)
+	f.waiting(nil)
+	if f.log != nil {
+		t.Error("a log without readers")
+	}
 	if f.busy != 0 || f.using != [formats]int{} {
 		t.Errorf("left over: %d busy, formats %v", f.busy, f.using)
 	}

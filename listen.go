@@ -216,7 +216,7 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 func findStale(path string) (fs.FileInfo, error) {
 	// What the system would call an invalid argument.
 	most := len(syscall.RawSockaddrUnix{}.Path) - 1
-	if over := max(len(path), len(aside(filepath.Dir(path)))) - most; over > 0 {
+	if over := max(len(path), len(aside(path)+"/s")) - most; over > 0 {
 		return nil, fmt.Errorf("path too long by %d bytes (a socket's may have %d)", over, most)
 	}
 	info, err := os.Lstat(path)
@@ -256,17 +256,17 @@ func (l *unixListener) bindThere(stale fs.FileInfo) error {
 // alternatives are worse: a chmod at the path comes after the first moment at
 // which someone can connect, and the umask is that of the whole process.
 func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
-	folder, err := makePrivate(filepath.Dir(l.path))
+	folder, err := makePrivate(l.path)
 	if err != nil {
 		return fmt.Errorf("its folder: %w", cause(err))
 	}
 	defer os.RemoveAll(folder)
-	socket := filepath.Join(folder, "s")
+	socket := folder + "/s"
 	if err = l.bind(socket); err != nil {
 		return err
 	}
 	if err = os.Chmod(socket, mode); err == nil && stale != nil {
-		err = takeAway(l.path, filepath.Join(folder, "old"), stale)
+		err = takeAway(l.path, folder+"/old", stale)
 	}
 	if err == nil {
 		// Not a rename: that would replace the socket of a server which was
@@ -277,21 +277,25 @@ func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 	}
 	if err != nil {
 		l.UnixListener.Close()
+		return cause(err)
 	}
-	return err
+	return nil
 }
 
-// aside returns a path, drawn at random, for a socket in a private folder in
-// parent. It is short, and always as long: the system's limit holds for it too.
-func aside(parent string) string {
+// aside returns a path, drawn at random, for a private folder beside path. It
+// is short, and always as long: the system's limit holds for a socket in there
+// too. All else of path stays as it is: what ".." means depends on links, and
+// "@" at the beginning of a socket's path is not part of a name.
+func aside(path string) string {
 	const least = 36 * 36 // the first number of three digits
-	return filepath.Join(parent, "."+strconv.FormatInt(least+rand.Int64N(35*least), 36), "s")
+	folder, _ := filepath.Split(path)
+	return folder + "." + strconv.FormatInt(least+rand.Int64N(35*least), 36)
 }
 
-// makePrivate makes a folder in parent that only its owner can enter.
-func makePrivate(parent string) (string, error) {
+// makePrivate makes a folder beside path that only its owner can enter.
+func makePrivate(path string) (string, error) {
 	for try := 1; ; try++ {
-		folder := filepath.Dir(aside(parent))
+		folder := aside(path)
 		err := os.Mkdir(folder, 0o700)
 		if err == nil {
 			return folder, os.Chmod(folder, 0o700) // whatever the umask took away

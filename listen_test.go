@@ -215,6 +215,29 @@ func TestListenUnixReclaims(t *testing.T) {
 	l.Close()
 }
 
+// The path is taken as it is.
+func TestListenUnixPaths(t *testing.T) {
+	t.Chdir(unixFolder(t, "@d", "d", "up"))
+	must(t, os.MkdirAll("d/deep", 0o777))
+	must(t, os.Mkdir("@d", 0o777))
+	must(t, os.Mkdir("up", 0o777))
+	paths := []string{"s", "./@s", "./@d/s", "d/deep/../s"}
+	if os.Symlink(filepath.Join("..", "d", "deep"), "up/link") == nil {
+		paths = append(paths, "up/link/../s") // which is d/s
+	}
+	for _, path := range paths {
+		l, err := listenUnix(path, 0o600)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		if !reachable(path) {
+			t.Errorf("%s is not reachable", path)
+		}
+		l.Close()
+	}
+}
+
 // What is no socket is left alone.
 func TestListenUnixNoSocket(t *testing.T) {
 	dir := unixFolder(t, "dir", "file")

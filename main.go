@@ -78,10 +78,10 @@ func main() {
 		return
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintf(os.Stderr, "net-watcher: %v (-h tells more)\n", err)
+		fmt.Fprintf(os.Stderr, "net-watcher: %s (-h tells more)\n", oneLine(err.Error()))
 		os.Exit(2)
 	}
-	fmt.Fprintf(os.Stderr, "net-watcher: %v\n", err)
+	fmt.Fprintf(os.Stderr, "net-watcher: %s\n", oneLine(err.Error()))
 	os.Exit(1)
 }
 
@@ -109,7 +109,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // usageError is an error in how the program was called.
 type usageError struct{ error }
 
-func (e usageError) Unwrap() error { return e.error }
+// oneLine returns s with what a terminal might act on escaped as in Go.
+func oneLine(s string) string {
+	q := strconv.Quote(s)
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
+}
 
 // version says which program this is.
 func version() string {

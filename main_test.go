@@ -263,6 +263,7 @@ func TestBadInput(t *testing.T) {
 		{"-listen localhost:0", 2, `no file named .*`},
 		{"-frobnicate target.txt", 2, `flag provided but not defined: -frobnicate \(-h tells more\)`},
 		{"target.txt -frobnicate", 2, `flag provided but not defined: -frobnicate \(-h tells more\)`},
+		{"-\x1b[2J\x01", 2, `flag provided but not defined: -\\x1b\[2J\\x01 .*`},
 		{"target.txt -interval", 2, `flag needs an argument: -interval .*`},
 		{"target.txt -interval 999us", 2, `invalid value "999us" for flag -interval: at least 1ms is needed .*`},
 		{"target.txt -interval 5", 2, `invalid value "5" for flag -interval: not a duration, such as 2s or 500ms .*`},

@@ -156,7 +156,7 @@ func (p *poll) start() ([]Event, error) {
 			Type:     Watching,
 			File:     t.name,
 			Protocol: protocol,
-			Interval: int(p.interval.Milliseconds()),
+			Interval: p.interval.Milliseconds(),
 			Targets:  len(p.targets),
 			Missing:  l.why == "" && l.known == absent,
 			State:    t.state(),

@@ -27,12 +27,17 @@ const (
 	// maxWord is the longest line of a subscriber that may be a word, in bytes.
 	maxWord = 256
 
-	// pause is what a subscriber waits between two reads if what it sends is
-	// not a word that changes something, so that a flood costs next to nothing.
+	// pause is what passes between two reads from a subscriber, so that a flood
+	// of words or of anything else costs next to nothing.
 	pause = 10 * time.Millisecond
 
-	// grace is what subscribers have at the end to take what waits for them.
-	grace = 200 * time.Millisecond
+	// grace is what a subscriber has at the end to take what is being written
+	// to it, and drainTime what there is to read what it sent.
+	grace     = 200 * time.Millisecond
+	drainTime = 20 * time.Millisecond
+
+	// complainEvery is how often the console has why nobody can be accepted.
+	complainEvery = 10 * time.Second
 )
 
 // server tells a feed to everyone who connects.
@@ -101,6 +106,7 @@ func (s *server) start(r *reader) {
 func (s *server) accept(ctx context.Context, l net.Listener) error {
 	const least, most = 5 * time.Millisecond, time.Second // as net/http
 	delay := least
+	var complained time.Time
 	for {
 		conn, err := l.Accept()
 		switch {
@@ -109,9 +115,10 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 			s.wg.Go(func() { s.subscribe(l, conn) })
 		case ctx.Err() != nil:
 			return nil
-		case isOutOfFiles(err):
-			if delay == least {
-				s.console.log.Printf("cannot accept subscribers for now: %v", err)
+		case isPassing(err):
+			if time.Since(complained) >= complainEvery {
+				s.console.log.Printf("cannot accept subscribers at %v for now: %v", l.Addr(), cause(err))
+				complained = time.Now()
 			}
 			select {
 			case <-ctx.Done():
@@ -120,7 +127,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 			}
 			delay = min(2*delay, most)
 		default:
-			return err
+			return fmt.Errorf("accept at %v: %w", l.Addr(), cause(err))
 		}
 	}
 }
@@ -128,10 +135,11 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 // subscriber is one connection.
 type subscriber struct {
 	reader
-	conn   net.Conn
-	words  words
-	ending atomic.Bool            // no time is left for more than what is being written
-	fault  atomic.Pointer[string] // why writing failed
+	conn  net.Conn
+	words words
+
+	deadline atomic.Pointer[time.Time] // of all writing; nil until the end is near
+	fault    atomic.Pointer[string]    // why writing failed
 }
 
 // subscribe tells the feed to conn, until that is closed from either side.
@@ -159,6 +167,7 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 
 	why := s.hear(u)
 	u.hurry()
+	u.drain()
 	now, busy := s.feed.leave(&u.reader)
 	if !busy {
 		conn.Close()
@@ -171,8 +180,7 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 func (s *server) hear(u *subscriber) string {
 	for {
 		n, want, heard, err := u.words.read(u.conn)
-		started := heard && s.feed.ask(&u.reader, want)
-		if started {
+		if heard && s.feed.ask(&u.reader, want) {
 			s.start(&u.reader)
 		}
 		switch {
@@ -180,11 +188,11 @@ func (s *server) hear(u *subscriber) string {
 			if why := u.fault.Load(); why != nil {
 				return *why
 			}
-			if err == io.EOF || u.ending.Load() {
+			if err == io.EOF || u.deadline.Load() != nil {
 				return ""
 			}
 			return cause(err).Error()
-		case n > 0 && !started:
+		case n > 0:
 			time.Sleep(pause)
 		}
 	}
@@ -218,8 +226,8 @@ func (s *server) tell(u *subscriber) {
 func (u *subscriber) write(lines []byte) error {
 	for piece := range slices.Chunk(lines, writePiece) {
 		u.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if u.ending.Load() { // which may have become true before the line above
-			u.conn.SetWriteDeadline(time.Now().Add(grace))
+		if t := u.deadline.Load(); t != nil { // maybe since before the line above
+			u.conn.SetWriteDeadline(*t)
 		}
 		if _, err := u.conn.Write(piece); err != nil {
 			return err
@@ -230,10 +238,23 @@ func (u *subscriber) write(lines []byte) error {
 
 // hurry ends a read at once and a write soon.
 func (u *subscriber) hurry() {
-	u.ending.Store(true)
 	now := time.Now()
+	end := now.Add(grace)
+	u.deadline.CompareAndSwap(nil, &end)
 	u.conn.SetReadDeadline(now)
-	u.conn.SetWriteDeadline(now.Add(grace))
+	u.conn.SetWriteDeadline(*u.deadline.Load())
+}
+
+// drain reads what the peer has sent, within reason: to close a connection
+// with unread input would reset it, and cost the peer the last lines. To be
+// called when words is no longer in use.
+func (u *subscriber) drain() {
+	u.conn.SetReadDeadline(time.Now().Add(drainTime))
+	for range 1000 {
+		if _, err := u.conn.Read(u.words.buf[:]); err != nil {
+			return
+		}
+	}
 }
 
 // reset closes the connection and what of it the kernel would go on sending,

@@ -469,8 +469,18 @@ func TestAcceptErrors(t *testing.T) {
 
 		final := errors.New("the network is on fire")
 		other.accepts <- final
-		if err := <-s.done; err != final {
-			t.Errorf("serve: %v, want %v", err, final)
+		if err := <-s.done; !errors.Is(err, final) || err.Error() != "accept at pipe: the network is on fire" {
+			t.Errorf("serve: %v", err)
+		}
+		var complaints []string
+		for _, line := range s.output.take() {
+			if strings.HasPrefix(line, "cannot") {
+				complaints = append(complaints, line)
+			}
+		}
+		want := []string{"cannot accept subscribers at pipe for now: " + cause(outOfFiles).Error()}
+		if diff := cmp.Diff(want, complaints); diff != "" {
+			t.Errorf("console (-want +got):\n%s", diff)
 		}
 		p.expectEnd()
 		<-l.closed
@@ -478,23 +488,66 @@ func TestAcceptErrors(t *testing.T) {
 	})
 }
 
-// A flood of anything but words costs a read per pause.
+// A flood of anything, words too, costs a read per pause.
 func TestFlood(t *testing.T) {
+	for _, line := range []string{strings.Repeat("x", 100), "text\n", "json\ntext\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newPipeListener()
+			s := startServer(t, l)
+			p := newPeer(t, l.dial())
+			p.expect("[text] watching a (not there)")
+			begin := time.Now()
+			for range 100 {
+				p.send(line)
+			}
+			if took := time.Since(begin); took < 99*pause {
+				t.Errorf("100 reads of %q took %v, want %v", line, took, 99*pause)
+			}
+			p.send("\njson\n")
+			p.expect("[json] watching a (not there)")
+			s.stop(t)
+		})
+	}
+}
+
+// The time that is left at the end is for all pieces together.
+func TestShutdownWhileTrickling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
 		s := startServer(t, l)
 		p := newPeer(t, l.dial())
 		p.expect("[text] watching a (not there)")
+		s.feed.publish(slices.Repeat([]Event{change("a", 1)}, 100_000))
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			buf := make([]byte, writePiece)
+			for {
+				if _, err := p.Read(buf); err != nil {
+					return
+				}
+				time.Sleep(grace / 2)
+			}
+		}()
+		time.Sleep(time.Second)
 		begin := time.Now()
-		for range 100 {
-			p.send(strings.Repeat("x", 100))
-		}
-		if took := time.Since(begin); took < 99*pause {
-			t.Errorf("100 reads took %v, want %v", took, 99*pause)
-		}
-		p.send("\njson\n")
-		p.expect("[json] watching a (not there)")
 		s.stop(t)
+		if took := time.Since(begin); took > grace+drainTime {
+			t.Errorf("took %v", took)
+		}
+		<-ended
+	})
+}
+
+// What a peer sent last, though it was not read yet, does not cost it the end.
+func TestShutdownReadsFirst(t *testing.T) {
+	transports(t, func(t *testing.T, l net.Listener) {
+		s := startServer(t, l)
+		p := dial(t, l)
+		p.expect("[text] watching a (not there)")
+		p.send(strings.Repeat("all work and no play\n", 1000))
+		s.stop(t)
+		p.expectEnd()
 	})
 }
 
