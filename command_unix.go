@@ -29,7 +29,8 @@ func inGroup(cmd *exec.Cmd) (end func()) {
 		// given to another one before.
 		for signal(0) == nil {
 			// As the first process of a container, this is the parent of orphans.
-			syscall.Wait4(-cmd.Process.Pid, nil, syscall.WNOHANG, nil)
+			const wnohang = 1 // everywhere; package syscall lacks it on AIX
+			syscall.Wait4(-cmd.Process.Pid, nil, wnohang, nil)
 			if time.Since(asked) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
 				return

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// usage is what -h prints; the README shows the same text.
+const usage = `usage: net-watcher [flags] FILE...
+       net-watcher -connect ADDRESS [flags] [-- COMMAND [ARG...]]
+
+Looks at files once a second and tells everyone who connects what changed. With
+-connect, is the one who is told: prints the changes, or runs COMMAND on them.
+
+  -file PATH         a file to watch, as FILE; may be repeated
+  -listen ADDRESS    where to serve; may be repeated (default localhost:60300)
+  -interval DURATION how often to look, such as 500ms; at least 1ms (default 1s)
+  -format FORMAT     text or json (default text): how to speak to a subscriber
+                     that does not say what it wants; or how to print
+  -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
+  -connect ADDRESS   the server to follow, however often it goes and comes
+  -once              with -connect: fail, or end, with the first connection
+  -initial           with -connect and a COMMAND: run it at the start too
+  -v                 say more on the console: each change, each subscriber, each
+                     try to connect
+  -version           print the version
+  -h                 print this
+
+ADDRESS is host:port, host or :port (every interface; with -connect, this host),
+or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
+before or after FILEs; after -- everything is a FILE, or the COMMAND. A FILE
+need not be there yet.
+
+A subscriber that sends the line json gets JSON lines from then on, one that
+sends the line text gets text. COMMAND gets the changes as JSON lines on its
+standard input, and the file and the change of the last one in NET_WATCHER_FILE
+and NET_WATCHER_CHANGE.
+
+Exit status: 0 stopped by a signal, 1 something failed, 2 wrong usage.
+
+examples:
+  net-watcher target.txt                       then: nc localhost 60300
+  net-watcher -interval 200ms -format json a.conf b.conf
+  net-watcher -listen ./watch.sock /etc/hosts  then: nc -U ./watch.sock
+  net-watcher -connect files.example -- systemctl reload nginx
+`
+
+// options is what the command line says.
+type options struct {
+	files      []string
+	listen     []address
+	interval   time.Duration
+	format     format
+	socketMode fs.FileMode
+
+	connect *address // nil to watch
+	once    bool
+	initial bool
+	command []string
+
+	verbose bool
+	version bool
+}
+
+// parseOptions reads the command line. It returns flag.ErrHelp for -h.
+func parseOptions(args []string) (*options, error) {
+	o := &options{interval: time.Second, socketMode: 0o600}
+	set := flag.NewFlagSet("net-watcher", flag.ContinueOnError)
+	set.SetOutput(io.Discard) // main says it
+	set.Func("file", "", o.addFile)
+	set.Func("listen", "", o.addListen)
+	set.Func("interval", "", o.setInterval)
+	set.Func("format", "", o.setFormat)
+	set.Func("socket-mode", "", o.setSocketMode)
+	set.Func("connect", "", o.setConnect)
+	set.BoolVar(&o.once, "once", false, "")
+	set.BoolVar(&o.initial, "initial", false, "")
+	set.BoolVar(&o.verbose, "v", false, "")
+	set.BoolVar(&o.version, "version", false, "")
+
+	// Package flag stops at the first word that is no flag, and after "--";
+	// only the latter is for good.
+	var rest []string // after "--"
+	dashes := false
+	for len(args) > 0 && !dashes {
+		if err := set.Parse(args); err != nil {
+			return nil, err
+		}
+		read := args[:len(args)-set.NArg()]
+		args = set.Args()
+		if dashes = len(read) > 0 && read[len(read)-1] == "--"; dashes {
+			rest = args
+		} else if len(args) > 0 {
+			if err := o.addFile(args[0]); err != nil {
+				return nil, err
+			}
+			args = args[1:]
+		}
+	}
+
+	var err error
+	set.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "file", "listen", "interval", "socket-mode":
+			if o.connect != nil {
+				err = fmt.Errorf("-%s does not go with -connect", f.Name)
+			}
+		case "once", "initial":
+			if o.connect == nil {
+				err = fmt.Errorf("-%s goes with -connect only", f.Name)
+			}
+		}
+	})
+	switch {
+	case err != nil || o.version:
+		return o, err
+	case o.connect == nil:
+		return o, o.finishWatch(rest)
+	case len(o.files) > 0:
+		return nil, fmt.Errorf("%q: there are no FILEs with -connect (a COMMAND goes after --)", o.files[0])
+	case dashes && len(rest) == 0:
+		return nil, errors.New("no COMMAND after --")
+	case o.initial && !dashes:
+		return nil, errors.New("-initial needs a COMMAND (after --)")
+	}
+	o.command = rest
+	return o, nil
+}
+
+// finishWatch takes in the words after "--", and fills in what was left out.
+func (o *options) finishWatch(files []string) error {
+	for _, file := range files {
+		if err := o.addFile(file); err != nil {
+			return err
+		}
+	}
+	if len(o.files) == 0 {
+		return errors.New("no file named (try: net-watcher target.txt)")
+	}
+	if len(o.listen) == 0 {
+		return o.addListen("localhost:" + defaultPort)
+	}
+	return nil
+}
+
+func (o *options) addFile(name string) error {
+	if name == "" {
+		return errors.New("a file's name may not be empty")
+	}
+	if n := len(name) - 1; n > 0 && os.IsPathSeparator(name[n]) && filepath.VolumeName(name) != name[:n] {
+		name = name[:n]
+	}
+	if !slices.Contains(o.files, name) {
+		o.files = append(o.files, name)
+	}
+	return nil
+}
+
+func (o *options) addListen(s string) error {
+	a, err := parseAddress(s)
+	if err != nil {
+		return err
+	}
+	o.listen = append(o.listen, a)
+	return nil
+}
+
+func (o *options) setConnect(s string) error {
+	if o.connect != nil {
+		return errors.New("there is one server to follow")
+	}
+	a, err := parseAddress(s)
+	if err != nil {
+		return err
+	}
+	if a.network == "tcp" {
+		a.host = cmp.Or(a.host, "localhost")
+		if a.port == "0" {
+			return errors.New("nobody can be at port 0")
+		}
+	}
+	o.connect = &a
+	return nil
+}
+
+func (o *options) setInterval(s string) (err error) {
+	o.interval, err = time.ParseDuration(s)
+	if err != nil {
+		return errors.New("not a duration, such as 2s or 500ms")
+	}
+	if o.interval < time.Millisecond {
+		return errors.New("at least 1ms is needed")
+	}
+	return nil
+}
+
+func (o *options) setFormat(s string) error {
+	var ok bool
+	if o.format, ok = parseFormat(s); !ok {
+		return errors.New("there are text and json")
+	}
+	return nil
+}
+
+func (o *options) setSocketMode(s string) error {
+	mode, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || mode > 0o777 {
+		return errors.New("not octal permissions, such as 0660")
+	}
+	o.socketMode = fs.FileMode(mode)
+	return nil
+}
