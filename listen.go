@@ -269,11 +269,7 @@ func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 		err = takeAway(l.path, folder+"/old", stale)
 	}
 	if err == nil {
-		// Not a rename: that would replace the socket of a server which was
-		// started at the same time.
-		if err = os.Link(socket, l.path); errors.Is(err, fs.ErrExist) {
-			err = errLive
-		}
+		err = place(socket, l.path)
 	}
 	if err != nil {
 		l.UnixListener.Close()
@@ -324,7 +320,22 @@ func takeAway(path, old string, stale fs.FileInfo) error {
 	if info, err := os.Lstat(old); err == nil && os.SameFile(info, stale) {
 		return nil
 	}
-	return cmp.Or(os.Link(old, path), errLive)
+	return cmp.Or(place(old, path), errLive)
+}
+
+// place moves a socket to path, unless something is there by now. A link does
+// that at once and a rename does not, but not every system links sockets.
+func place(socket, path string) error {
+	err := os.Link(socket, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		if _, err = os.Lstat(path); isNotThere(err) {
+			return os.Rename(socket, path)
+		}
+	}
+	if err != nil {
+		return errLive
+	}
+	return nil
 }
 
 // bind binds and listens at path, and notes which socket that makes.
