@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -639,15 +640,15 @@ func FuzzWords(f *testing.F) {
 func TestConsole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
-		now := 0
-		c := &console{log: log.New(&out, "", 0), count: func() int { return now }}
+		var now atomic.Int64
+		c := &console{log: log.New(&out, "", 0), count: func() int { return int(now.Load()) }}
 		for i := range 30 {
 			c.connected(fmt.Sprint("c", i), i+1)
 		}
 		c.disconnected("c0", "", 29)
 		c.disconnected("c1", "connection reset by peer", 28)
 		c.disconnected("c2", "connection reset by peer", 27)
-		now = 27
+		now.Store(27)
 		var want []string
 		for i := range maxComings {
 			want = append(want, fmt.Sprintf("subscriber connected: c%d (%d now)", i, i+1))
@@ -671,7 +672,7 @@ func TestConsole(t *testing.T) {
 			t.Errorf("nothing happened, and it says %q", got)
 		}
 
-		now = 1
+		now.Store(1)
 		for range 11 {
 			c.connected("d", 1)
 		}
