@@ -90,7 +90,7 @@ func BenchmarkFanout(b *testing.B) {
 
 	l := listenHere()
 	ctx, cancel := context.WithCancel(b.Context())
-	s := &server{feed: newTestFeed("a"), console: &console{log: log.New(io.Discard, "", 0)}}
+	s := newServer(newTestFeed("a"), textLines, log.New(io.Discard, "", 0), false)
 	done := make(chan error)
 	go func() { done <- s.serve(ctx, l) }()
 	peers := connect(l)

@@ -116,7 +116,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	f := newFeed(watching)
-	s := &server{feed: f, console: &console{log: log, all: o.verbose, count: f.count}, format: o.format}
+	s := newServer(f, o.format, log, o.verbose)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"os"
 	"slices"
@@ -47,6 +48,12 @@ type server struct {
 	format  format // until a subscriber asks for another
 
 	wg sync.WaitGroup // every goroutine of serve
+}
+
+// newServer returns a server of f that speaks format to a subscriber that does
+// not say what it wants. With all, no line about subscribers is left out of log.
+func newServer(f *feed, format format, log *log.Logger, all bool) *server {
+	return &server{feed: f, format: format, console: &console{log: log, all: all, count: f.count}}
 }
 
 // serve accepts subscribers from the listeners, which it closes, until ctx is

@@ -95,8 +95,7 @@ func startServer(t *testing.T, listeners ...net.Listener) *testServer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &testServer{output: &lockedBuffer{}, cancel: cancel, done: make(chan error, 1)}
-	s.server = &server{feed: newTestFeed("a"), console: &console{log: log.New(s.output, "", 0)}}
-	s.console.count = s.feed.count
+	s.server = newServer(newTestFeed("a"), textLines, log.New(s.output, "", 0), false)
 	go func() { s.done <- s.serve(ctx, listeners...) }()
 	return s
 }
