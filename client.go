@@ -54,10 +54,11 @@ type client struct {
 	// time. An error from it is final.
 	handle func([]Event) error
 
-	states  map[string]string   // of each target, after the last line about it
-	served  map[string]struct{} // the targets of the last complete greeting
-	good    bool                // there is a connection, and it speaks JSON
-	trouble string              // why there is none, as last logged
+	states map[string]string // of each target, after the last line about it
+	served map[string]int    // the targets of the last complete greeting; nil before
+	since  time.Time         // when the connection turned out to be good; zero before
+	ever   bool              // there has been a good one
+	trying bool              // the console has it that there is none
 }
 
 // handleError is an error of client.handle.
@@ -69,19 +70,19 @@ func (c *client) follow(ctx context.Context) error {
 	c.states = make(map[string]string)
 	limit := leastRetry
 	for {
-		began := time.Now()
 		err := c.connect(ctx)
 		failed, final := errors.AsType[handleError](err)
+		good := !c.since.IsZero()
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case final:
 			return failed.error
-		case c.once && c.good && err == io.EOF:
+		case c.once && good && (err == io.EOF || isReset(err)):
 			return nil
 		case c.once:
 			return fmt.Errorf("follow %s: %w", c.server, err)
-		case c.good && time.Since(began) >= lasting:
+		case good && time.Since(c.since) >= lasting:
 			limit = leastRetry
 		}
 		c.lost(err)
@@ -94,30 +95,29 @@ func (c *client) follow(ctx context.Context) error {
 	}
 }
 
-// found says that there is a connection.
+// found notes that the connection is good: the server speaks JSON.
 func (c *client) found() {
-	if c.served == nil {
-		c.log.Printf("following %s", c.server)
-	} else {
+	if c.ever {
 		c.log.Printf("back at %s", c.server)
+	} else {
+		c.log.Printf("following %s", c.server)
 	}
-	c.good, c.trouble = true, ""
+	c.since, c.ever, c.trying = time.Now(), true, false
 }
 
-// lost says that there is no connection, and why. It repeats itself only after
-// there has been one.
+// lost notes that there is no connection, and why. The console has it once.
 func (c *client) lost(err error) {
 	why := err.Error()
 	if err == io.EOF {
 		why = "the server closed the connection"
 	}
-	if c.good {
+	if !c.since.IsZero() {
 		c.log.Printf("lost %s: %s", c.server, why)
-	} else if c.trouble != why || c.all {
+	} else if !c.trying || c.all {
 		c.log.Printf("trying %s again: %s", c.server, why)
-		c.trouble = why
+		c.trying = true
 	}
-	c.good = false
+	c.since = time.Time{}
 }
 
 // connect follows one connection to its end, and returns why it ended: io.EOF
@@ -134,12 +134,12 @@ func (c *client) connect(ctx context.Context) error {
 	if _, err := io.WriteString(conn, "json\n"); err != nil {
 		return cause(err)
 	}
-	s := session{client: c, greeted: make(map[string]struct{})}
+	s := session{client: c, greeted: make(map[string]int)}
 	in := lineReader{r: conn}
 	for {
 		lines, ended := in.read()
 		events, err := s.read(lines)
-		if c.good {
+		if s.good() {
 			conn.SetDeadline(time.Time{})
 		}
 		if len(events) > 0 {
@@ -151,7 +151,7 @@ func (c *client) connect(ctx context.Context) error {
 		case err != nil:
 			return err
 		case ended == nil:
-		case c.good:
+		case s.good():
 			return cause(ended)
 		default:
 			return s.noJSON(ended, in.rest())
@@ -162,10 +162,13 @@ func (c *client) connect(ctx context.Context) error {
 // session is what a client knows of one connection.
 type session struct {
 	*client
-	greeted map[string]struct{} // targets that had their Watching
-	name    string              // the last of them
-	heard   []byte              // before the first line of JSON
+	greeted map[string]int // Watching lines of this greeting, by target
+	lines   int            // of this greeting
+	name    string         // the last target of which there was one
+	heard   []byte         // before the first line of JSON
 }
+
+func (s *session) good() bool { return !s.since.IsZero() }
 
 // read returns the Changed events in these lines: those that are told, and a
 // Missed for those that were not while there was no connection.
@@ -176,9 +179,9 @@ func (s *session) read(lines []byte) ([]Event, error) {
 		switch {
 		case len(line) > maxLine:
 			return events, errTooLong
-		case len(line) == 0:
+		case len(bytes.TrimSpace(line)) == 0:
 			continue
-		case !s.good && line[0] != '{':
+		case !s.good() && line[0] != '{':
 			s.heard = append(s.heard, line[:min(len(line), maxHeard)]...)
 			s.heard = s.heard[:min(len(s.heard), maxHeard)]
 			continue
@@ -187,7 +190,7 @@ func (s *session) read(lines []byte) ([]Event, error) {
 		if err != nil {
 			return events, err
 		}
-		if !s.good {
+		if !s.good() {
 			s.found()
 		}
 		switch e.Type {
@@ -197,7 +200,10 @@ func (s *session) read(lines []byte) ([]Event, error) {
 			}
 		case Changed:
 			e.Name = s.name
-			s.states[cmp.Or(e.Target, e.File, s.name)] = e.State
+			target := cmp.Or(e.Target, e.File, s.name)
+			if _, ok := s.states[target]; ok {
+				s.states[target] = e.State
+			}
 			events = append(events, e)
 		}
 	}
@@ -208,15 +214,23 @@ func (s *session) read(lines []byte) ([]Event, error) {
 // was when it was last told of, it returns a Missed.
 func (s *session) watching(e Event) (missed Event, ok bool) {
 	s.name = e.File
-	last, known := s.states[e.File]
-	_, again := s.greeted[e.File]
-	s.states[e.File] = e.State
-	s.greeted[e.File] = struct{}{}
-	if len(s.greeted) >= e.Targets && !again {
+	target, before := e.File, s.greeted[e.File]
+	if before > 0 && e.Targets > 0 {
+		target += fmt.Sprint("\x00", before) // two targets may have one name in JSON
+	}
+	last, known := s.states[target]
+	s.states[target] = e.State
+	s.greeted[e.File]++
+	s.lines++
+	switch {
+	case s.lines == e.Targets:
 		s.complete()
+	case e.Targets == 0 && s.served == nil: // a server that does not say how many
+		s.served = s.greeted
+		s.begun()
 	}
 	// A server without states may have missed anything.
-	if known && (e.State != last || e.State == "" && !again) {
+	if known && (e.State != last || e.State == "" && before == 0) {
 		missed, ok = e.missed(time.Now().UnixMilli()), true
 	}
 	return missed, ok
@@ -227,18 +241,19 @@ func (s *session) complete() {
 	if s.served == nil {
 		s.begun()
 	} else {
-		for _, name := range slices.Sorted(maps.Keys(s.greeted)) {
-			if _, ok := s.served[name]; !ok {
-				s.log.Printf("%s now watches %s too", s.server, printable(name))
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(s.served)) {
-			if _, ok := s.greeted[name]; !ok {
-				s.log.Printf("%s no longer watches %s", s.server, printable(name))
-			}
+		s.sayMore(s.greeted, s.served, "now watches %s too")
+		s.sayMore(s.served, s.greeted, "no longer watches %s")
+	}
+	s.served, s.greeted, s.lines = s.greeted, make(map[string]int), 0
+}
+
+// sayMore says the same of each target that is in a and not in b.
+func (s *session) sayMore(a, b map[string]int, what string) {
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if b[name] == 0 {
+			s.log.Printf("%s "+what, s.server, printable(name))
 		}
 	}
-	s.served = maps.Clone(s.greeted)
 }
 
 // noJSON says what came of a server instead of JSON: it ended with err, after

@@ -123,6 +123,9 @@ func TestClientReads(t *testing.T) {
 		want []string
 		end  string // why it hangs up
 	}{
+		{name: "fields of other types", sent: watchingLine("a", "1", 1) + `{"type":"news","error":{"code":1}}` + "\n \t \n" + `{"type":"changed","file":"a","change":"modified","state":"2","mtime":1450694370094}` + "\n", want: []string{"modified a 2"}},
+		{name: "what a terminal might act on", sent: watchingLine("a", "1", 1) + `{"type":"changed","file":"a","change":"modified a\n\u001b[31m","state":"2"}` + "\n", want: []string{`"modified a\n\x1b[31m" a 2`}},
+		{name: "two targets of one name", sent: watchingLine("\ufffd", "1", 2) + watchingLine("\ufffd", "2", 2) + modifiedLine("\ufffd", "3"), want: []string{"modified \ufffd 3"}},
 		{name: "events", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + modifiedLine("a", "3"), want: []string{"modified a 2", "modified a 3"}},
 		{name: "CRLF and blank lines", sent: "\r\n\n" + strings.ReplaceAll(watchingLine("a", "1", 1)+"\n"+modifiedLine("a", "2"), "\n", "\r\n"), want: []string{"modified a 2"}},
 		{name: "text first", sent: "2026-11-22T03:14:04.512+01:00 watching a\n2026-11-22T03:14:05.512+01:00 modified a\n" + watchingLine("a", "1", 1) + modifiedLine("a", "2"), want: []string{"modified a 2"}},
@@ -304,6 +307,70 @@ func TestClientNoJSON(t *testing.T) {
 	}
 }
 
+// A reason that differs from try to try is still said once.
+func TestClientSaysOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, all := range []bool{false, true} {
+			c := newClientTest(t, false)
+			c.cancel()
+			<-c.done
+			c.all = all
+			tries := 0
+			ctx, cancel := context.WithCancel(t.Context())
+			c.dial = func(context.Context) (net.Conn, error) {
+				if tries++; tries == 5 {
+					cancel()
+				}
+				return nil, fmt.Errorf("reason %d", tries)
+			}
+			must(t, c.follow(ctx))
+			want := []string{"trying there again: reason 1"}
+			if all {
+				want = append(want, "trying there again: reason 2", "trying there again: reason 3", "trying there again: reason 4")
+			}
+			c.expect(nil, want...)
+		}
+	})
+}
+
+// Targets that share a name are still two, and -initial begins with both.
+func TestClientSharedName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClientTest(t, false)
+		for range 2 {
+			conn := c.accept()
+			c.send(conn, watchingLine("x", "1", 2), watchingLine("x", "2", 2))
+			conn.Close()
+		}
+		c.send(c.accept(), watchingLine("x", "1", 2), watchingLine("x", "3", 2))
+		c.expect([]string{"missed x 3"}, "following there", "lost there: the server closed the connection", "back at there",
+			"lost there: the server closed the connection", "back at there")
+		if c.begins != 1 {
+			t.Errorf("begun %d times", c.begins)
+		}
+		c.stop()
+	})
+}
+
+// A server that does not say how many targets it has gets no comparison.
+func TestClientClassicTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClientTest(t, false)
+		for range 2 {
+			conn := c.accept()
+			c.send(conn, `{"type":"watching","file":"a"}`+"\n", `{"type":"watching","file":"b"}`+"\n")
+			c.send(conn, `{"type":"changed","timestamp":1}`+"\n")
+			conn.Close()
+		}
+		c.expect([]string{"changed b ", "missed a ", "missed b ", "changed b "}, "following there",
+			"lost there: the server closed the connection", "back at there", "lost there: the server closed the connection")
+		if c.begins != 1 || len(c.states) != 2 {
+			t.Errorf("begun %d times; states %v", c.begins, c.states)
+		}
+		c.stop()
+	})
+}
+
 // The pauses between tries grow, at random, from 100 ms to 5 s, and begin anew
 // only after a connection has lasted.
 func TestClientRetries(t *testing.T) {
@@ -434,7 +501,7 @@ func FuzzClient(f *testing.F) {
 		}
 		read := func(chunk int) (events []Event, states map[string]string, heard, failed string) {
 			c := &client{server: "there", log: log.New(io.Discard, "", 0), begun: func() {}, states: make(map[string]string)}
-			s := session{client: c, greeted: make(map[string]struct{})}
+			s := session{client: c, greeted: make(map[string]int)}
 			r := &chunks{stream, chunk}
 			in := lineReader{r: r}
 			for len(r.b) > 0 {

@@ -140,20 +140,30 @@ func collapse(events []Event) []Event {
 	return missed
 }
 
+// variable returns s, or nothing if no environment can hold it.
+func variable(s string) string {
+	if len(s) > maxVariable || strings.ContainsRune(s, 0) {
+		return ""
+	}
+	return s
+}
+
 // runOnce runs the command to its end.
 func (c *command) runOnce(ctx context.Context, batch []Event) {
+	lines := encode(jsonLines, batch)
+	if len(lines) > maxBatch {
+		batch = collapse(batch)
+		lines = encode(jsonLines, batch)
+	}
 	var file, change string
 	if len(batch) > 0 {
 		e := batch[len(batch)-1]
 		file, change = cmp.Or(e.File, e.Name), string(e.Change)
 	}
-	if len(file) > maxVariable || strings.ContainsRune(file, 0) {
-		file = "" // it cannot be said there; it can on stdin
-	}
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
-	cmd.Stdin = bytes.NewReader(encode(jsonLines, batch))
+	cmd.Stdin = bytes.NewReader(lines)
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
-	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+file, "NET_WATCHER_CHANGE="+change)
+	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+variable(file), "NET_WATCHER_CHANGE="+variable(change))
 	cmd.WaitDelay = c.killDelay
 	end := inGroup(cmd)
 	err := cmd.Run()

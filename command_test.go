@@ -217,6 +217,9 @@ func TestCommandNames(t *testing.T) {
 		c.add([]Event{e})
 		c.expect(report{Change: "modified", Events: []string{e.String()}}, 0)
 	}
+	odd := Event{Type: Changed, File: "a", Change: "b\x00c"}
+	c.add([]Event{odd})
+	c.expect(report{File: "a", Events: []string{odd.String()}}, 0)
 	// A classic server's change has the name of its greeting, and is no more
 	// than a change.
 	c.add([]Event{{Type: Changed, Timestamp: 1, Name: "target.txt"}})

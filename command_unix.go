@@ -19,6 +19,7 @@ func inGroup(cmd *exec.Cmd) (end func()) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {
 		asked = time.Now()
+		defer signal(syscall.SIGCONT) // what is stopped does not end
 		return signal(syscall.SIGTERM)
 	}
 	return func() {

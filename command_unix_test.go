@@ -70,9 +70,10 @@ func TestCommandLeavesSomething(t *testing.T) {
 // does not is killed, even if the command itself is gone by then.
 func TestCommandGroup(t *testing.T) {
 	for name, script := range map[string]string{
-		"all obey":              "sleep 1000 & echo ready; wait",
-		"the command is deaf":   "trap '' TERM; sleep 1000 & echo ready; wait; wait; sleep 1000",
-		"what it began is deaf": "(trap '' TERM; echo ready; exec sleep 1000) & wait",
+		"all obey":               "sleep 1000 & echo ready; wait",
+		"the command is deaf":    "trap '' TERM; sleep 1000 & echo ready; wait; wait; sleep 1000",
+		"the command is stopped": "echo ready; kill -STOP $$; sleep 1000",
+		"what it began is deaf":  "(trap '' TERM; echo ready; exec sleep 1000) & wait",
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())

@@ -60,7 +60,7 @@ func isPassing(err error) bool {
 		isErrno(err, syscall.ENOBUFS, 10055) || // WSAENOBUFS
 		isErrno(err, syscall.ENOMEM, 8) || // ERROR_NOT_ENOUGH_MEMORY
 		isErrno(err, syscall.ECONNABORTED, 10053) || // WSAECONNABORTED
-		isErrno(err, syscall.ECONNRESET, 10054) || // WSAECONNRESET
+		isReset(err) ||
 		isErrno(err, syscall.ETIMEDOUT, 10060) || // WSAETIMEDOUT
 		isErrno(err, syscall.ENETDOWN, 10050) || // WSAENETDOWN
 		isErrno(err, syscall.ENETUNREACH, 10051) || // WSAENETUNREACH
@@ -81,6 +81,10 @@ func isNoFamily(err error) bool {
 	return isErrno(err, syscall.EAFNOSUPPORT, 10047) || // WSAEAFNOSUPPORT
 		isErrno(err, syscall.EADDRNOTAVAIL, 10049) // WSAEADDRNOTAVAIL
 }
+
+// isReset reports whether err, from a connection, says that its other end has
+// cut it short.
+func isReset(err error) bool { return isErrno(err, syscall.ECONNRESET, 10054) } // WSAECONNRESET
 
 // isClosedPipe reports whether err, from writing, says that nobody will read
 // it.

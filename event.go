@@ -150,7 +150,7 @@ func appendText(b []byte, e *Event) []byte {
 
 // String returns e as it stands in a line of text, without the time.
 func (e *Event) String() string {
-	s := cmp.Or(string(e.Change), string(e.Type)) + " " + printable(cmp.Or(e.File, e.Name))
+	s := printable(cmp.Or(string(e.Change), string(e.Type))) + " " + printable(cmp.Or(e.File, e.Name))
 	switch {
 	case e.Type == Watching && e.Error != "":
 		s += " (unreadable: " + printable(e.Error) + ")"
@@ -218,10 +218,12 @@ func escapeUnprintable(b []byte) []byte {
 }
 
 // decode reads one JSON line, with or without its line end. Fields and types
-// that it does not know are no error; what the line leaves out is zero.
+// that it does not know are no error, nor are fields that are not of the type
+// that is known; what the line leaves out is zero.
 func decode(line []byte) (Event, error) {
 	var e Event
-	if err := json.Unmarshal(line, &e); err != nil {
+	err := json.Unmarshal(line, &e)
+	if err != nil && !(json.Valid(line) && bytes.HasPrefix(bytes.TrimSpace(line), []byte("{"))) {
 		return Event{}, fmt.Errorf("not a line of events: %w", err)
 	}
 	return e, nil

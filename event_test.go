@@ -175,7 +175,10 @@ func TestDecode(t *testing.T) {
 		{in: `2026-11-22T03:14:04.512+01:00 modified target.txt`},
 		{in: `{"type":"changed"`},
 		{in: `{"type":"changed"}{}`},
-		{in: `{"type":"changed","timestamp":"soon"}`},
+		{in: `{"type":"changed","timestamp":"soon","file":"a"}`, want: Event{Type: Changed, File: "a"}, ok: true},
+		{in: `{"error":{"code":1},"type":"news"}`, want: Event{Type: "news"}, ok: true},
+		{in: `{"type":"changed","file":"a","mtime":1450694370094}`, want: Event{Type: Changed, File: "a"}, ok: true},
+		{in: `5`},
 		{in: `["changed"]`},
 	} {
 		got, err := decode([]byte(test.in))

@@ -39,6 +39,8 @@ func parseAddress(s string) (address, error) {
 	switch {
 	case s == "":
 		return address{}, errors.New("empty address (such as localhost:60300, or unix:PATH)")
+	case s[0] == '-':
+		return address{}, fmt.Errorf("address %q looks like a flag", s)
 	case s[0] == '@':
 		path = s
 		fallthrough
@@ -87,7 +89,19 @@ func (a address) dial(ctx context.Context) (net.Conn, error) {
 	if a.network == "unix" {
 		return d.DialContext(ctx, "unix", a.path)
 	}
-	return d.DialContext(ctx, "tcp", net.JoinHostPort(a.host, a.port))
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(a.host, a.port))
+	if err != nil {
+		return nil, fmt.Errorf("%w%s", cause(err), hostHint(a.host, err))
+	}
+	return conn, nil
+}
+
+// hostHint returns what to do about err if it says that there is no such host.
+func hostHint(host string, err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return fmt.Sprintf(" (for a Unix socket: unix:%s)", host)
+	}
+	return ""
 }
 
 // keepAlive is how both ends find out, within a minute, that the host at the
@@ -156,10 +170,8 @@ func listenTCP(ctx context.Context, host, port string) (net.Listener, error) {
 	if err == nil {
 		return l, nil
 	}
-	hint := ""
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		hint = fmt.Sprintf(" (for a Unix socket: unix:%s)", host)
-	} else if isInUse(err) {
+	hint := hostHint(host, err)
+	if isInUse(err) {
 		hint = " (for another port: -listen HOST:PORT)"
 	} else if errors.Is(err, fs.ErrPermission) {
 		hint = " (ports from 1024 on need no permission)"

@@ -41,6 +41,7 @@ func TestParseAddress(t *testing.T) {
 		{in: "/run/a:b", want: unix("/run/a:b")},
 
 		{in: "@x", err: `address "@x": abstract sockets have no permissions (for a file of that name: unix:./@x)`},
+		{in: "--", err: `address "--" looks like a flag`},
 		{in: "60300", err: `address "60300": is that a port? (then localhost:60300)`},
 		{in: "", err: `empty address (such as localhost:60300, or unix:PATH)`},
 		{in: "unix:", err: `address "unix:" has no path`},

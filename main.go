@@ -20,11 +20,22 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal kills
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal kills
+		// What is written to a terminal or a pipe that nobody reads cannot be
+		// broken off in any other way.
+		time.Sleep(killDelay + 2*time.Second)
+		os.Exit(1)
+	})
 	// Without this, writing to a pipe that nobody reads any more would kill the
 	// program; with it, that is an error. (To ignore the signal would make the
 	// commands that are run ignore it too.)
@@ -147,8 +158,8 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, log *log.
 	}
 	if len(o.command) == 0 {
 		err := c.follow(ctx)
-		if isClosedPipe(err) {
-			return nil // whoever reads it has enough
+		if err == errEnough {
+			return nil
 		}
 		return err
 	}
@@ -168,10 +179,16 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, log *log.
 	return c.follow(ctx)
 }
 
+// errEnough says that whoever read what is printed has stopped doing so.
+var errEnough = errors.New("nobody reads the output any more")
+
 // printer returns a function that prints events, at once.
 func printer(w io.Writer, f format) func([]Event) error {
 	return func(events []Event) error {
 		_, err := w.Write(encode(f, events))
+		if isClosedPipe(err) {
+			return errEnough
+		}
 		return err
 	}
 }
