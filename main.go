@@ -109,7 +109,10 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		lines = append(lines, announce(ls)...)
 	}
 
-	p := newPoll(o.files, o.interval)
+	p := newPoll(o.files, o.interval, o.looker)
+	p.late = func(things int, took time.Duration) {
+		log.Printf("looking at %d files took %v, longer than the interval of %v", things, took.Round(time.Millisecond), o.interval)
+	}
 	watching, err := p.start()
 	if err != nil {
 		return err

@@ -67,6 +67,21 @@ func TestParseOptions(t *testing.T) {
 			[]string{"d/", "d", "e//", "/", "-"},
 			options{files: []string{"d", "e/", "/", "-"}, listen: []address{local}, interval: time.Second, socketMode: 0o600},
 		},
+		{
+			[]string{"d", "-ignore", "*.tmp", "-ignore", ".git/", "-content", "-fresh"},
+			options{
+				files: []string{"d"}, listen: []address{local}, interval: time.Second, socketMode: 0o600,
+				looker: looker{ignore: []string{"*.tmp", ".git/"}, content: true, fresh: true},
+			},
+		},
+		{
+			[]string{"-connect", "there", "-once", "-initial", "-format", "json", "--", "make", "-v", ""},
+			options{
+				connect: &address{network: "tcp", host: "there", port: "60300"}, once: true, initial: true,
+				format: jsonLines, command: []string{"make", "-v", ""}, interval: time.Second, socketMode: 0o600,
+			},
+		},
+		{[]string{"-connect", ":7"}, options{connect: &address{network: "tcp", host: "localhost", port: "7"}, interval: time.Second, socketMode: 0o600}},
 		{[]string{"-version"}, options{version: true, interval: time.Second, socketMode: 0o600}},
 	} {
 		got, err := parseOptions(test.args)
@@ -74,7 +89,7 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		if diff := cmp.Diff(test.want, *got, cmp.AllowUnexported(options{}, address{})); diff != "" {
+		if diff := cmp.Diff(test.want, *got, cmp.AllowUnexported(options{}, address{}, looker{})); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", test.args, diff)
 		}
 	}
@@ -279,8 +294,19 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -listen ./dir", 1, `listen on unix socket "./dir": something else than a socket is there`},
 		{"target.txt -listen ./none/s", 1, `listen on unix socket "./none/s": its folder: .*`},
 		{"target.txt -listen " + long, 1, `listen on unix socket "./x*": path too long by \d+ bytes \(a socket's may have \d+\)`},
-		{"target.txt dir -listen localhost:0", 1, `watch "dir": it is a directory \(name the files in it\)`},
-		{"dir -listen ./s", 1, `watch "dir": it is a directory \(name the files in it\)`},
+		{"target.txt -ignore [", 2, `invalid value "\[" for flag -ignore: not a pattern, such as \*.tmp or .git/ .*`},
+		{"target.txt -ignore ''", 2, `invalid value "" for flag -ignore: a pattern may not be empty .*`},
+		{"-connect localhost -content", 2, `-content does not go with -connect .*`},
+		{"-connect localhost -interval 1s", 2, `-interval does not go with -connect .*`},
+		{"-connect localhost target.txt", 2, `"target.txt": there are no FILEs with -connect \(a COMMAND goes after --\) .*`},
+		{"-connect localhost --", 2, `no COMMAND after -- .*`},
+		{"-connect localhost -initial", 2, `-initial needs a COMMAND \(after --\) .*`},
+		{"-connect -- make", 2, `invalid value "--" for flag -connect: address "--" looks like a flag .*`},
+		{"-connect localhost:0", 2, `invalid value "localhost:0" for flag -connect: nobody can be at port 0 .*`},
+		{"-connect localhost -connect ::1", 2, `invalid value "::1" for flag -connect: there is one server to follow .*`},
+		{"target.txt -once", 2, `-once goes with -connect only .*`},
+		{"-connect ./none/s -once", 1, `follow ./none/s: .*`},
+		{"-connect localhost -- ./none/command", 1, `.*./none/command.*`},
 		{"target.txt -listen ./s -listen " + port, 1, `listen tcp .*`},
 	} {
 		var args []string

@@ -8,9 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,12 +23,17 @@ const usage = `usage: net-watcher [flags] FILE...
 Looks at files once a second and tells everyone who connects what changed. With
 -connect, is the one who is told: prints the changes, or runs COMMAND on them.
 
-  -file PATH         a file to watch, as FILE; may be repeated
+  -file PATH         a file or directory to watch, as FILE; may be repeated
   -listen ADDRESS    where to serve; may be repeated (default localhost:60300)
   -interval DURATION how often to look, such as 500ms; at least 1ms (default 1s)
   -format FORMAT     text or json (default text): how to speak to a subscriber
                      that does not say what it wants; or how to print
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
+  -ignore PATTERN    leave out below directories, by name or by path, such as
+                     *.tmp; with / at the end, folders; may be repeated
+  -content           compare contents, not times: reads every file at every look
+  -fresh             open folders and files before looking at them, so that a
+                     network file system asks its server
   -connect ADDRESS   the server to follow, however often it goes and comes
   -once              with -connect: fail, or end, with the first connection
   -initial           with -connect and a COMMAND: run it at the start too
@@ -38,7 +45,7 @@ Looks at files once a second and tells everyone who connects what changed. With
 ADDRESS is host:port, host or :port (every interface; with -connect, this host),
 or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
 before or after FILEs; after -- everything is a FILE, or the COMMAND. A FILE
-need not be there yet.
+need not be there yet; of a directory, everything below it is watched.
 
 A subscriber that sends the line json gets JSON lines from then on, one that
 sends the line text gets text. COMMAND gets the changes as JSON lines on its
@@ -61,6 +68,7 @@ type options struct {
 	interval   time.Duration
 	format     format
 	socketMode fs.FileMode
+	looker     looker
 
 	connect *address // nil to watch
 	once    bool
@@ -81,6 +89,9 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("interval", "", o.setInterval)
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
+	set.Func("ignore", "", o.addIgnore)
+	set.BoolVar(&o.looker.content, "content", false, "")
+	set.BoolVar(&o.looker.fresh, "fresh", false, "")
 	set.Func("connect", "", o.setConnect)
 	set.BoolVar(&o.once, "once", false, "")
 	set.BoolVar(&o.initial, "initial", false, "")
@@ -110,7 +121,7 @@ func parseOptions(args []string) (*options, error) {
 	var err error
 	set.Visit(func(f *flag.Flag) {
 		switch f.Name {
-		case "file", "listen", "interval", "socket-mode":
+		case "file", "listen", "interval", "socket-mode", "ignore", "content", "fresh":
 			if o.connect != nil {
 				err = fmt.Errorf("-%s does not go with -connect", f.Name)
 			}
@@ -162,6 +173,17 @@ func (o *options) addFile(name string) error {
 	if !slices.Contains(o.files, name) {
 		o.files = append(o.files, name)
 	}
+	return nil
+}
+
+func (o *options) addIgnore(pattern string) error {
+	if pattern == "" {
+		return errors.New("a pattern may not be empty")
+	}
+	if _, err := path.Match(strings.TrimSuffix(pattern, "/"), ""); err != nil {
+		return errors.New("not a pattern, such as *.tmp or .git/")
+	}
+	o.looker.ignore = append(o.looker.ignore, pattern)
 	return nil
 }
 

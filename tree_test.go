@@ -1,0 +1,375 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// treeTest is a poll of the directory "d", and a follower of its events.
+type treeTest struct {
+	*testing.T
+	*poll
+	follower map[string]uint64 // tag of each thing below
+	unread   map[string]bool   // what of it cannot be looked at
+}
+
+// newTreeTest begins in a new folder, in which d has what the function puts
+// there.
+func newTreeTest(t *testing.T, lr looker, prepare func()) *treeTest {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	must(t, os.Mkdir("d", 0o777))
+	if prepare != nil {
+		prepare()
+	}
+	p := newPoll([]string{"d"}, time.Second, lr)
+	tt := &treeTest{T: t, poll: p, follower: make(map[string]uint64), unread: make(map[string]bool)}
+	mustStart(t, p)
+	below(&p.targets[0].root, "", tt.follower)
+	return tt
+}
+
+// below adds the tags of e and of all below it.
+func below(e *entry, name string, tags map[string]uint64) {
+	tags[name] = e.look.tag(name)
+	if e.folder != nil && e.why == "" {
+		for i := range e.folder.entries {
+			sub := &e.folder.entries[i]
+			below(sub, name+sub.name, tags)
+		}
+	}
+}
+
+// look looks once, and checks all that must hold for any events.
+func (tt *treeTest) look() []Event {
+	tt.Helper()
+	events, _ := tt.poll.look()
+	for _, e := range events {
+		name := strings.TrimPrefix(strings.TrimPrefix(e.File, "d"), "/")
+		if (name == "") != (e.Target == "") || e.Target != "" && e.Target != "d" {
+			tt.Errorf("%s has the target %q", e.File, e.Target)
+		}
+		l := look{kind: file, why: e.Error}
+		switch {
+		case e.Change == Removed:
+			l.kind = absent
+		case e.Size == nil:
+			l.kind = directory
+		default:
+			l.size, l.mtime = *e.Size, e.Mtime
+		}
+		tt.follower[name] = l.tag(name)
+		tt.unread[name] = l.why != ""
+		// Every line has the tag of what is told so far, but for what is in
+		// folders that cannot be looked at.
+		sum := uint64(0)
+		for name, tag := range tt.follower {
+			hidden := tt.unread[""] && name != ""
+			for i, r := range name {
+				hidden = hidden || r == '/' && i+1 < len(name) && tt.unread[name[:i+1]]
+			}
+			if !hidden {
+				sum += tag
+			}
+		}
+		if want := state(sum); e.State != want && !tt.looker.content { // events do not tell contents
+			tt.Errorf("%s: state %s, want %s", &e, e.State, want)
+		}
+	}
+	return events
+}
+
+// expect looks once and checks what is told, and that a newcomer is told the
+// same state.
+func (tt *treeTest) expect(want ...string) {
+	tt.Helper()
+	if diff := cmp.Diff(want, brief(tt.look())); diff != "" {
+		tt.Errorf("(-want +got):\n%s", diff)
+	}
+	tt.checkState()
+}
+
+func (tt *treeTest) checkState() {
+	tt.Helper()
+	fresh := newPoll([]string{"d"}, time.Second, tt.looker)
+	fresh.looker = tt.looker
+	mustStart(tt.T, fresh)
+	if got, want := tt.targets[0].tag, fresh.targets[0].tag; got != want {
+		tt.Errorf("state %s, a newcomer is told %s", state(got), state(want))
+	}
+}
+
+func TestTree(t *testing.T) {
+	tt := newTreeTest(t, looker{}, func() {
+		must(t, os.MkdirAll("d/sub/deep", 0o777))
+		write(t, "d/a", "1", day1)
+		write(t, "d/sub/b", "1", day1)
+	})
+	tt.expect()
+	write(t, "d/a", "22", day1)
+	write(t, "d/sub/deep/c", "1", day1)
+	write(t, "d/sub.txt", "1", day1)
+	tt.expect("modified d/a, 2 bytes", "created d/sub.txt, 1 bytes", "created d/sub/deep/c, 1 bytes")
+	// A new folder is the folder and each file.
+	must(t, os.MkdirAll("d/new/er", 0o777))
+	write(t, "d/new/x", "1", day1)
+	write(t, "d/new/er/y", "1", day1)
+	tt.expect("created d/new/", "created d/new/er/", "created d/new/er/y, 1 bytes", "created d/new/x, 1 bytes")
+	must(t, os.Rename("d/new", "d/moved"))
+	tt.expect(
+		"removed d/new/x", "removed d/new/er/y", "removed d/new/er/", "removed d/new/",
+		"created d/moved/", "created d/moved/er/", "created d/moved/er/y, 1 bytes", "created d/moved/x, 1 bytes")
+	must(t, os.RemoveAll("d/moved"))
+	write(t, "d/moved", "a file", day1)
+	tt.expect("removed d/moved/x", "removed d/moved/er/y", "removed d/moved/er/", "removed d/moved/", "created d/moved, 6 bytes")
+	must(t, os.Remove("d/moved"))
+	must(t, os.Mkdir("d/moved", 0o777))
+	tt.expect("removed d/moved", "created d/moved/")
+	must(t, os.RemoveAll("d"))
+	tt.expect("removed d/sub/deep/c", "removed d/sub/deep/", "removed d/sub/b", "removed d/sub/",
+		"removed d/sub.txt", "removed d/moved/", "removed d/a", "removed d")
+	tt.expect()
+	write(t, "d", "a file", day1)
+	tt.expect("created d, 6 bytes")
+	must(t, os.Remove("d"))
+	must(t, os.Mkdir("d", 0o777))
+	write(t, "d/f", "1", day1)
+	tt.expect("removed d", "created d", "created d/f, 1 bytes")
+	must(t, os.RemoveAll("d"))
+	write(t, "d", "a file", day1)
+	tt.expect("removed d/f", "removed d", "created d, 6 bytes")
+}
+
+func TestTreeSymlinks(t *testing.T) {
+	tt := newTreeTest(t, looker{}, func() {
+		must(t, os.Mkdir("elsewhere", 0o777))
+		write(t, "elsewhere/f", "1", day1)
+		symlink(t, filepath.Join("..", "elsewhere"), "d/folder")
+		symlink(t, filepath.Join("..", "elsewhere", "f"), "d/file")
+		symlink(t, "nothing", "d/dangling")
+		symlink(t, "loop", "d/loop")
+		symlink(t, ".", "d/round")
+	})
+	tt.expect()
+	write(t, "elsewhere/f", "22", day1)
+	write(t, "elsewhere/g", "1", day1)
+	tt.expect("modified d/file, 2 bytes")
+	write(t, "d/nothing", "1", day1)
+	tt.expect("created d/dangling, 1 bytes", "created d/nothing, 1 bytes")
+	must(t, os.Remove("elsewhere/f"))
+	tt.expect("removed d/file")
+}
+
+func TestTreeIgnore(t *testing.T) {
+	tt := newTreeTest(t, looker{ignore: []string{"*.tmp", ".git/", "sub/*.log", "build/"}}, func() {
+		must(t, os.MkdirAll("d/sub/.git", 0o777))
+		must(t, os.MkdirAll("d/.git", 0o777))
+	})
+	for _, name := range []string{"a.tmp", "a", "sub/a.tmp", "sub/x.log", "x.log", ".git/f", "sub/.git/f", "build"} {
+		write(t, "d/"+name, "1", day1)
+	}
+	tt.expect("created d/a, 1 bytes", "created d/build, 1 bytes", "created d/x.log, 1 bytes")
+	opened := []string{}
+	tt.looker.open = func(name string) (*os.File, error) { opened = append(opened, name); return os.Open(name) }
+	must(t, os.Mkdir("d/a.tmp.d", 0o777))
+	tt.look()
+	if diff := cmp.Diff([]string{"d", "d/a.tmp.d", "d/sub"}, opened); diff != "" {
+		t.Errorf("opened (-want +got):\n%s", diff)
+	}
+}
+
+// An unreadable folder is one event; what is below it is kept.
+func TestTreeUnreadable(t *testing.T) {
+	denied := pathError(errors.New("permission denied"))
+	failing := map[string]error{}
+	prepare := func() {
+		must(t, os.MkdirAll("d/sub/deep", 0o777))
+		write(t, "d/sub/a", "1", day1)
+		write(t, "d/sub/deep/b", "1", day1)
+		write(t, "d/z", "1", day1)
+	}
+	tt := newTreeTest(t, looker{}, prepare)
+	tt.looker.open = func(name string) (*os.File, error) {
+		if err := failing[name]; err != nil {
+			return nil, err
+		}
+		return os.Open(name)
+	}
+	failing["d/sub"] = denied
+	tt.expect("unreadable d/sub/: permission denied")
+	write(t, "d/sub/a", "22", day1)
+	write(t, "d/z", "22", day1)
+	tt.expect("modified d/z, 2 bytes")
+	must(t, os.RemoveAll("d/sub/deep"))
+	write(t, "d/sub/c", "1", day1)
+	delete(failing, "d/sub")
+	tt.expect("readable d/sub/", "removed d/sub/deep/b", "removed d/sub/deep/", "modified d/sub/a, 2 bytes", "created d/sub/c, 1 bytes")
+	// The whole target, and nothing changed meanwhile.
+	failing["d"] = denied
+	tt.expect("unreadable d: permission denied")
+	tt.expect()
+	delete(failing, "d")
+	tt.expect("readable d")
+	// It goes while it cannot be looked at.
+	failing["d/sub"] = denied
+	tt.expect("unreadable d/sub/: permission denied")
+	must(t, os.RemoveAll("d/sub"))
+	tt.expect("removed d/sub/c", "removed d/sub/a", "removed d/sub/")
+	// A folder that is new and cannot be looked at.
+	must(t, os.Mkdir("d/sub", 0o777))
+	write(t, "d/sub/a", "1", day1)
+	tt.expect("unreadable d/sub/: permission denied")
+	delete(failing, "d/sub")
+	tt.expect("created d/sub/", "created d/sub/a, 1 bytes")
+	// Out of descriptors is no news.
+	failing["d/sub"] = errNumber(syscall.EMFILE, 4)
+	write(t, "d/sub/a", "22", day1)
+	if events := tt.look(); len(events) > 0 {
+		t.Errorf("out of descriptors: %v", brief(events))
+	}
+	delete(failing, "d/sub")
+	tt.expect("modified d/sub/a, 2 bytes")
+}
+
+// With -content, a change is a change of content.
+func TestTreeContent(t *testing.T) {
+	tt := newTreeTest(t, looker{content: true}, func() {
+		write(t, "d/a", "1", day1)
+		write(t, "d/b", "1", day1)
+	})
+	must(t, os.Chtimes("d/a", day2, day2))
+	tt.expect()
+	write(t, "d/a", "2", day2)
+	tt.expect("modified d/a, 1 bytes")
+	write(t, "d/a", "1", day1)
+	write(t, "d/b", "22", day1)
+	tt.expect("modified d/a, 1 bytes", "modified d/b, 2 bytes")
+	write(t, "d/a", "", day1)
+	must(t, os.Remove("d/b"))
+	tt.expect("removed d/b", "modified d/a, 0 bytes")
+}
+
+// With -fresh, folders and regular files are opened before they are looked at,
+// and what cannot be opened is looked at all the same.
+func TestFresh(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, os.MkdirAll("d/sub", 0o777))
+	write(t, "d/sub/a", "1", day1)
+	write(t, "f", "1", day1)
+	p := newPoll([]string{"f", "d", "none/x"}, time.Second, looker{fresh: true})
+	mustStart(t, p)
+	var opened []string
+	p.looker.open = func(name string) (*os.File, error) {
+		opened = append(opened, name)
+		if name == "d/sub/a" || name == "f" {
+			return nil, pathError(errors.New("permission denied"))
+		}
+		return os.Open(name)
+	}
+	write(t, "f", "22", day1)
+	write(t, "d/sub/a", "22", day1)
+	if diff := cmp.Diff([]string{"modified f, 2 bytes", "modified d/sub/a, 2 bytes"}, brief(looked(p))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{".", "f", ".", "d", "d/sub", "d/sub/a", "none/"}, opened); diff != "" {
+		t.Errorf("opened (-want +got):\n%s", diff)
+	}
+}
+
+// While several writers create, rename and remove at random, every look tells
+// only what fits what was told before; and at the end all events together make
+// exactly what is on the disk.
+func TestTreeStress(t *testing.T) {
+	tt := newTreeTest(t, looker{}, nil)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for w := range 4 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(1, uint64(w)))
+			name := func() string {
+				parts := []string{"d"}
+				for range 1 + r.IntN(3) {
+					parts = append(parts, fmt.Sprintf("n%d", r.IntN(6)))
+				}
+				return filepath.Join(parts...)
+			}
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				switch r.IntN(5) { // most of these fail, as they may
+				case 0:
+					os.MkdirAll(name(), 0o777)
+				case 1, 2:
+					os.WriteFile(name(), make([]byte, r.IntN(100)), 0o666)
+				case 3:
+					os.Rename(name(), name())
+				case 4:
+					os.RemoveAll(name())
+				}
+			}
+		})
+	}
+	events := 0
+	for range 300 {
+		events += len(tt.look())
+	}
+	close(stop)
+	wg.Wait()
+	events += len(tt.look())
+	tt.checkState()
+	fresh := newPoll([]string{"d"}, time.Second, looker{})
+	mustStart(t, fresh)
+	want := make(map[string]uint64)
+	below(&fresh.targets[0].root, "", want)
+	maps.DeleteFunc(tt.follower, func(_ string, tag uint64) bool { return tag == 0 })
+	if diff := cmp.Diff(want, tt.follower); diff != "" {
+		t.Errorf("what the events add up to (-disk +events):\n%s", diff)
+	}
+	if events < 100 {
+		t.Errorf("only %d events", events)
+	}
+	names := slices.Sorted(maps.Keys(want))
+	t.Logf("%d events, %d things at the end", events, len(names))
+}
+
+// A look that takes longer than the interval is told once.
+func TestLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := 0
+		p := newPoll([]string{"f", "g"}, time.Second, looker{})
+		var told []string
+		p.late = func(things int, took time.Duration) { told = append(told, fmt.Sprint(looks, things, took)) }
+		p.looker.stat = func(string) (fs.FileInfo, error) {
+			if looks++; looks > 10 {
+				time.Sleep(p.interval)
+			}
+			return fakeInfo{size: int64(looks)}, nil
+		}
+		mustStart(t, p)
+		for range p.changes(t.Context()) {
+			if looks > 20 {
+				break
+			}
+		}
+		if diff := cmp.Diff([]string{"12 2 2s"}, told); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
