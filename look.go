@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -35,6 +37,10 @@ const (
 	directory
 )
 
+// maxUnsized is how much is read of a file that says it is empty, in bytes:
+// those of /proc do, and are not.
+const maxUnsized = 1 << 20
+
 // looker is how to look at things.
 type looker struct {
 	ignore  []string // patterns of what is left out below a folder
@@ -42,8 +48,8 @@ type looker struct {
 	fresh   bool     // open before looking
 
 	// The file system; tests have another.
-	stat func(string) (fs.FileInfo, error)
-	open func(string) (*os.File, error)
+	stat, lstat func(string) (fs.FileInfo, error)
+	open        func(string, int, fs.FileMode) (*os.File, error)
 }
 
 // at looks at the thing at the path name, following links. It returns false if
@@ -63,7 +69,7 @@ func (lr *looker) at(name string) (look, bool) {
 // touch opens a file or folder and closes it: that makes a network file system
 // ask its server how it is. What cannot be opened is looked at all the same.
 func (lr *looker) touch(name string) {
-	if f, err := lr.open(name); err == nil {
+	if f, err := lr.open(name, openFlags, 0); err == nil {
 		f.Close()
 	}
 }
@@ -94,7 +100,7 @@ func (lr *looker) describe(name string, info fs.FileInfo) (look, bool) {
 // read looks at the contents of the regular file at the path name. The mtime is
 // that of before they were read.
 func (lr *looker) read(name string) (look, bool) {
-	f, err := lr.open(name)
+	f, err := lr.open(name, openFlags, 0)
 	if err != nil {
 		return failed(err)
 	}
@@ -103,8 +109,12 @@ func (lr *looker) read(name string) (look, bool) {
 	if err != nil {
 		return failed(err)
 	}
+	if !info.Mode().IsRegular() { // by now
+		return look{kind: file, size: info.Size(), mtime: info.ModTime()}, true
+	}
+	// Not to its end, which may move faster than this.
 	h := sha256.New()
-	size, err := io.Copy(h, f)
+	size, err := io.Copy(h, io.LimitReader(f, cmp.Or(info.Size(), maxUnsized)))
 	if err != nil {
 		return failed(err)
 	}
@@ -115,18 +125,29 @@ func (lr *looker) read(name string) (look, bool) {
 // target, either "" or ending in "/". It returns what is in it, by name, and
 // the look at the folder itself. As at, it returns false if that told nothing.
 func (lr *looker) list(name, below string) ([]entry, look, bool) {
-	f, err := lr.open(name)
+	flags := openFlags
+	if below != "" {
+		flags |= folderFlags
+	}
+	f, err := lr.open(name, flags, 0)
 	if err != nil {
 		l, ok := failed(err)
+		if isErrno(err, syscall.ELOOP, 0) { // it has become a link
+			l, ok = look{kind: absent}, true
+		}
 		return nil, l, ok
 	}
+	defer f.Close()
 	infos, err := f.Readdir(-1)
-	f.Close()
+	var unread []entry
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		infos, unread, err = lr.listEach(f, below)
+	}
 	if err != nil {
 		l, ok := failed(err)
 		return nil, l, ok
 	}
-	entries := make([]entry, 0, len(infos))
+	entries := append(make([]entry, 0, len(infos)+len(unread)), unread...)
 	for _, info := range infos {
 		e := entry{name: info.Name()}
 		if info.IsDir() {
@@ -139,12 +160,48 @@ func (lr *looker) list(name, below string) ([]entry, look, bool) {
 		if e.look, ok = lr.inFolder(name, info); !ok {
 			return nil, look{}, false
 		}
-		if e.kind != absent {
+		if e.kind != absent || e.why != "" {
 			entries = append(entries, e)
 		}
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
+	// tmpfs lists a file twice that is replaced meanwhile.
+	entries = slices.CompactFunc(entries, func(a, b entry) bool { return a.name == b.name })
 	return entries, look{kind: directory}, true
+}
+
+// listEach lists the folder f again, of which one thing could not be looked at:
+// that does not stop it from looking at the others. It returns those, and what
+// could not be looked at.
+func (lr *looker) listEach(f *os.File, below string) (infos []fs.FileInfo, unread []entry, err error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, nil, err
+	}
+	listed, err := f.ReadDir(-1)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range listed {
+		e := entry{name: d.Name()}
+		if d.IsDir() {
+			e.name += "/"
+		}
+		if lr.ignored(e.name, below) {
+			continue
+		}
+		info, err := d.Info()
+		switch {
+		case err == nil:
+			infos = append(infos, info)
+		case isNotThere(err):
+		case isOutOfFiles(err):
+			return nil, nil, err
+		default:
+			e.look, _ = failed(err)
+			unread = append(unread, e)
+		}
+	}
+	return infos, unread, nil
 }
 
 // inFolder looks at what was listed in a folder, without following links, as
@@ -164,7 +221,11 @@ func (lr *looker) inFolder(folder string, info fs.FileInfo) (look, bool) {
 		}
 		return l, ok
 	case lr.fresh:
-		return lr.at(name)
+		l, ok := lr.at(name)
+		if l.kind == directory { // by now; the next listing has it as a folder
+			l = look{kind: absent}
+		}
+		return l, ok
 	}
 	return lr.describe(name, info)
 }

@@ -177,7 +177,7 @@ func (o *options) addFile(name string) error {
 }
 
 func (o *options) addIgnore(pattern string) error {
-	if pattern == "" {
+	if strings.TrimSuffix(pattern, "/") == "" {
 		return errors.New("a pattern may not be empty")
 	}
 	if _, err := path.Match(strings.TrimSuffix(pattern, "/"), ""); err != nil {

@@ -29,7 +29,7 @@ type poll struct {
 
 // newPoll returns a poll of the named files, whose looks are interval apart.
 func newPoll(names []string, interval time.Duration, lr looker) *poll {
-	lr.stat, lr.open = os.Stat, os.Open
+	lr.stat, lr.lstat, lr.open = os.Stat, os.Lstat, os.OpenFile
 	p := &poll{interval: interval, looker: lr}
 	for _, name := range names {
 		p.targets = append(p.targets, target{name: name})
@@ -45,7 +45,7 @@ func (p *poll) start() ([]Event, error) {
 		t := &p.targets[i]
 		w := walk{looker: &p.looker, first: true}
 		t.tag = w.target(&t.root, t.name)
-		if t.root.look == (look{}) {
+		if w.blind {
 			return nil, fmt.Errorf("look at %q: too many open files", t.name)
 		}
 		e := Event{
@@ -72,10 +72,11 @@ func (p *poll) look() (events []Event, things int) {
 	for i := range p.targets {
 		t := &p.targets[i]
 		w := walk{looker: &p.looker}
-		w.target(&t.root, t.name)
+		tag := t.tag
+		t.tag += w.target(&t.root, t.name)
 		for _, s := range w.steps() {
-			t.tag += s.delta
-			e := Event{Type: Changed, File: t.name, Change: s.change, State: state(t.tag)}
+			tag += s.delta
+			e := Event{Type: Changed, File: t.name, Change: s.change, State: state(tag)}
 			if s.name != "" {
 				e.File, e.Target = t.name+"/"+s.name, t.name
 			}

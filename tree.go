@@ -46,6 +46,7 @@ type walk struct {
 	*looker
 	first bool // there was none before
 	count int  // things looked at
+	blind bool // a look told nothing, for want of descriptors
 
 	// What changed, in the order of names.
 	again []step // folders that are readable again
@@ -71,6 +72,7 @@ func (w *walk) target(e *entry, path string) uint64 {
 	is, ok := w.at(path)
 	switch {
 	case !ok:
+		w.blind = true
 		return 0
 	case is.kind == directory:
 		delta := uint64(0)
@@ -90,6 +92,7 @@ func (w *walk) enter(e *entry, above, path string) uint64 {
 	name := above + e.name
 	listing, is, ok := w.list(path, name)
 	if !ok {
+		w.blind = true
 		return 0
 	}
 	delta := w.set(e, above, is)
@@ -99,10 +102,44 @@ func (w *walk) enter(e *entry, above, path string) uint64 {
 	if e.folder == nil {
 		e.folder = &folder{}
 	}
+	listing = w.recall(e.folder.entries, listing, path)
 	below := w.merge(e.folder.entries, listing, name, path)
 	e.folder.entries = slices.DeleteFunc(listing, func(e entry) bool { return e.look == look{kind: absent} })
 	e.folder.tag += below
 	return delta + below
+}
+
+// recall adds to the listing of a folder what was in it and is still there: a
+// file that is replaced while tmpfs lists its folder is left out at times.
+func (w *walk) recall(old, listing []entry, path string) []entry {
+	n, at := len(listing), 0
+	for i := range old {
+		o := &old[i]
+		for at < n && listing[at].name < o.name {
+			at++
+		}
+		if at < n && listing[at].name == o.name {
+			continue
+		}
+		base, isFolder := strings.CutSuffix(o.name, "/")
+		info, err := w.lstat(path + "/" + base)
+		l := o.look
+		switch {
+		case err == nil && info.IsDir() == isFolder:
+			if now, ok := w.inFolder(path, info); ok {
+				l = now
+			}
+		case err == nil || isNotThere(err):
+			continue
+		}
+		if l.kind != absent || l.why != "" { // as a link to nothing is
+			listing = append(listing, entry{name: o.name, look: l})
+		}
+	}
+	if len(listing) > n {
+		slices.SortFunc(listing, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
+	}
+	return listing
 }
 
 // merge turns the listing of a folder, into which it puts what was known of
@@ -146,7 +183,7 @@ func (w *walk) set(e *entry, above string, is look) uint64 {
 		return delta
 	}
 	change, now := compare(e.look, is)
-	if change == "" && e.kind != unknown {
+	if change == "" && e.kind == now.kind {
 		e.look = now
 		return 0 // without the cost of a tag
 	}

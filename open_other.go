@@ -1,0 +1,11 @@
+//go:build !unix
+
+package main
+
+import "os"
+
+// See open_unix.go; there is none of that here.
+const (
+	openFlags   = os.O_RDONLY
+	folderFlags = 0
+)

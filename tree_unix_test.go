@@ -1,0 +1,51 @@
+//go:build unix
+
+package main
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// What turns into something else between being listed and being opened neither
+// makes a look wait nor leads it astray.
+func TestTreeTurns(t *testing.T) {
+	for name, turn := range map[string]func(string) error{
+		"a FIFO":             func(name string) error { return syscall.Mkfifo(name, 0o666) },
+		"a link to a folder": func(name string) error { return os.Symlink("..", name) },
+		"a file":             func(name string) error { return os.WriteFile(name, nil, 0o666) },
+		"a folder":           func(name string) error { return os.Mkdir(name, 0o777) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt := newTreeTest(t, looker{content: true}, func() {
+				must(t, os.MkdirAll("d/sub", 0o777))
+				write(t, "d/sub/a", "1", day1)
+				write(t, "d/f", "1", day1)
+			})
+			for _, victim := range []string{"d/sub", "d/f"} {
+				once := false
+				tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+					if name == victim && !once {
+						once = true
+						must(t, os.RemoveAll(name))
+						must(t, turn(name))
+					}
+					return os.OpenFile(name, flag, mode)
+				}
+				for _, e := range tt.look() {
+					if e.File != victim && e.File != victim+"/" && e.File != "d/sub/a" {
+						t.Errorf("%s becomes %s, and it tells %s", victim, name, &e)
+					}
+				}
+				if !once {
+					t.Errorf("%s was not opened", victim)
+				}
+				tt.looker.open = os.OpenFile
+				tt.look() // by now it knows
+				tt.checkState()
+			}
+		})
+	}
+}
