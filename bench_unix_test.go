@@ -51,7 +51,7 @@ func BenchmarkLook(b *testing.B) {
 				targets = []string{dir}
 			}
 			p := newPoll(targets, time.Second, looker{})
-			if _, err := p.start(); err != nil {
+			if _, err := p.start(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 			var looks, bare []time.Duration

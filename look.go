@@ -47,6 +47,9 @@ type looker struct {
 	content bool     // compare contents, not times
 	fresh   bool     // open before looking
 
+	// stopped reports whether to give up: then nothing is told of any folder.
+	stopped func() bool
+
 	// The file system; tests have another.
 	stat, lstat func(string) (fs.FileInfo, error)
 	open        func(string, int, fs.FileMode) (*os.File, error)
@@ -125,6 +128,9 @@ func (lr *looker) read(name string) (look, bool) {
 // target, either "" or ending in "/". It returns what is in it, by name, and
 // the look at the folder itself. As at, it returns false if that told nothing.
 func (lr *looker) list(name, below string) ([]entry, look, bool) {
+	if lr.stopped() {
+		return nil, look{}, false
+	}
 	flags := openFlags
 	if below != "" {
 		flags |= folderFlags
@@ -149,6 +155,9 @@ func (lr *looker) list(name, below string) ([]entry, look, bool) {
 	}
 	entries := append(make([]entry, 0, len(infos)+len(unread)), unread...)
 	for _, info := range infos {
+		if lr.stopped() {
+			return nil, look{}, false
+		}
 		e := entry{name: info.Name()}
 		if info.IsDir() {
 			e.name += "/"

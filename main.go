@@ -113,7 +113,10 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	p.late = func(things int, took time.Duration) {
 		log.Printf("looking at %d files took %v, longer than the interval of %v", things, took.Round(time.Millisecond), o.interval)
 	}
-	watching, err := p.start()
+	watching, err := p.start(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

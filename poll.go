@@ -38,13 +38,18 @@ func newPoll(names []string, interval time.Duration, lr looker) *poll {
 }
 
 // start takes the first look, which everything later is compared with, and
-// returns one Watching event per target.
-func (p *poll) start() ([]Event, error) {
+// returns one Watching event per target. It gives up when ctx is done, and so
+// do all looks after it.
+func (p *poll) start(ctx context.Context) ([]Event, error) {
+	p.looker.stopped = func() bool { return ctx.Err() != nil }
 	var events []Event
 	for i := range p.targets {
 		t := &p.targets[i]
 		w := walk{looker: &p.looker, first: true}
 		t.tag = w.target(&t.root, t.name)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if w.blind {
 			return nil, fmt.Errorf("look at %q: too many open files", t.name)
 		}
@@ -105,6 +110,9 @@ func (p *poll) changes(ctx context.Context) iter.Seq[[]Event] {
 			}
 			begin := time.Now()
 			events, things := p.look()
+			if ctx.Err() != nil {
+				return // in the middle of it, perhaps
+			}
 			if took := time.Since(begin); took > p.interval && p.late != nil {
 				p.late(things, took)
 				p.late = nil

@@ -46,7 +46,7 @@ type walk struct {
 	*looker
 	first bool // there was none before
 	count int  // things looked at
-	blind bool // a look told nothing, for want of descriptors
+	blind bool // something was not told, for want of descriptors or of time
 
 	// What changed, in the order of names.
 	again []step // folders that are readable again

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -350,7 +351,7 @@ func TestTreeBlindStart(t *testing.T) {
 		}
 		return os.OpenFile(name, flag, mode)
 	}
-	if _, err := p.start(); message(err) != `look at "d": too many open files` {
+	if _, err := p.start(t.Context()); message(err) != `look at "d": too many open files` {
 		t.Errorf("%v", err)
 	}
 }
@@ -411,6 +412,34 @@ func TestTreeStress(t *testing.T) {
 		t.Errorf("what the events add up to (-disk +events):\n%s", diff)
 	}
 	t.Logf("%d events, %d things at the end", events, len(want))
+}
+
+// The end comes in the middle of a look, and what that saw is not told.
+func TestTreeStopped(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, os.MkdirAll("d/sub", 0o777))
+	ctx, cancel := context.WithCancel(t.Context())
+	p := newPoll([]string{"d"}, time.Millisecond, looker{})
+	_, err := p.start(ctx)
+	must(t, err)
+	write(t, "d/a", "1", day1)
+	write(t, "d/sub/b", "1", day1)
+	var opened []string
+	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+		if opened = append(opened, name); name == "d/sub" {
+			cancel()
+		}
+		return os.OpenFile(name, flag, mode)
+	}
+	for events := range p.changes(ctx) {
+		t.Errorf("told %v", brief(events))
+	}
+	if diff := cmp.Diff([]string{"d", "d/sub"}, opened); diff != "" {
+		t.Errorf("opened (-want +got):\n%s", diff)
+	}
+	if _, err := p.start(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("starting at the end: %v", err)
+	}
 }
 
 // A look that takes longer than the interval is told once.
