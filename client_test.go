@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -681,11 +682,18 @@ func TestProgramFollows(t *testing.T) {
 	must(t, err)
 	client := realProgram(t, "-connect", at, "-format", "json")
 	client.Stdout = in
+	console, err := client.StderrPipe()
+	must(t, err)
 	must(t, client.Start())
+	t.Cleanup(func() { client.Process.Kill() }) // so that a failing test ends
 	in.Close()
-	server.await("^subscriber connected: ")
-	lines := newPeer(t, nil).lines
-	lines.Reset(out)
+	// From here on a change is told.
+	said, err := bufio.NewReader(console).ReadString('\n')
+	if err != nil || said != "following "+at+"\n" {
+		t.Fatalf("the client says %q, %v", said, err)
+	}
+	out.SetReadDeadline(time.Now().Add(30 * time.Second)) // where a pipe can have one
+	lines := bufio.NewReader(out)
 	write(t, file, "22", day2)
 	line, err := lines.ReadBytes('\n')
 	must(t, err)
