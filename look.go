@@ -4,14 +4,9 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"slices"
-	"strings"
-	"syscall"
 	"time"
 )
 
@@ -41,7 +36,7 @@ const (
 // those of /proc do, and are not.
 const maxUnsized = 1 << 20
 
-// looker is how to look at things.
+// looker is how to look at things. It is not written to once looks have begun.
 type looker struct {
 	ignore  []string // patterns of what is left out below a folder
 	content bool     // compare contents, not times
@@ -53,26 +48,77 @@ type looker struct {
 	// The file system; tests have another.
 	stat, lstat func(string) (fs.FileInfo, error)
 	open        func(string, int, fs.FileMode) (*os.File, error)
+	readdir     func(*os.File, int) ([]fs.FileInfo, error)
+}
+
+// stat, lstat and open are those of looker, with account of how long they take.
+func (c *caller) stat(name string) (fs.FileInfo, error) {
+	c.begin()
+	defer c.end(1)
+	return c.looker.stat(name)
+}
+
+func (c *caller) lstat(name string) (fs.FileInfo, error) {
+	c.begin()
+	defer c.end(1)
+	return c.looker.lstat(name)
+}
+
+func (c *caller) open(name string, flags int) (openFile, error) {
+	c.begin()
+	defer c.end(1)
+	f, err := c.looker.open(name, flags, 0)
+	return openFile{f, c}, err
+}
+
+// openFile is a file whose calls its caller accounts for.
+type openFile struct {
+	*os.File
+	caller *caller
+}
+
+func (f openFile) Read(b []byte) (int, error) {
+	f.caller.begin()
+	defer f.caller.end(1)
+	return f.File.Read(b)
+}
+
+func (f openFile) Readdir(n int) (infos []fs.FileInfo, err error) {
+	f.caller.begin()
+	defer func() { f.caller.end(1 + len(infos)) }()
+	return f.caller.readdir(f.File, n)
+}
+
+func (f openFile) ReadDir(n int) ([]fs.DirEntry, error) {
+	f.caller.begin()
+	defer f.caller.end(1)
+	return f.File.ReadDir(n)
+}
+
+func (f openFile) Close() error {
+	f.caller.begin()
+	defer f.caller.end(1)
+	return f.File.Close()
 }
 
 // at looks at the thing at the path name, following links. It returns false if
 // that told nothing, so that it must be repeated.
-func (lr *looker) at(name string) (look, bool) {
-	info, err := lr.stat(name)
-	if lr.fresh && err == nil && info.Mode().IsRegular() {
-		lr.touch(name)
-		info, err = lr.stat(name)
+func (c *caller) at(name string) (look, bool) {
+	info, err := c.stat(name)
+	if c.fresh && err == nil && info.Mode().IsRegular() {
+		c.touch(name)
+		info, err = c.stat(name)
 	}
 	if err != nil {
 		return failed(err)
 	}
-	return lr.describe(name, info)
+	return c.describe(name, info)
 }
 
 // touch opens a file or folder and closes it: that makes a network file system
 // ask its server how it is. What cannot be opened is looked at all the same.
-func (lr *looker) touch(name string) {
-	if f, err := lr.open(name, openFlags, 0); err == nil {
+func (c *caller) touch(name string) {
+	if f, err := c.open(name, openFlags); err == nil {
 		f.Close()
 	}
 }
@@ -90,20 +136,20 @@ func failed(err error) (look, bool) {
 }
 
 // describe returns the look that found info at the path name.
-func (lr *looker) describe(name string, info fs.FileInfo) (look, bool) {
+func (c *caller) describe(name string, info fs.FileInfo) (look, bool) {
 	if info.IsDir() {
 		return look{kind: directory}, true
 	}
-	if lr.content && info.Mode().IsRegular() {
-		return lr.read(name)
+	if c.content && info.Mode().IsRegular() {
+		return c.read(name)
 	}
 	return look{kind: file, size: info.Size(), mtime: info.ModTime()}, true
 }
 
 // read looks at the contents of the regular file at the path name. The mtime is
 // that of before they were read.
-func (lr *looker) read(name string) (look, bool) {
-	f, err := lr.open(name, openFlags, 0)
+func (c *caller) read(name string) (look, bool) {
+	f, err := c.open(name, openFlags)
 	if err != nil {
 		return failed(err)
 	}
@@ -122,140 +168,6 @@ func (lr *looker) read(name string) (look, bool) {
 		return failed(err)
 	}
 	return look{kind: file, size: size, mtime: info.ModTime(), sum: max(binary.BigEndian.Uint64(h.Sum(nil)), 1)}, true
-}
-
-// list lists the folder at the path name, of which below is the path below the
-// target, either "" or ending in "/". It returns what is in it, by name, and
-// the look at the folder itself. As at, it returns false if that told nothing.
-func (lr *looker) list(name, below string) ([]entry, look, bool) {
-	if lr.stopped() {
-		return nil, look{}, false
-	}
-	flags := openFlags
-	if below != "" {
-		flags |= folderFlags
-	}
-	f, err := lr.open(name, flags, 0)
-	if err != nil {
-		l, ok := failed(err)
-		if isErrno(err, syscall.ELOOP, 0) { // it has become a link
-			l, ok = look{kind: absent}, true
-		}
-		return nil, l, ok
-	}
-	defer f.Close()
-	infos, err := f.Readdir(-1)
-	var unread []entry
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		infos, unread, err = lr.listEach(f, below)
-	}
-	if err != nil {
-		l, ok := failed(err)
-		return nil, l, ok
-	}
-	entries := append(make([]entry, 0, len(infos)+len(unread)), unread...)
-	for _, info := range infos {
-		if lr.stopped() {
-			return nil, look{}, false
-		}
-		e := entry{name: info.Name()}
-		if info.IsDir() {
-			e.name += "/"
-		}
-		if lr.ignored(e.name, below) {
-			continue
-		}
-		var ok bool
-		if e.look, ok = lr.inFolder(name, info); !ok {
-			return nil, look{}, false
-		}
-		if e.kind != absent || e.why != "" {
-			entries = append(entries, e)
-		}
-	}
-	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
-	// tmpfs lists a file twice that is replaced meanwhile.
-	entries = slices.CompactFunc(entries, func(a, b entry) bool { return a.name == b.name })
-	return entries, look{kind: directory}, true
-}
-
-// listEach lists the folder f again, of which one thing could not be looked at:
-// that does not stop it from looking at the others. It returns those, and what
-// could not be looked at.
-func (lr *looker) listEach(f *os.File, below string) (infos []fs.FileInfo, unread []entry, err error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, nil, err
-	}
-	listed, err := f.ReadDir(-1)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, d := range listed {
-		e := entry{name: d.Name()}
-		if d.IsDir() {
-			e.name += "/"
-		}
-		if lr.ignored(e.name, below) {
-			continue
-		}
-		info, err := d.Info()
-		switch {
-		case err == nil:
-			infos = append(infos, info)
-		case isNotThere(err):
-		case isOutOfFiles(err):
-			return nil, nil, err
-		default:
-			e.look, _ = failed(err)
-			unread = append(unread, e)
-		}
-	}
-	return infos, unread, nil
-}
-
-// inFolder looks at what was listed in a folder, without following links, as
-// info.
-func (lr *looker) inFolder(folder string, info fs.FileInfo) (look, bool) {
-	regular, link := info.Mode().IsRegular(), info.Mode().Type() == fs.ModeSymlink
-	if !link && !(regular && (lr.fresh || lr.content)) {
-		return lr.describe("", info)
-	}
-	name := folder + "/" + info.Name()
-	switch {
-	case link:
-		l, ok := lr.at(name)
-		if ok && l.kind == directory {
-			// It is not entered: that might go round in circles.
-			return look{kind: file, size: info.Size(), mtime: info.ModTime()}, true
-		}
-		return l, ok
-	case lr.fresh:
-		l, ok := lr.at(name)
-		if l.kind == directory { // by now; the next listing has it as a folder
-			l = look{kind: absent}
-		}
-		return l, ok
-	}
-	return lr.describe(name, info)
-}
-
-// ignored reports whether what has this name in the folder below is left out.
-// The name of a folder ends in "/".
-func (lr *looker) ignored(name, below string) bool {
-	base, isFolder := strings.CutSuffix(name, "/")
-	for _, pattern := range lr.ignore {
-		pattern, forFolders := strings.CutSuffix(pattern, "/")
-		if forFolders && !isFolder {
-			continue
-		}
-		if ok, _ := path.Match(pattern, base); ok {
-			return true
-		}
-		if ok, _ := path.Match(pattern, below+base); ok {
-			return true
-		}
-	}
-	return false
 }
 
 // compare returns how is differs from was, "" for not at all, and what to

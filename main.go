@@ -113,6 +113,9 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	p.late = func(things int, took time.Duration) {
 		log.Printf("looking at %d files took %v, longer than the interval of %v", things, took.Round(time.Millisecond), o.interval)
 	}
+	p.full = func() {
+		log.Printf("%d files have not answered: others wait until one does", maxCalls)
+	}
 	watching, err := p.start(ctx)
 	if ctx.Err() != nil {
 		return nil

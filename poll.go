@@ -1,18 +1,34 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
 // target is one FILE of the command line.
 type target struct {
-	name string // as given
-	root entry
-	tag  uint64 // of all that the last look saw
+	name  string // as given
+	place int    // among the targets
+	in    *parent
+
+	root entry // of the caller that looks at it; at other times of the poll
+	seen bool  // there was a first look; written by the poll, at such other times
+
+	// Of the poll.
+	tag        uint64 // of all that the last look saw
+	unreadable bool   // so the last look found it
+	lost       bool   // it is said to be unreadable since it hung
+
+	// Guarded by pool.mu.
+	since  time.Duration // when it became due; 0 if it is not
+	hung   string        // why nobody waits for it any longer, "" if somebody does
+	things int           // what the last look at it looked at
 }
 
 // poll watches targets by looking at them again and again. It is not for
@@ -20,19 +36,33 @@ type target struct {
 type poll struct {
 	interval time.Duration
 	looker   looker
-	targets  []target
+	targets  []*target
+	parents  []*parent
+	pool     *pool
 
 	// late is called once, when a look at so many things has taken longer than
-	// the interval. It may be nil.
-	late func(things int, took time.Duration)
+	// the interval. It may be nil, as may full, which is called whenever so
+	// many calls are without an answer that nothing else can be looked at.
+	late    func(things int, took time.Duration)
+	full    func()
+	wasFull bool
 }
 
 // newPoll returns a poll of the named files, whose looks are interval apart.
 func newPoll(names []string, interval time.Duration, lr looker) *poll {
-	lr.stat, lr.lstat, lr.open = os.Stat, os.Lstat, os.OpenFile
 	p := &poll{interval: interval, looker: lr}
-	for _, name := range names {
-		p.targets = append(p.targets, target{name: name})
+	p.looker.stat, p.looker.lstat, p.looker.open, p.looker.readdir = os.Stat, os.Lstat, os.OpenFile, (*os.File).Readdir
+	p.pool = newPool(&p.looker)
+	parents := make(map[string]*parent)
+	for i, name := range names {
+		dir := filepath.Dir(name)
+		if parents[dir] == nil {
+			parents[dir] = &parent{}
+			p.parents = append(p.parents, parents[dir])
+		}
+		t := &target{name: name, place: i, in: parents[dir]}
+		t.in.targets = append(t.in.targets, t)
+		p.targets = append(p.targets, t)
 	}
 	return p
 }
@@ -42,27 +72,32 @@ func newPoll(names []string, interval time.Duration, lr looker) *poll {
 // do all looks after it.
 func (p *poll) start(ctx context.Context) ([]Event, error) {
 	p.looker.stopped = func() bool { return ctx.Err() != nil }
+	p.pool.add(p.parents)
+	for p.pool.isOpen() && ctx.Err() == nil {
+		p.wait(ctx, nil)
+	}
 	var events []Event
-	for i := range p.targets {
-		t := &p.targets[i]
-		w := walk{looker: &p.looker, first: true}
-		t.tag = w.target(&t.root, t.name)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if w.blind {
-			return nil, fmt.Errorf("look at %q: too many open files", t.name)
-		}
+	for _, t := range p.targets {
 		e := Event{
 			Type:     Watching,
 			File:     t.name,
 			Protocol: protocol,
 			Interval: p.interval.Milliseconds(),
 			Targets:  len(p.targets),
-			Missing:  t.root.look == look{kind: absent},
 			State:    state(t.tag),
 		}
-		t.root.say(&e)
+		switch {
+		case ctx.Err() != nil:
+			p.pool.end()
+			return nil, ctx.Err()
+		case t.hung != "":
+			e.Error, e.State = t.hung, unreadableState
+		case !t.seen:
+			return nil, fmt.Errorf("look at %q: too many open files", t.name)
+		default:
+			e.Missing = t.root.look == look{kind: absent}
+			t.root.say(&e)
+		}
 		events = append(events, e)
 	}
 	return events, nil
@@ -71,51 +106,21 @@ func (p *poll) start(ctx context.Context) ([]Event, error) {
 // state returns a tag in the form of the wire.
 func state(tag uint64) string { return fmt.Sprintf("%016x", tag) }
 
-// look looks at every target once and returns what changed since the look
-// before, without timestamps, and how many things it looked at.
-func (p *poll) look() (events []Event, things int) {
-	for i := range p.targets {
-		t := &p.targets[i]
-		w := walk{looker: &p.looker}
-		tag := t.tag
-		t.tag += w.target(&t.root, t.name)
-		for _, s := range w.steps() {
-			tag += s.delta
-			e := Event{Type: Changed, File: t.name, Change: s.change, State: state(tag)}
-			if s.name != "" {
-				e.File, e.Target = t.name+"/"+s.name, t.name
-			}
-			s.look.say(&e)
-			events = append(events, e)
-		}
-		things += w.count
-	}
-	return events, things
-}
+// unreadableState is the state of a target that cannot be looked at.
+var unreadableState = state(look{why: noAnswer}.tag(""))
 
 // changes looks at every target once an interval, until ctx is done, and
-// yields what each look finds changed, if anything. A look that is late (slow
-// file system, stopped machine) makes the ticks that it misses go by.
-//
-// It is the one place here that knows what time it is.
+// yields what the looks find changed, if anything. A target whose look is late
+// (slow file system, stopped machine) lets the ticks that it misses go by.
 func (p *poll) changes(ctx context.Context) iter.Seq[[]Event] {
 	return func(yield func([]Event) bool) {
+		defer p.pool.end()
 		tick := time.NewTicker(p.interval)
 		defer tick.Stop()
 		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			begin := time.Now()
-			events, things := p.look()
+			events := p.wait(ctx, tick.C)
 			if ctx.Err() != nil {
-				return // in the middle of it, perhaps
-			}
-			if took := time.Since(begin); took > p.interval && p.late != nil {
-				p.late(things, took)
-				p.late = nil
+				return
 			}
 			now := time.Now().UnixMilli()
 			for i := range events {
@@ -124,10 +129,86 @@ func (p *poll) changes(ctx context.Context) iter.Seq[[]Event] {
 			if len(events) > 0 && !yield(events) {
 				return
 			}
-			select {
-			case <-tick.C: // the ticker keeps one that nobody was there to take
-			default:
-			}
 		}
 	}
+}
+
+// wait waits until there is something to do about the looks under way, or for
+// a tick, with which those at all other targets begin, or until ctx is done. It
+// returns what the looks that ended meanwhile found changed.
+func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []Event {
+	var due <-chan time.Time
+	if d := p.pool.due(); d > 0 {
+		due = time.After(d)
+	}
+	select {
+	case <-ctx.Done():
+	case <-p.pool.wake:
+	case <-due:
+	case <-tick:
+		p.pool.add(p.parents)
+	}
+
+	news := p.pool.collect()
+	if news.took > p.interval && p.late != nil {
+		p.late(news.things, news.took)
+		p.late = nil
+	}
+	if news.full && !p.wasFull && p.full != nil {
+		p.full()
+	}
+	p.wasFull = news.full
+
+	slices.SortFunc(news.ended, func(a, b walk) int { return cmp.Compare(a.of.place, b.of.place) })
+	var events []Event
+	for i := range news.ended {
+		w := &news.ended[i]
+		events = append(events, w.of.changes(w)...)
+	}
+	for _, t := range news.lost {
+		if t.lost = !t.unreadable; t.lost {
+			events = append(events, Event{Type: Changed, File: t.name, Change: Unreadable, Error: t.hung, State: unreadableState})
+		}
+	}
+	return events
+}
+
+// changes returns what is to be told of a look at t that has ended.
+func (t *target) changes(w *walk) []Event {
+	tag := t.tag
+	t.tag += w.delta
+	steps := w.steps()
+	if w.first { // there is nothing to compare with
+		tag, steps = t.tag, nil
+	}
+	t.seen = t.seen || !w.blind
+	t.unreadable = t.root.why != ""
+
+	if t.lost {
+		itself := slices.ContainsFunc(steps, func(s step) bool { return s.name == "" })
+		switch {
+		case w.blind && len(steps) == 0:
+			return nil
+		case t.unreadable: // for another reason by now
+			steps = nil
+		case itself:
+		case t.root.look == look{kind: absent}:
+			steps = []step{{change: Removed, look: t.root.look}}
+		default:
+			steps = slices.Insert(steps, 0, step{change: Readable, look: t.root.look})
+		}
+		t.lost = false
+	}
+
+	var events []Event
+	for _, s := range steps {
+		tag += s.delta
+		e := Event{Type: Changed, File: t.name, Change: s.change, State: state(tag)}
+		if s.name != "" {
+			e.File, e.Target = t.name+"/"+s.name, t.name
+		}
+		s.look.say(&e)
+		events = append(events, e)
+	}
+	return events
 }

@@ -266,6 +266,16 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// look looks at every target once and returns what changed, and how many
+// things it looked at.
+func (p *poll) look() (events []Event, things int) {
+	p.pool.add(p.parents)
+	for p.pool.isOpen() {
+		events = append(events, p.wait(context.Background(), nil)...)
+	}
+	return events, p.pool.things
+}
+
 // looked returns the events of one look.
 func looked(p *poll) []Event {
 	events, _ := p.look()

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // entry is one thing in a folder, or a target itself, and what the last look
@@ -41,29 +43,76 @@ type step struct {
 	delta  uint64 // what it adds to the tag of the target
 }
 
-// walk is one look at a target and all that is below it.
+// walk is one look at a target and all that is below it, or a part of that.
 type walk struct {
-	*looker
+	*caller
 	first bool // there was none before
 	count int  // things looked at
 	blind bool // something was not told, for want of descriptors or of time
 
-	// What changed, in the order of names.
+	// What changed.
 	again []step // folders that are readable again
 	gone  []step
 	rest  []step
+
+	// Once it has ended: the target, and what the walk adds to its tag.
+	of    *target
+	delta uint64
 }
 
 // steps returns what changed in the order in which it is told: what is in a
 // folder goes before it and comes after it.
 func (w *walk) steps() []step {
-	slices.Reverse(w.gone)
+	byName := func(a, b step) int { return cmp.Compare(a.name, b.name) }
+	slices.SortFunc(w.again, byName)
+	slices.SortFunc(w.gone, func(a, b step) int { return byName(b, a) })
+	slices.SortFunc(w.rest, byName)
 	return slices.Concat(w.again, w.gone, w.rest)
 }
 
-// target looks at the thing at path and all below it, and updates e. It returns
+// each calls do with 0 to n-1, in the walk w and, where calls turn out to be
+// slow, in others beside it whose callers help. It returns when all have ended,
+// and w has what they found.
+func (w *walk) each(n int, do func(w *walk, i int)) {
+	var next atomic.Int64
+	work := func(w *walk) bool {
+		i := int(next.Add(1)) - 1
+		if i >= n || w.stopped() {
+			return false
+		}
+		do(w, i)
+		return true
+	}
+	var helpers []*walk
+	var wg sync.WaitGroup
+	for work(w) {
+		for w.slow() && len(helpers) < n-1 {
+			c := w.pool.help(w.caller)
+			if c == nil {
+				break
+			}
+			h := &walk{caller: c, first: w.first}
+			helpers = append(helpers, h)
+			wg.Go(func() {
+				defer w.pool.rest(c)
+				for work(h) {
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for _, h := range helpers {
+		w.count += h.count
+		w.blind = w.blind || h.blind
+		w.again = append(w.again, h.again...)
+		w.gone = append(w.gone, h.gone...)
+		w.rest = append(w.rest, h.rest...)
+	}
+}
+
+// run looks at the thing at path and all below it, and updates e. It returns
 // what that adds to the tag of the target.
-func (w *walk) target(e *entry, path string) uint64 {
+func (w *walk) run(e *entry, path string) uint64 {
 	w.count++
 	if w.fresh {
 		folder, _ := filepath.Split(path)
@@ -90,7 +139,11 @@ func (w *walk) target(e *entry, path string) uint64 {
 // it. It returns what that adds to the tag of the target.
 func (w *walk) enter(e *entry, above, path string) uint64 {
 	name := above + e.name
-	listing, is, ok := w.list(path, name)
+	var old []entry
+	if e.folder != nil {
+		old = e.folder.entries
+	}
+	listing, is, ok := w.list(path, name, len(old))
 	if !ok {
 		w.blind = true
 		return 0
@@ -102,8 +155,14 @@ func (w *walk) enter(e *entry, above, path string) uint64 {
 	if e.folder == nil {
 		e.folder = &folder{}
 	}
-	listing = w.recall(e.folder.entries, listing, path)
-	below := w.merge(e.folder.entries, listing, name, path)
+	listing = w.recall(old, listing, path)
+	below, folders := w.merge(old, listing, name)
+	var sum atomic.Uint64
+	w.each(len(folders), func(w *walk, i int) {
+		sub := &listing[folders[i]]
+		sum.Add(w.enter(sub, name, path+"/"+strings.TrimSuffix(sub.name, "/")))
+	})
+	below += sum.Load()
 	e.folder.entries = slices.DeleteFunc(listing, func(e entry) bool { return e.look == look{kind: absent} })
 	e.folder.tag += below
 	return delta + below
@@ -112,28 +171,33 @@ func (w *walk) enter(e *entry, above, path string) uint64 {
 // recall adds to the listing of a folder what was in it and is still there: a
 // file that is replaced while tmpfs lists its folder is left out at times.
 func (w *walk) recall(old, listing []entry, path string) []entry {
-	n, at := len(listing), 0
+	var missing []entry
+	at := 0
 	for i := range old {
-		o := &old[i]
-		for at < n && listing[at].name < o.name {
+		for at < len(listing) && listing[at].name < old[i].name {
 			at++
 		}
-		if at < n && listing[at].name == o.name {
-			continue
+		if at == len(listing) || listing[at].name != old[i].name {
+			missing = append(missing, entry{name: old[i].name, look: old[i].look})
 		}
-		base, isFolder := strings.CutSuffix(o.name, "/")
+	}
+	w.each(len(missing), func(w *walk, i int) {
+		m := &missing[i]
+		base, isFolder := strings.CutSuffix(m.name, "/")
 		info, err := w.lstat(path + "/" + base)
-		l := o.look
 		switch {
 		case err == nil && info.IsDir() == isFolder:
 			if now, ok := w.inFolder(path, info); ok {
-				l = now
+				m.look = now
 			}
 		case err == nil || isNotThere(err):
-			continue
+			m.look = look{kind: absent}
 		}
-		if l.kind != absent || l.why != "" { // as a link to nothing is
-			listing = append(listing, entry{name: o.name, look: l})
+	})
+	n := len(listing)
+	for _, m := range missing {
+		if m.look != (look{kind: absent}) {
+			listing = append(listing, m)
 		}
 	}
 	if len(listing) > n {
@@ -143,11 +207,13 @@ func (w *walk) recall(old, listing []entry, path string) []entry {
 }
 
 // merge turns the listing of a folder, into which it puts what was known of
-// its entries, into the new entries of that folder.
-func (w *walk) merge(old, listing []entry, name, path string) (delta uint64) {
+// its entries, into the new entries of that folder. It returns what that adds
+// to the tag of the target, and which of the entries are folders, which are yet
+// to be entered.
+func (w *walk) merge(old, listing []entry, name string) (delta uint64, folders []int) {
+	w.count += len(listing)
 	for i := range listing {
 		e := &listing[i]
-		w.count++
 		for len(old) > 0 && old[0].name < e.name {
 			delta += w.remove(&old[0], name, true)
 			old = old[1:]
@@ -162,8 +228,8 @@ func (w *walk) merge(old, listing []entry, name, path string) (delta uint64) {
 		default:
 			e.look = look{kind: absent}
 		}
-		if base, ok := strings.CutSuffix(e.name, "/"); ok {
-			delta += w.enter(e, name, path+"/"+base)
+		if strings.HasSuffix(e.name, "/") {
+			folders = append(folders, i)
 		} else {
 			delta += w.set(e, name, is)
 		}
@@ -171,7 +237,7 @@ func (w *walk) merge(old, listing []entry, name, path string) (delta uint64) {
 	for i := range old {
 		delta += w.remove(&old[i], name, true)
 	}
-	return delta
+	return delta, folders
 }
 
 // set makes e, which is in the folder above, what the look is says of it, and

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// A folder is read in portions of this many entries, so that it shows how fast
+// its file system is, and that it does answer. The first portion is small.
+const (
+	firstPortion = 32
+	portion      = 256
+)
+
+// list lists the folder at the path name, of which below is the path below the
+// target, either "" or ending in "/", and which had some size entries. It
+// returns what is in it, by name, and the look at the folder itself. As at, it
+// returns false if that told nothing.
+func (w *walk) list(name, below string, size int) ([]entry, look, bool) {
+	if w.stopped() {
+		return nil, look{}, false
+	}
+	flags := openFlags
+	if below != "" {
+		flags |= folderFlags
+	}
+	f, err := w.open(name, flags)
+	if err != nil {
+		l, ok := failed(err)
+		if isErrno(err, syscall.ELOOP, 0) { // it has become a link
+			l, ok = look{kind: absent}, true
+		}
+		return nil, l, ok
+	}
+	defer f.Close()
+
+	l := listing{walk: w, name: name, below: below, entries: make([]entry, 0, size+1)}
+	for n := firstPortion; ; n = portion {
+		var infos []fs.FileInfo
+		if infos, err = f.Readdir(n); err == nil {
+			l.add(infos)
+		}
+		if err != nil || len(infos) < n {
+			break
+		}
+		if w.slow() {
+			err = l.addEach(f)
+			break
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		// One thing that cannot be looked at does not stop the others.
+		l.entries, l.more = l.entries[:0], nil
+		if _, err = f.Seek(0, io.SeekStart); err == nil {
+			err = l.addEach(f)
+		}
+	}
+	if err != nil {
+		is, ok := failed(err)
+		return nil, is, ok
+	}
+	if !l.finish() {
+		return nil, look{}, false
+	}
+	return l.entries, look{kind: directory}, true
+}
+
+// listing is a folder that is being listed.
+type listing struct {
+	*walk
+	name, below string // of the folder, as list has them
+	entries     []entry
+	more        []unfinished
+}
+
+// unfinished is an entry that must be looked at in another way than was done
+// when it was listed.
+type unfinished struct {
+	index int // of the entry
+	info  fs.FileInfo
+}
+
+// add adds to the listing what was listed as infos.
+func (l *listing) add(infos []fs.FileInfo) {
+	for _, info := range infos {
+		e := entry{name: info.Name()}
+		if info.IsDir() {
+			e.name += "/"
+		}
+		if l.ignored(e.name, l.below) {
+			continue
+		}
+		if l.hasMore(info) {
+			l.more = append(l.more, unfinished{len(l.entries), info})
+		} else {
+			e.look, _ = l.describe("", info)
+		}
+		l.entries = append(l.entries, e)
+	}
+}
+
+// addEach adds to the listing what is left to be read of the folder f, and
+// looks at one thing after the other, or at several at a time.
+func (l *listing) addEach(f openFile) error {
+	listed, err := f.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	listed = slices.DeleteFunc(listed, func(d fs.DirEntry) bool { return l.ignored(entryName(d), l.below) })
+	infos, errs := make([]fs.FileInfo, len(listed)), make([]error, len(listed))
+	l.each(len(listed), func(w *walk, i int) {
+		infos[i], errs[i] = w.lstat(l.name + "/" + listed[i].Name())
+	})
+	for i, err := range errs {
+		switch {
+		case err == nil || isNotThere(err):
+		case isOutOfFiles(err):
+			return err
+		default:
+			e := entry{name: entryName(listed[i])}
+			e.look, _ = failed(err)
+			l.entries = append(l.entries, e)
+		}
+	}
+	l.add(slices.DeleteFunc(infos, func(info fs.FileInfo) bool { return info == nil }))
+	return nil
+}
+
+// entryName is the name of an entry for what was listed as d.
+func entryName(d fs.DirEntry) string {
+	if d.IsDir() {
+		return d.Name() + "/"
+	}
+	return d.Name()
+}
+
+// finish looks at what is unfinished, and puts the entries in order. It returns
+// false if it could not do so.
+func (l *listing) finish() bool {
+	var blind atomic.Bool
+	l.each(len(l.more), func(w *walk, i int) {
+		u := l.more[i]
+		is, ok := w.inFolder(l.name, u.info)
+		if l.entries[u.index].look = is; !ok {
+			blind.Store(true)
+		}
+	})
+	if blind.Load() || l.stopped() {
+		return false
+	}
+	if len(l.more) > 0 {
+		l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return e.look == look{kind: absent} })
+	}
+	slices.SortFunc(l.entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
+	// tmpfs lists a file twice that is replaced meanwhile.
+	l.entries = slices.CompactFunc(l.entries, func(a, b entry) bool { return a.name == b.name })
+	return true
+}
+
+// inFolder looks at what was listed in a folder, without following links, as
+// info.
+func (w *walk) inFolder(folder string, info fs.FileInfo) (look, bool) {
+	name := folder + "/" + info.Name()
+	switch {
+	case !w.hasMore(info):
+	case info.Mode().Type() == fs.ModeSymlink:
+		l, ok := w.at(name)
+		if ok && l.kind == directory {
+			// It is not entered: that might go round in circles.
+			return look{kind: file, size: info.Size(), mtime: info.ModTime()}, true
+		}
+		return l, ok
+	case w.fresh:
+		l, ok := w.at(name)
+		if l.kind == directory { // by now; the next listing has it as a folder
+			l = look{kind: absent}
+		}
+		return l, ok
+	}
+	return w.describe(name, info)
+}
+
+// hasMore reports whether there is more to see of what was listed as info.
+func (lr *looker) hasMore(info fs.FileInfo) bool {
+	return info.Mode().Type() == fs.ModeSymlink || info.Mode().IsRegular() && (lr.fresh || lr.content)
+}
+
+// ignored reports whether what has this name in the folder below is left out.
+// The name of a folder ends in "/".
+func (lr *looker) ignored(name, below string) bool {
+	base, isFolder := strings.CutSuffix(name, "/")
+	for _, pattern := range lr.ignore {
+		pattern, forFolders := strings.CutSuffix(pattern, "/")
+		if forFolders && !isFolder {
+			continue
+		}
+		if ok, _ := path.Match(pattern, base); ok {
+			return true
+		}
+		if ok, _ := path.Match(pattern, below+base); ok {
+			return true
+		}
+	}
+	return false
+}

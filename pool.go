@@ -1,0 +1,368 @@
+package main
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxCalls is how many calls of the file system may be outstanding. One
+	// that is never answered cannot be taken back and holds a thread; Go dies
+	// of 10,000.
+	maxCalls = 64
+
+	// maxHelpers is how many of those may be there because calls are slow.
+	// Network file systems serve many at a time; the rest is kept for targets
+	// elsewhere, should these never be answered.
+	maxHelpers = maxCalls / 2
+
+	// maxScouts is how many targets in one folder may be without an answer
+	// before no other there is tried: one mount point may be dead and the next
+	// one to it alive.
+	maxScouts = 4
+
+	// slowCall is what a call takes, on average, where it pays to have several
+	// at a time. Local file systems take some 2 µs, network file systems 0.2 to
+	// 5 ms.
+	slowCall = 100 * time.Microsecond
+
+	// stall is how long targets wait for a caller to come back before another
+	// begins.
+	stall = 20 * time.Millisecond
+
+	// doubt is how long a call has to answer before it counts as hung, and
+	// patience how long before the target is unreadable.
+	doubt    = time.Second
+	patience = 5 * time.Second
+)
+
+// Why a target is unreadable of which nothing is heard.
+const (
+	noAnswer = "no answer in 5s"
+	notDone  = "first look not done in 5s"
+	tooMany  = "64 calls without an answer"
+)
+
+// parent is a folder that targets are in. What hangs for one of them most
+// likely hangs for all.
+type parent struct {
+	targets []*target
+
+	// Guarded by pool.mu.
+	waiting  []*target     // to be looked at; what is taken leaves room for none
+	out      int           // being looked at
+	answered bool          // some have been looked at since none was
+	last     time.Duration // when the last was taken
+	hung     bool          // a call has not been answered, as of the last collect
+}
+
+// pool is the goroutines that look at targets. As many are at work as it takes:
+// one where the file system is fast, more while that is slow or hangs.
+type pool struct {
+	*looker
+	epoch time.Time     // what durations below are counted from
+	wake  chan struct{} // has room for one, which says that looks have ended
+
+	mu      sync.Mutex // guards what follows
+	callers [maxCalls]caller
+	busy    int           // callers that are not at rest
+	queue   []*parent     // those with targets waiting
+	last    time.Duration // when the last target was taken
+	open    int           // targets due that have neither been looked at nor lost
+	hung    int           // calls without an answer, as of the last collect
+	ended   []walk        // looks that have something to tell
+	things  int           // what the last looks at all targets looked at
+	slowest time.Duration // the longest that a target was due, of those that were known before
+}
+
+// caller looks at things, one call of the file system at a time.
+type caller struct {
+	*looker
+	pool   *pool
+	target *target      // guarded by pool.mu; nil at rest
+	began  atomic.Int64 // when the call under way began (time.Duration since pool.epoch); 0 for none
+
+	// The latest calls, and the time that they took.
+	calls int
+	spent time.Duration
+}
+
+func newPool(lr *looker) *pool {
+	p := &pool{looker: lr, epoch: time.Now(), wake: make(chan struct{}, 1)}
+	for i := range p.callers {
+		p.callers[i].looker, p.callers[i].pool = lr, p
+	}
+	return p
+}
+
+// now returns the time since the epoch. It is never 0.
+func (p *pool) now() time.Duration { return time.Since(p.epoch) + 1 }
+
+// begin is to be called before one or more calls of the file system, and end
+// after them with their number.
+func (c *caller) begin() { c.began.Store(int64(c.pool.now())) }
+
+func (c *caller) end(calls int) {
+	c.spent += c.pool.now() - time.Duration(c.began.Load())
+	c.began.Store(0)
+	if c.calls += calls; c.calls > 256 { // forget slowly
+		c.calls, c.spent = c.calls/2, c.spent/2
+	}
+}
+
+// slow reports whether the latest calls were slow.
+func (c *caller) slow() bool {
+	return c.calls >= 16 && c.spent > time.Duration(c.calls)*slowCall
+}
+
+// add makes every target due that is not.
+func (p *pool) add(parents []*parent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	for _, d := range parents {
+		wait := len(d.waiting) > 0
+		if d.out == 0 {
+			d.answered = false
+		}
+		for _, t := range d.targets {
+			if t.since == 0 {
+				t.since = now
+				d.waiting = append(d.waiting, t)
+				p.open++
+			}
+		}
+		if !wait && len(d.waiting) > 0 {
+			p.queue = append(p.queue, d)
+		}
+	}
+	if p.busy == 0 || now-p.last >= stall {
+		p.sendLocked()
+	}
+}
+
+// sendLocked sends one more caller to look at the targets that wait, if there
+// is one and they may be looked at.
+func (p *pool) sendLocked() {
+	if p.busy == maxCalls {
+		return
+	}
+	if t := p.nextLocked(); t != nil {
+		go p.work(p.callerLocked(t))
+	}
+}
+
+// callerLocked returns a caller for a look at t. There must be one at rest.
+func (p *pool) callerLocked(t *target) *caller {
+	i := 0
+	for p.callers[i].target != nil {
+		i++
+	}
+	c := &p.callers[i]
+	c.target, c.calls, c.spent = t, 0, 0
+	p.busy++
+	return c
+}
+
+// nextLocked takes a target that may be looked at from those that wait. It
+// returns nil if there is none.
+func (p *pool) nextLocked() *target {
+	if p.stopped() {
+		return nil
+	}
+	now := p.now()
+	for i, d := range p.queue {
+		recent := now-d.last < doubt
+		if d.out > 0 && !(recent && d.answered && d.out < maxHelpers || !recent && d.out < maxScouts) {
+			continue
+		}
+		t := d.waiting[0]
+		d.waiting = d.waiting[1:]
+		if len(d.waiting) == 0 {
+			d.waiting = nil
+			if i == 0 {
+				p.queue = p.queue[1:]
+			} else {
+				p.queue = slices.Delete(p.queue, i, i+1)
+			}
+		}
+		d.out++
+		d.last, p.last = now, now
+		return t
+	}
+	return nil
+}
+
+// work looks at targets until none waits.
+func (p *pool) work(c *caller) {
+	for t := c.target; t != nil; {
+		w := walk{caller: c, first: !t.seen, of: t}
+		w.delta = w.run(&t.root, t.name)
+		t = p.done(&w)
+	}
+}
+
+// done takes a look that has ended, and returns the next target for its
+// caller, or nil if there is none: then the caller is at rest.
+func (p *pool) done(w *walk) *target {
+	t := w.of
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.in.out--
+	t.in.answered, t.in.hung = true, false
+	if t.hung == "" {
+		p.open--
+		if t.seen {
+			p.slowest = max(p.slowest, p.now()-t.since)
+		}
+	}
+	p.things += w.count - t.things
+	t.things = w.count
+	if w.first || w.blind || t.hung != "" || w.delta != 0 || len(w.again)+len(w.gone)+len(w.rest) > 0 {
+		p.ended = append(p.ended, *w)
+	} else {
+		t.since = 0
+	}
+	next := p.nextLocked()
+	if w.target = next; next == nil {
+		p.busy--
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	} else if w.slow() && p.busy < maxHelpers {
+		p.sendLocked()
+	}
+	return next
+}
+
+// help returns a caller that helps c, whose calls are slow, with its target, or
+// nil if none is free. It is to be given back to rest.
+func (p *pool) help(c *caller) *caller {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy >= maxHelpers {
+		return nil
+	}
+	return p.callerLocked(c.target)
+}
+
+// rest takes back a caller that has helped.
+func (p *pool) rest(c *caller) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.target = nil
+	p.busy--
+}
+
+// news is what has happened since it was last asked for.
+type news struct {
+	ended  []walk        // looks that have something to tell
+	lost   []*target     // what nobody waits for any longer; hung says why
+	full   bool          // there can be no more calls, and something waits
+	took   time.Duration // the longest that a target was due
+	things int           // what the last looks at all targets looked at
+}
+
+// collect returns what is new. It sees to it that other callers look at what
+// waits if those at work do not come back, so it must be called as often as
+// due says. Only one goroutine may call it.
+func (p *pool) collect() news {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := news{ended: p.ended, took: p.slowest, things: p.things}
+	p.ended, p.slowest = nil, 0
+	for i := range n.ended {
+		t := n.ended[i].of
+		t.since, t.hung = 0, ""
+	}
+
+	now := p.now()
+	lose := func(t *target, why string) {
+		if t.hung == "" {
+			t.hung = why
+			p.open--
+			n.lost = append(n.lost, t)
+		}
+	}
+	p.hung = 0
+	for i := range p.callers {
+		c := &p.callers[i]
+		if c.target == nil {
+			continue
+		}
+		if now-c.target.since >= patience && !c.target.seen {
+			lose(c.target, notDone)
+		}
+		if began := time.Duration(c.began.Load()); began != 0 && now-began >= doubt {
+			p.hung++
+			c.target.in.hung = true
+			if now-began >= patience {
+				lose(c.target, noAnswer)
+			}
+		}
+	}
+	for _, d := range p.queue {
+		for _, t := range d.waiting {
+			why := ""
+			switch {
+			case d.hung:
+				why = noAnswer
+			case p.hung == maxCalls:
+				why = tooMany
+			case !t.seen:
+				why = notDone
+			}
+			if why == "" || now-t.since < patience { // nor are those after it
+				break
+			}
+			lose(t, why)
+		}
+	}
+	if now-p.last >= stall {
+		p.sendLocked()
+	}
+	n.full = p.hung == maxCalls && len(p.queue) > 0
+	return n
+}
+
+// due returns how long collect may be put off at most; 0 is for any time.
+func (p *pool) due() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.open > 0:
+		return stall
+	case len(p.queue) > 0:
+		return doubt
+	}
+	return 0
+}
+
+// end waits until all callers are at rest. Those in a call that is not answered
+// are left to it.
+func (p *pool) end() {
+	deadline := time.After(100 * time.Millisecond)
+	for p.atWork() {
+		select {
+		case <-p.wake:
+		case <-deadline:
+			return
+		}
+	}
+}
+
+func (p *pool) atWork() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.busy > 0
+}
+
+// isOpen reports whether something is waited for.
+func (p *pool) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open > 0
+}
