@@ -135,7 +135,7 @@ func (p *poll) changes(ctx context.Context) iter.Seq[[]Event] {
 
 // wait waits until there is something to do about the looks under way, or for
 // a tick, with which those at all other targets begin, or until ctx is done. It
-// returns what the looks that ended meanwhile found changed.
+// returns the news.
 func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []Event {
 	var due <-chan time.Time
 	if d := p.pool.due(); d > 0 {
@@ -148,7 +148,12 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []Event {
 	case <-tick:
 		p.pool.add(p.parents)
 	}
+	return p.news()
+}
 
+// news returns what the looks that ended since it was last called found
+// changed.
+func (p *poll) news() []Event {
 	news := p.pool.collect()
 	if news.took > p.interval && p.late != nil {
 		p.late(news.things, news.took)

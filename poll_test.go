@@ -269,6 +269,7 @@ func TestFiles(t *testing.T) {
 // look looks at every target once and returns what changed, and how many
 // things it looked at.
 func (p *poll) look() (events []Event, things int) {
+	events = p.news() // of looks that were given up before
 	p.pool.add(p.parents)
 	for p.pool.isOpen() {
 		events = append(events, p.wait(context.Background(), nil)...)

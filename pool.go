@@ -55,7 +55,7 @@ type parent struct {
 	out      int           // being looked at
 	answered bool          // some have been looked at since none was
 	last     time.Duration // when the last was taken
-	hung     bool          // a call has not been answered, as of the last collect
+	hung     time.Duration // how long a call has had no answer, if for doubt; as of the last collect
 }
 
 // pool is the goroutines that look at targets. As many are at work as it takes:
@@ -211,7 +211,7 @@ func (p *pool) done(w *walk) *target {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.in.out--
-	t.in.answered, t.in.hung = true, false
+	t.in.answered, t.in.hung = true, 0
 	if t.hung == "" {
 		p.open--
 		if t.seen {
@@ -287,28 +287,41 @@ func (p *pool) collect() news {
 			n.lost = append(n.lost, t)
 		}
 	}
+	// Whose call has had no answer for how long.
+	age := func(c *caller) time.Duration {
+		if began := time.Duration(c.began.Load()); c.target != nil && began != 0 && now-began >= doubt {
+			return now - began
+		}
+		return 0
+	}
 	p.hung = 0
 	for i := range p.callers {
-		c := &p.callers[i]
-		if c.target == nil {
-			continue
+		if t := p.callers[i].target; t != nil {
+			t.in.hung = 0
 		}
-		if now-c.target.since >= patience && !c.target.seen {
-			lose(c.target, notDone)
-		}
-		if began := time.Duration(c.began.Load()); began != 0 && now-began >= doubt {
+	}
+	for i := range p.callers {
+		if age := age(&p.callers[i]); age > 0 {
+			in := p.callers[i].target.in
+			in.hung = max(in.hung, age)
 			p.hung++
-			c.target.in.hung = true
-			if now-began >= patience {
-				lose(c.target, noAnswer)
-			}
+		}
+	}
+	for i := range p.callers {
+		c := &p.callers[i]
+		switch t := c.target; {
+		case t == nil:
+		case age(c) > 0 && (t.in.hung >= patience || !t.seen && now-t.since >= patience):
+			lose(t, noAnswer)
+		case !t.seen && now-t.since >= patience:
+			lose(t, notDone)
 		}
 	}
 	for _, d := range p.queue {
 		for _, t := range d.waiting {
 			why := ""
 			switch {
-			case d.hung:
+			case d.hung > 0:
 				why = noAnswer
 			case p.hung == maxCalls:
 				why = tooMany
@@ -333,7 +346,7 @@ func (p *pool) due() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.open > 0:
+	case p.open > 0 || len(p.ended) > 0:
 		return stall
 	case len(p.queue) > 0:
 		return doubt
@@ -360,9 +373,9 @@ func (p *pool) atWork() bool {
 	return p.busy > 0
 }
 
-// isOpen reports whether something is waited for.
+// isOpen reports whether something is waited for or has not been collected.
 func (p *pool) isOpen() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.open > 0
+	return p.open > 0 || len(p.ended) > 0
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -443,19 +444,20 @@ func TestTreeStopped(t *testing.T) {
 // A look that takes longer than the interval is told once.
 func TestLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0
+		var looks atomic.Int64
 		p := newPoll([]string{"f", "g"}, time.Second, looker{})
 		var told []string
 		p.late = func(things int, took time.Duration) { told = append(told, fmt.Sprint(things, " ", took)) }
 		p.looker.stat = func(string) (fs.FileInfo, error) {
-			if looks++; looks > 10 {
+			n := looks.Add(1)
+			if n > 10 {
 				time.Sleep(p.interval)
 			}
-			return fakeInfo{size: int64(looks)}, nil
+			return fakeInfo{size: n}, nil
 		}
 		mustStart(t, p)
 		for range p.changes(t.Context()) {
-			if looks > 20 {
+			if looks.Load() > 20 {
 				break
 			}
 		}
