@@ -12,11 +12,11 @@ import (
 	"syscall"
 )
 
-// A folder is read in portions of this many entries, so that it shows how fast
-// its file system is, and that it does answer. The first portion is small.
+// A folder is read in portions of so many entries, small ones first, so that
+// it shows how fast its file system is, and that it does answer.
 const (
-	firstPortion = 32
-	portion      = 256
+	minPortion = 8
+	maxPortion = 256
 )
 
 // list lists the folder at the path name, of which below is the path below the
@@ -42,7 +42,7 @@ func (w *walk) list(name, below string, size int) ([]entry, look, bool) {
 	defer f.Close()
 
 	l := listing{walk: w, name: name, below: below, entries: make([]entry, 0, size+1)}
-	for n := firstPortion; ; n = portion {
+	for n := minPortion; ; n = min(2*n, maxPortion) {
 		var infos []fs.FileInfo
 		if infos, err = f.Readdir(n); err == nil {
 			l.add(infos)

@@ -84,9 +84,13 @@ type caller struct {
 	target *target      // guarded by pool.mu; nil at rest
 	began  atomic.Int64 // when the call under way began (time.Duration since pool.epoch); 0 for none
 
-	// The latest calls, and the time that they took.
+	ended time.Duration // when the last call did
+
+	// The latest calls, the time that they took, and how often end found that
+	// to be long: once may be for want of a processor.
 	calls int
 	spent time.Duration
+	long  int
 }
 
 func newPool(lr *looker) *pool {
@@ -105,16 +109,22 @@ func (p *pool) now() time.Duration { return time.Since(p.epoch) + 1 }
 func (c *caller) begin() { c.began.Store(int64(c.pool.now())) }
 
 func (c *caller) end(calls int) {
-	c.spent += c.pool.now() - time.Duration(c.began.Load())
+	c.ended = c.pool.now()
+	took := c.ended - time.Duration(c.began.Load())
 	c.began.Store(0)
-	if c.calls += calls; c.calls > 256 { // forget slowly
-		c.calls, c.spent = c.calls/2, c.spent/2
+	c.calls += calls
+	c.spent += took
+	if took > time.Duration(calls)*slowCall {
+		c.long++
+	}
+	if c.calls > 256 { // forget slowly
+		c.calls, c.spent, c.long = c.calls/2, c.spent/2, c.long/2
 	}
 }
 
 // slow reports whether the latest calls were slow.
 func (c *caller) slow() bool {
-	return c.calls >= 16 && c.spent > time.Duration(c.calls)*slowCall
+	return c.long >= 3 && c.spent > time.Duration(c.calls)*slowCall
 }
 
 // add makes every target due that is not.
@@ -139,17 +149,17 @@ func (p *pool) add(parents []*parent) {
 		}
 	}
 	if p.busy == 0 || now-p.last >= stall {
-		p.sendLocked()
+		p.sendLocked(now)
 	}
 }
 
 // sendLocked sends one more caller to look at the targets that wait, if there
 // is one and they may be looked at.
-func (p *pool) sendLocked() {
+func (p *pool) sendLocked(now time.Duration) {
 	if p.busy == maxCalls {
 		return
 	}
-	if t := p.nextLocked(); t != nil {
+	if t := p.nextLocked(now); t != nil {
 		go p.work(p.callerLocked(t))
 	}
 }
@@ -161,18 +171,17 @@ func (p *pool) callerLocked(t *target) *caller {
 		i++
 	}
 	c := &p.callers[i]
-	c.target, c.calls, c.spent = t, 0, 0
+	c.target, c.calls, c.spent, c.long = t, 0, 0, 0
 	p.busy++
 	return c
 }
 
 // nextLocked takes a target that may be looked at from those that wait. It
 // returns nil if there is none.
-func (p *pool) nextLocked() *target {
+func (p *pool) nextLocked(now time.Duration) *target {
 	if p.stopped() {
 		return nil
 	}
-	now := p.now()
 	for i, d := range p.queue {
 		recent := now-d.last < doubt
 		if d.out > 0 && !(recent && d.answered && d.out < maxHelpers || !recent && d.out < maxScouts) {
@@ -197,8 +206,9 @@ func (p *pool) nextLocked() *target {
 
 // work looks at targets until none waits.
 func (p *pool) work(c *caller) {
+	var w walk
 	for t := c.target; t != nil; {
-		w := walk{caller: c, first: !t.seen, of: t}
+		w = walk{caller: c, first: !t.seen, of: t}
 		w.delta = w.run(&t.root, t.name)
 		t = p.done(&w)
 	}
@@ -215,7 +225,7 @@ func (p *pool) done(w *walk) *target {
 	if t.hung == "" {
 		p.open--
 		if t.seen {
-			p.slowest = max(p.slowest, p.now()-t.since)
+			p.slowest = max(p.slowest, w.ended-t.since)
 		}
 	}
 	p.things += w.count - t.things
@@ -225,7 +235,7 @@ func (p *pool) done(w *walk) *target {
 	} else {
 		t.since = 0
 	}
-	next := p.nextLocked()
+	next := p.nextLocked(w.ended)
 	if w.target = next; next == nil {
 		p.busy--
 		select {
@@ -233,7 +243,7 @@ func (p *pool) done(w *walk) *target {
 		default:
 		}
 	} else if w.slow() && p.busy < maxHelpers {
-		p.sendLocked()
+		p.sendLocked(w.ended)
 	}
 	return next
 }
@@ -335,7 +345,7 @@ func (p *pool) collect() news {
 		}
 	}
 	if now-p.last >= stall {
-		p.sendLocked()
+		p.sendLocked(now)
 	}
 	n.full = p.hung == maxCalls && len(p.queue) > 0
 	return n
