@@ -154,6 +154,12 @@ func (o *options) finishWatch(files []string) error {
 			return err
 		}
 	}
+	seen := make(map[string]bool)
+	o.files = slices.DeleteFunc(o.files, func(name string) bool {
+		again := seen[name]
+		seen[name] = true
+		return again
+	})
 	if len(o.files) == 0 {
 		return errors.New("no file named (try: net-watcher target.txt)")
 	}
@@ -170,9 +176,7 @@ func (o *options) addFile(name string) error {
 	if n := len(name) - 1; n > 0 && os.IsPathSeparator(name[n]) && filepath.VolumeName(name) != name[:n] {
 		name = name[:n]
 	}
-	if !slices.Contains(o.files, name) {
-		o.files = append(o.files, name)
-	}
+	o.files = append(o.files, name)
 	return nil
 }
 
