@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -20,10 +19,10 @@ const (
 )
 
 // list lists the folder at the path name, of which below is the path below the
-// target, either "" or ending in "/", and which had some size entries. It
-// returns what is in it, by name, and the look at the folder itself. As at, it
+// target, either "" or ending in "/". It returns what is in it, which is valid
+// until the caller lists the next, and the look at the folder itself. As at, it
 // returns false if that told nothing.
-func (w *walk) list(name, below string, size int) ([]entry, look, bool) {
+func (w *walk) list(name, below string) ([]entry, look, bool) {
 	if w.stopped() {
 		return nil, look{}, false
 	}
@@ -41,15 +40,15 @@ func (w *walk) list(name, below string, size int) ([]entry, look, bool) {
 	}
 	defer f.Close()
 
-	l := listing{walk: w, name: name, below: below, entries: make([]entry, 0, size+1)}
+	l := listing{walk: w, name: name, below: below, entries: w.entries[:0]}
+	defer func() { w.entries = l.entries }()
 	for n := minPortion; ; n = min(2*n, maxPortion) {
 		var infos []fs.FileInfo
-		if infos, err = f.Readdir(n); err == nil {
-			l.add(infos)
-		}
-		if err != nil || len(infos) < n {
+		// Fewer than n are not the end: what has vanished counts.
+		if infos, err = f.Readdir(n); err != nil {
 			break
 		}
+		l.add(infos)
 		if w.slow() {
 			err = l.addEach(f)
 			break
@@ -112,9 +111,16 @@ func (l *listing) add(infos []fs.FileInfo) {
 // addEach adds to the listing what is left to be read of the folder f, and
 // looks at one thing after the other, or at several at a time.
 func (l *listing) addEach(f openFile) error {
-	listed, err := f.ReadDir(-1)
-	if err != nil {
-		return err
+	var listed []fs.DirEntry
+	for {
+		some, err := f.ReadDir(maxPortion)
+		listed = append(listed, some...)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
 	}
 	listed = slices.DeleteFunc(listed, func(d fs.DirEntry) bool { return l.ignored(entryName(d), l.below) })
 	infos, errs := make([]fs.FileInfo, len(listed)), make([]error, len(listed))
@@ -144,8 +150,7 @@ func entryName(d fs.DirEntry) string {
 	return d.Name()
 }
 
-// finish looks at what is unfinished, and puts the entries in order. It returns
-// false if it could not do so.
+// finish looks at what is unfinished. It returns false if it could not do so.
 func (l *listing) finish() bool {
 	var blind atomic.Bool
 	l.each(len(l.more), func(w *walk, i int) {
@@ -161,9 +166,6 @@ func (l *listing) finish() bool {
 	if len(l.more) > 0 {
 		l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return e.look == look{kind: absent} })
 	}
-	slices.SortFunc(l.entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
-	// tmpfs lists a file twice that is replaced meanwhile.
-	l.entries = slices.CompactFunc(l.entries, func(a, b entry) bool { return a.name == b.name })
 	return true
 }
 

@@ -95,6 +95,12 @@ func (f openFile) ReadDir(n int) ([]fs.DirEntry, error) {
 	return f.File.ReadDir(n)
 }
 
+func (f openFile) Stat() (fs.FileInfo, error) {
+	f.caller.begin()
+	defer f.caller.end(1)
+	return f.File.Stat()
+}
+
 func (f openFile) Close() error {
 	f.caller.begin()
 	defer f.caller.end(1)

@@ -23,11 +23,11 @@ type target struct {
 	// Of the poll.
 	tag        uint64 // of all that the last look saw
 	unreadable bool   // so the last look found it
-	lost       bool   // it is said to be unreadable since it hung
 
-	// Guarded by pool.mu.
+	// Guarded by pool.mu, and written only by the poll, but for what resets since.
 	since  time.Duration // when it became due; 0 if it is not
 	hung   string        // why nobody waits for it any longer, "" if somebody does
+	lost   bool          // it is said to be unreadable since it hung
 	things int           // what the last look at it looked at
 }
 
@@ -41,11 +41,10 @@ type poll struct {
 	pool     *pool
 
 	// late is called once, when a look at so many things has taken longer than
-	// the interval. It may be nil, as may full, which is called whenever so
-	// many calls are without an answer that nothing else can be looked at.
-	late    func(things int, took time.Duration)
-	full    func()
-	wasFull bool
+	// the interval. It may be nil, as may full, which is called whenever it
+	// comes to so many calls without an answer that there can be no more.
+	late func(things int, took time.Duration)
+	full func()
 }
 
 // newPoll returns a poll of the named files, whose looks are interval apart.
@@ -159,10 +158,9 @@ func (p *poll) news() []Event {
 		p.late(news.things, news.took)
 		p.late = nil
 	}
-	if news.full && !p.wasFull && p.full != nil {
+	if news.full && p.full != nil {
 		p.full()
 	}
-	p.wasFull = news.full
 
 	slices.SortFunc(news.ended, func(a, b walk) int { return cmp.Compare(a.of.place, b.of.place) })
 	var events []Event
@@ -171,9 +169,7 @@ func (p *poll) news() []Event {
 		events = append(events, w.of.changes(w)...)
 	}
 	for _, t := range news.lost {
-		if t.lost = !t.unreadable; t.lost {
-			events = append(events, Event{Type: Changed, File: t.name, Change: Unreadable, Error: t.hung, State: unreadableState})
-		}
+		events = append(events, Event{Type: Changed, File: t.name, Change: Unreadable, Error: t.hung, State: unreadableState})
 	}
 	return events
 }
@@ -189,20 +185,16 @@ func (t *target) changes(w *walk) []Event {
 	t.seen = t.seen || !w.blind
 	t.unreadable = t.root.why != ""
 
-	if t.lost {
-		itself := slices.ContainsFunc(steps, func(s step) bool { return s.name == "" })
-		switch {
-		case w.blind && len(steps) == 0:
-			return nil
-		case t.unreadable: // for another reason by now
-			steps = nil
-		case itself:
-		case t.root.look == look{kind: absent}:
-			steps = []step{{change: Removed, look: t.root.look}}
-		default:
-			steps = slices.Insert(steps, 0, step{change: Readable, look: t.root.look})
-		}
-		t.lost = false
+	itself := slices.ContainsFunc(steps, func(s step) bool { return s.name == "" })
+	switch {
+	case !w.lost:
+	case t.unreadable: // for another reason by now
+		steps = nil
+	case itself:
+	case t.root.look == look{kind: absent}:
+		steps = []step{{change: Removed, look: t.root.look}}
+	default:
+		steps = slices.Insert(steps, 0, step{change: Readable, look: t.root.look})
 	}
 
 	var events []Event

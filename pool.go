@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,10 +12,12 @@ const (
 	// of 10,000.
 	maxCalls = 64
 
-	// maxHelpers is how many of those may be there because calls are slow.
-	// Network file systems serve many at a time; the rest is kept for targets
-	// elsewhere, should these never be answered.
+	// maxHelpers is how many of those may be there because calls are slow, of
+	// which network file systems serve many at a time. What hangs does not
+	// count; but beyond maxShared all is kept for folders of targets that no
+	// call is out for.
 	maxHelpers = maxCalls / 2
+	maxShared  = maxCalls * 3 / 4
 
 	// maxScouts is how many targets in one folder may be without an answer
 	// before no other there is tried: one mount point may be dead and the next
@@ -63,15 +64,19 @@ type parent struct {
 type pool struct {
 	*looker
 	epoch time.Time     // what durations below are counted from
+	lag   atomic.Int64  // how much of the time since then the program was stopped (time.Duration)
 	wake  chan struct{} // has room for one, which says that looks have ended
 
 	mu      sync.Mutex // guards what follows
 	callers [maxCalls]caller
 	busy    int           // callers that are not at rest
 	queue   []*parent     // those with targets waiting
+	turn    int           // in queue, of the next
 	last    time.Duration // when the last target was taken
 	open    int           // targets due that have neither been looked at nor lost
 	hung    int           // calls without an answer, as of the last collect
+	full    bool          // it was told that there can be no more calls
+	checked time.Duration // the last collect, or add
 	ended   []walk        // looks that have something to tell
 	things  int           // what the last looks at all targets looked at
 	slowest time.Duration // the longest that a target was due, of those that were known before
@@ -85,6 +90,8 @@ type caller struct {
 	began  atomic.Int64 // when the call under way began (time.Duration since pool.epoch); 0 for none
 
 	ended time.Duration // when the last call did
+
+	entries []entry // of the folder listed last; kept for its memory
 
 	// The latest calls, the time that they took, and how often end found that
 	// to be long: once may be for want of a processor.
@@ -102,7 +109,7 @@ func newPool(lr *looker) *pool {
 }
 
 // now returns the time since the epoch. It is never 0.
-func (p *pool) now() time.Duration { return time.Since(p.epoch) + 1 }
+func (p *pool) now() time.Duration { return time.Since(p.epoch) - time.Duration(p.lag.Load()) + 1 }
 
 // begin is to be called before one or more calls of the file system, and end
 // after them with their number.
@@ -132,6 +139,7 @@ func (p *pool) add(parents []*parent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
+	p.checked = now
 	for _, d := range parents {
 		wait := len(d.waiting) > 0
 		if d.out == 0 {
@@ -159,9 +167,15 @@ func (p *pool) sendLocked(now time.Duration) {
 	if p.busy == maxCalls {
 		return
 	}
-	if t := p.nextLocked(now); t != nil {
+	if t := p.nextLocked(now, p.busy); t != nil {
 		go p.work(p.callerLocked(t))
 	}
+}
+
+// crowdedLocked reports whether there may be no more callers than others for
+// the sake of speed.
+func (p *pool) crowdedLocked(others int) bool {
+	return others-p.hung >= maxHelpers || others >= maxShared
 }
 
 // callerLocked returns a caller for a look at t. There must be one at rest.
@@ -176,26 +190,30 @@ func (p *pool) callerLocked(t *target) *caller {
 	return c
 }
 
-// nextLocked takes a target that may be looked at from those that wait. It
-// returns nil if there is none.
-func (p *pool) nextLocked(now time.Duration) *target {
+// nextLocked takes a target that may be looked at from those that wait, the
+// folders in turn, while others are at work. It returns nil if there is none.
+func (p *pool) nextLocked(now time.Duration, others int) *target {
 	if p.stopped() {
 		return nil
 	}
-	for i, d := range p.queue {
+	for range p.queue {
+		if p.turn >= len(p.queue) {
+			p.turn = 0
+		}
+		d := p.queue[p.turn]
 		recent := now-d.last < doubt
-		if d.out > 0 && !(recent && d.answered && d.out < maxHelpers || !recent && d.out < maxScouts) {
+		if d.out > 0 && (p.crowdedLocked(others) || recent && !d.answered || !recent && d.out >= maxScouts) {
+			p.turn++
 			continue
 		}
 		t := d.waiting[0]
-		d.waiting = d.waiting[1:]
-		if len(d.waiting) == 0 {
+		if d.waiting = d.waiting[1:]; len(d.waiting) > 0 {
+			p.turn++
+		} else {
 			d.waiting = nil
-			if i == 0 {
-				p.queue = p.queue[1:]
-			} else {
-				p.queue = slices.Delete(p.queue, i, i+1)
-			}
+			end := len(p.queue) - 1
+			p.queue[p.turn] = p.queue[end]
+			p.queue = p.queue[:end]
 		}
 		d.out++
 		d.last, p.last = now, now
@@ -230,19 +248,19 @@ func (p *pool) done(w *walk) *target {
 	}
 	p.things += w.count - t.things
 	t.things = w.count
-	if w.first || w.blind || t.hung != "" || w.delta != 0 || len(w.again)+len(w.gone)+len(w.rest) > 0 {
+	if w.first || w.blind || t.hung != "" || t.lost || w.delta != 0 || w.changed() {
 		p.ended = append(p.ended, *w)
 	} else {
 		t.since = 0
 	}
-	next := p.nextLocked(w.ended)
+	next := p.nextLocked(w.ended, p.busy-1)
 	if w.target = next; next == nil {
 		p.busy--
 		select {
 		case p.wake <- struct{}{}:
 		default:
 		}
-	} else if w.slow() && p.busy < maxHelpers {
+	} else if w.slow() && !p.crowdedLocked(p.busy) {
 		p.sendLocked(w.ended)
 	}
 	return next
@@ -253,7 +271,7 @@ func (p *pool) done(w *walk) *target {
 func (p *pool) help(c *caller) *caller {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.busy >= maxHelpers {
+	if p.crowdedLocked(p.busy) {
 		return nil
 	}
 	return p.callerLocked(c.target)
@@ -263,15 +281,15 @@ func (p *pool) help(c *caller) *caller {
 func (p *pool) rest(c *caller) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.target = nil
+	c.target, c.entries = nil, nil
 	p.busy--
 }
 
 // news is what has happened since it was last asked for.
 type news struct {
 	ended  []walk        // looks that have something to tell
-	lost   []*target     // what nobody waits for any longer; hung says why
-	full   bool          // there can be no more calls, and something waits
+	lost   []*target     // what is to be said to be unreadable; hung says why
+	full   bool          // there can be no more calls from now on, and something waits
 	took   time.Duration // the longest that a target was due
 	things int           // what the last looks at all targets looked at
 }
@@ -285,15 +303,27 @@ func (p *pool) collect() news {
 	n := news{ended: p.ended, took: p.slowest, things: p.things}
 	p.ended, p.slowest = nil, 0
 	for i := range n.ended {
-		t := n.ended[i].of
-		t.since, t.hung = 0, ""
+		w := &n.ended[i]
+		w.lost = w.of.lost && (!w.blind || !w.first && w.changed())
+		w.of.lost = w.of.lost && !w.lost
+		w.of.since, w.of.hung = 0, ""
 	}
 
+	// The program may have been stopped, and the file system not.
 	now := p.now()
+	if late := now - p.checked - doubt; late > doubt {
+		p.lag.Add(int64(late))
+		now -= late
+	}
+	p.checked = now
 	lose := func(t *target, why string) {
-		if t.hung == "" {
-			t.hung = why
-			p.open--
+		if t.hung != "" {
+			return
+		}
+		t.hung = why
+		p.open--
+		if !t.lost && !t.unreadable {
+			t.lost = true
 			n.lost = append(n.lost, t)
 		}
 	}
@@ -327,13 +357,14 @@ func (p *pool) collect() news {
 			lose(t, notDone)
 		}
 	}
+	full := p.busy == maxCalls && now-p.last >= doubt
 	for _, d := range p.queue {
 		for _, t := range d.waiting {
 			why := ""
 			switch {
-			case d.hung > 0:
+			case d.hung > 0 && now-d.last >= doubt:
 				why = noAnswer
-			case p.hung == maxCalls:
+			case full:
 				why = tooMany
 			case !t.seen:
 				why = notDone
@@ -347,7 +378,8 @@ func (p *pool) collect() news {
 	if now-p.last >= stall {
 		p.sendLocked(now)
 	}
-	n.full = p.hung == maxCalls && len(p.queue) > 0
+	n.full = full && !p.full && len(p.queue) > 0
+	p.full = n.full || p.full && p.busy > maxCalls/2
 	return n
 }
 

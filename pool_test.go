@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -115,7 +117,6 @@ func tellingsOf(t *testing.T, p *poll) *tellings {
 	tl := &tellings{begin: time.Now()}
 	var wg sync.WaitGroup
 	tl.end = func() { cancel(); wg.Wait() }
-	p.looker.stopped = func() bool { return ctx.Err() != nil }
 	wg.Go(func() {
 		for events := range p.changes(ctx) {
 			tl.mu.Lock()
@@ -344,7 +345,8 @@ func TestHungMany(t *testing.T) {
 					}
 				}
 				ff.hang("nfs/")
-				p := newFakePoll(ff, append(names, "disk/f")...)
+				middle := len(names) / 2
+				p := newFakePoll(ff, slices.Insert(slices.Clone(names), middle, "disk/f")...)
 				full := 0
 				p.full = func() { full++ }
 				begin := time.Now()
@@ -358,7 +360,7 @@ func TestHungMany(t *testing.T) {
 						unreadable++
 					}
 				}
-				if got := watching[len(names)]; brief([]Event{got})[0] != test.elsewhere {
+				if got := watching[middle]; brief([]Event{got})[0] != test.elsewhere {
 					t.Errorf("got %q, want %q", brief([]Event{got}), test.elsewhere)
 				}
 				if unreadable < len(names) {
@@ -406,6 +408,206 @@ func TestHungNeighbour(t *testing.T) {
 		ff.release("mnt/c")
 		synctest.Wait()
 	})
+}
+
+// What hangs, answers that there are no descriptors, and hangs again is told
+// once, and once more when it is back.
+func TestHungBlind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		ff.put("f", 1)
+		p := newFakePoll(ff, "f")
+		mustStart(t, p)
+		tl := tellingsOf(t, p)
+		defer tl.end()
+		expect := func(after time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(after)
+			var got []string
+			for _, told := range tl.take() {
+				got = append(got, told.Event)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
+		for range 2 {
+			ff.hang("f")
+			expect(10*time.Second, "unreadable f: no answer in 5s")
+			ff.set("f", fakeFile{err: errNumber(syscall.EMFILE, 4)})
+			ff.release("f")
+			expect(3 * time.Second)
+			ff.hang("f")
+			expect(10 * time.Second)
+			ff.release("f")
+			expect(3 * time.Second)
+			ff.put("f", 1)
+			expect(2*time.Second, "readable f")
+		}
+	})
+}
+
+// While the program itself is stopped, nothing else is to blame.
+func TestStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		ff.put("f", 1)
+		p := newFakePoll(ff, "f")
+		mustStart(t, p)
+		ff.hang("f")
+		p.pool.add(p.parents)
+		time.Sleep(time.Hour)
+		begin := time.Now()
+		if events := p.news(); len(events) > 0 {
+			t.Errorf("told %v", brief(events))
+		}
+		var got []string
+		for p.pool.isOpen() {
+			got = append(got, brief(p.wait(t.Context(), nil))...)
+		}
+		if diff := cmp.Diff([]string{"unreadable f: no answer in 5s"}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if took := time.Since(begin); took < patience-2*doubt {
+			t.Errorf("it was given %v", took)
+		}
+		ff.release("f")
+		synctest.Wait()
+	})
+}
+
+// Folders whose looks take longer than the interval, and folders that hang in
+// the middle of a look, leave what is elsewhere its rhythm.
+func TestElsewhere(t *testing.T) {
+	for _, test := range []struct {
+		folders int
+		latency time.Duration
+		hang    bool
+	}{
+		{1, 4 * time.Millisecond, false},
+		{1, 30 * time.Millisecond, false},
+		{4, 30 * time.Millisecond, false},
+		{4, 500 * time.Millisecond, false},
+		{2, 0, true},
+		{2, time.Millisecond, true},
+		{2, 30 * time.Millisecond, true},
+		{4, 300 * time.Millisecond, true},
+	} {
+		t.Run(fmt.Sprintf("folders=%d,latency=%v,hang=%v", test.folders, test.latency, test.hang), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ff := newFakeFiles()
+				var names []string
+				for i := range 2000 {
+					names = append(names, fmt.Sprintf("nfs/%d/%d", i%test.folders, i))
+					ff.put(names[i], 1)
+				}
+				ff.put("disk/f", 1)
+				p := newFakePoll(ff, append(names, "disk/f")...)
+				p.looker.stat = func(name string) (fs.FileInfo, error) {
+					if name != "disk/f" {
+						time.Sleep(test.latency)
+					}
+					return ff.stat(name)
+				}
+				most := slowDown(&p.looker, 0)
+				mustStart(t, p)
+				tl := tellingsOf(t, p)
+				time.Sleep(10*time.Second + test.latency*10)
+				if n := most(); n > maxHelpers {
+					t.Errorf("%d calls at a time, though nothing hangs", n)
+				}
+				if test.hang {
+					ff.hang("nfs/")
+					time.Sleep(20 * time.Second)
+				}
+				tl.take()
+				ff.looks()
+				time.Sleep(time.Minute)
+				tl.take()
+				if n := ff.looks("disk/f"); n < 58 {
+					t.Errorf("%d looks elsewhere in a minute", n)
+				}
+				if ff.most > maxShared+test.folders {
+					t.Errorf("%d calls hang", ff.most)
+				}
+				if test.hang {
+					ff.release("nfs/")
+				}
+				tl.end()
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// A first look that takes too long, though all is answered, is greeted as such.
+func TestNotDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		var names []string
+		for i := range 1000 {
+			names = append(names, fmt.Sprint("slow/", i))
+			ff.put(names[i], 1)
+		}
+		p := newFakePoll(ff, names...)
+		slowDown(&p.looker, 300*time.Millisecond)
+		done, notDone := 0, 0
+		for _, line := range brief(mustStart(t, p)) {
+			switch {
+			case strings.HasSuffix(line, " (unreadable: first look not done in 5s)"):
+				notDone++
+			case strings.HasSuffix(line, ", 1 bytes"):
+				done++
+			default:
+				t.Fatalf("greeted with %q", line)
+			}
+		}
+		if done == 0 || notDone == 0 {
+			t.Errorf("%d done, %d not done", done, notDone)
+		}
+		tl := tellingsOf(t, p)
+		time.Sleep(time.Minute)
+		if got := tl.take(); len(got) != notDone || !strings.HasPrefix(got[0].Event, "readable slow/") {
+			t.Errorf("told %d, want %d", len(got), notDone)
+		}
+		tl.end()
+		time.Sleep(time.Minute)
+	})
+}
+
+// At 200 ms a call a folder is slow, and not hung.
+func TestVerySlow(t *testing.T) {
+	t.Chdir(t.TempDir())
+	makeTree(t, "d", 1, 200)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPoll([]string{"d"}, time.Second, looker{})
+		slowDown(&p.looker, 200*time.Millisecond)
+		mustStart(t, p)
+		tl := tellingsOf(t, p)
+		time.Sleep(time.Minute)
+		for _, told := range tl.take() {
+			if told.Event != "readable d" {
+				t.Errorf("told %v", told)
+			}
+		}
+		tl.end()
+		time.Sleep(time.Minute)
+	})
+}
+
+// A file that vanishes while its folder is listed does not end the listing.
+func TestVanishing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	makeTree(t, "d", 1, 500)
+	p := newPoll([]string{"d"}, time.Second, looker{})
+	p.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
+		infos, err := f.Readdir(n)
+		return infos[:(len(infos)+1)/2], err // as it is when the others vanish
+	}
+	mustStart(t, p)
+	if n := len(p.targets[0].root.folder.entries[0].folder.entries); n < 200 {
+		t.Errorf("%d of 500 are listed", n)
+	}
 }
 
 // A folder in the middle of a directory hangs: the directory is unreadable, and
@@ -543,4 +745,129 @@ func TestFast(t *testing.T) {
 			t.Errorf("%d calls at a time, want 1", n)
 		}
 	})
+}
+
+// Files in several folders that change, fail, hang and are slow at random: every
+// event is one that the table of transitions has, no file is looked at twice at
+// once, and when all is calm, those who follow know what a newcomer is told.
+func TestPoolModel(t *testing.T) {
+	results := []fakeFile{
+		{err: errNumber(syscall.ENOENT, 2)},
+		{info: fakeInfo{size: 1, mtime: day1}},
+		{info: fakeInfo{size: 1, mtime: day2}},
+		{info: fakeInfo{size: 2, mtime: day1}},
+		{err: errNumber(syscall.EMFILE, 4)},
+		{err: pathError(errors.New("permission denied"))},
+		{err: pathError(errors.New("stale file handle"))},
+	}
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		synctest.Test(t, func(t *testing.T) {
+			ff := newFakeFiles()
+			var names []string
+			for folder := range 1 + random.IntN(4) {
+				for i := range 1 + random.IntN(6) {
+					name := fmt.Sprintf("%d/%d", folder, i)
+					names = append(names, name)
+					ff.set(name, results[random.IntN(4)])
+				}
+			}
+			var mu sync.Mutex // guards what follows
+			delay := make(map[string]time.Duration)
+			out := make(map[string]bool)
+			p := newFakePoll(ff, names...)
+			p.looker.stat = func(name string) (fs.FileInfo, error) {
+				mu.Lock()
+				if out[name] {
+					t.Errorf("seed %d: two calls for %s", seed, name)
+				}
+				out[name] = true
+				d := delay[name]
+				mu.Unlock()
+				time.Sleep(d)
+				info, err := ff.stat(name)
+				mu.Lock()
+				defer mu.Unlock()
+				out[name] = false
+				return info, err
+			}
+			follower := newFeed(mustStart(t, p))
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for events := range p.changes(ctx) {
+					for _, e := range events {
+						was := follower.byName[e.File].now
+						unreadable := was.Error != ""
+						fits := map[Change]bool{
+							Created:    unreadable || was.Missing,
+							Modified:   unreadable || !was.Missing,
+							Removed:    unreadable || !was.Missing,
+							Unreadable: !unreadable,
+							Readable:   unreadable,
+						}
+						if !fits[e.Change] {
+							t.Errorf("seed %d: %s after %s", seed, &e, &was)
+						}
+						follower.publish([]Event{e})
+					}
+				}
+			})
+
+			hung := make(map[string]bool)
+			for range 30 {
+				for range 1 + random.IntN(4) {
+					name := names[random.IntN(len(names))]
+					switch random.IntN(4) {
+					case 0, 1:
+						ff.set(name, results[random.IntN(len(results))])
+					case 2:
+						mu.Lock()
+						delay[name] = time.Duration(random.IntN(2)*random.IntN(10_000)) * time.Millisecond
+						mu.Unlock()
+					case 3:
+						if hung[name] {
+							ff.release(name)
+						} else {
+							ff.hang(name)
+						}
+						hung[name] = !hung[name]
+					}
+				}
+				time.Sleep(time.Duration(random.IntN(8000)) * time.Millisecond)
+			}
+			mu.Lock()
+			clear(delay)
+			mu.Unlock()
+			for name := range hung {
+				if hung[name] {
+					ff.release(name)
+				}
+			}
+			for name, f := range ff.files {
+				if isOutOfFiles(f.err) {
+					ff.set(name, results[1])
+				}
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			cancel()
+			wg.Wait()
+
+			var got []Event
+			for _, target := range follower.targets {
+				got = append(got, target.now)
+			}
+			fresh := mustStart(t, newFakePoll(ff, names...))
+			if diff := cmp.Diff(fresh, got, cmpopts.IgnoreFields(Event{}, "Error")); diff != "" {
+				t.Errorf("seed %d: what the events add up to (-want +got):\n%s", seed, diff)
+			}
+			if p.pool.busy != 0 || p.pool.open != 0 || len(p.pool.queue) > 0 {
+				t.Errorf("seed %d: left are %d callers, %d targets, %d folders", seed, p.pool.busy, p.pool.open, len(p.pool.queue))
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
 }

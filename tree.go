@@ -21,7 +21,7 @@ type entry struct {
 
 // folder is what is in a folder.
 type folder struct {
-	entries []entry // by name
+	entries []entry // in the order of the last listing
 	tag     uint64  // the sum of the tags of all that is below
 }
 
@@ -58,7 +58,11 @@ type walk struct {
 	// Once it has ended: the target, and what the walk adds to its tag.
 	of    *target
 	delta uint64
+	lost  bool // the target was said to be unreadable, and is back
 }
+
+// changed reports whether w has found a change.
+func (w *walk) changed() bool { return len(w.again)+len(w.gone)+len(w.rest) > 0 }
 
 // steps returns what changed in the order in which it is told: what is in a
 // folder goes before it and comes after it.
@@ -139,11 +143,7 @@ func (w *walk) run(e *entry, path string) uint64 {
 // it. It returns what that adds to the tag of the target.
 func (w *walk) enter(e *entry, above, path string) uint64 {
 	name := above + e.name
-	var old []entry
-	if e.folder != nil {
-		old = e.folder.entries
-	}
-	listing, is, ok := w.list(path, name, len(old))
+	listing, is, ok := w.list(path, name)
 	if !ok {
 		w.blind = true
 		return 0
@@ -155,89 +155,120 @@ func (w *walk) enter(e *entry, above, path string) uint64 {
 	if e.folder == nil {
 		e.folder = &folder{}
 	}
-	listing = w.recall(old, listing, path)
-	below, folders := w.merge(old, listing, name)
+	f := e.folder
+	below := uint64(0)
+	if slices.EqualFunc(f.entries, listing, func(a, b entry) bool { return a.name == b.name }) {
+		below = w.update(f, listing, name) // as nearly always
+	} else {
+		below = w.merge(f, listing, name, path)
+	}
+	var folders []*entry
+	for i := range f.entries {
+		if strings.HasSuffix(f.entries[i].name, "/") {
+			folders = append(folders, &f.entries[i])
+		}
+	}
 	var sum atomic.Uint64
 	w.each(len(folders), func(w *walk, i int) {
-		sub := &listing[folders[i]]
-		sum.Add(w.enter(sub, name, path+"/"+strings.TrimSuffix(sub.name, "/")))
+		sum.Add(w.enter(folders[i], name, path+"/"+strings.TrimSuffix(folders[i].name, "/")))
 	})
 	below += sum.Load()
-	e.folder.entries = slices.DeleteFunc(listing, func(e entry) bool { return e.look == look{kind: absent} })
-	e.folder.tag += below
+	if len(folders) > 0 {
+		f.entries = slices.DeleteFunc(f.entries, func(e entry) bool { return e.look == look{kind: absent} })
+	}
+	f.tag += below
 	return delta + below
 }
 
-// recall adds to the listing of a folder what was in it and is still there: a
-// file that is replaced while tmpfs lists its folder is left out at times.
-func (w *walk) recall(old, listing []entry, path string) []entry {
-	var missing []entry
-	at := 0
-	for i := range old {
-		for at < len(listing) && listing[at].name < old[i].name {
-			at++
-		}
-		if at == len(listing) || listing[at].name != old[i].name {
-			missing = append(missing, entry{name: old[i].name, look: old[i].look})
-		}
-	}
-	w.each(len(missing), func(w *walk, i int) {
-		m := &missing[i]
-		base, isFolder := strings.CutSuffix(m.name, "/")
-		info, err := w.lstat(path + "/" + base)
-		switch {
-		case err == nil && info.IsDir() == isFolder:
-			if now, ok := w.inFolder(path, info); ok {
-				m.look = now
-			}
-		case err == nil || isNotThere(err):
-			m.look = look{kind: absent}
-		}
-	})
-	n := len(listing)
-	for _, m := range missing {
-		if m.look != (look{kind: absent}) {
-			listing = append(listing, m)
-		}
-	}
-	if len(listing) > n {
-		slices.SortFunc(listing, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
-	}
-	return listing
-}
-
-// merge turns the listing of a folder, into which it puts what was known of
-// its entries, into the new entries of that folder. It returns what that adds
-// to the tag of the target, and which of the entries are folders, which are yet
-// to be entered.
-func (w *walk) merge(old, listing []entry, name string) (delta uint64, folders []int) {
+// update gives the entries of f, which has the path name below the target, the
+// looks of its listing, but for folders: those are yet to be entered. It returns
+// what that adds to the tag of the target.
+func (w *walk) update(f *folder, listing []entry, name string) (delta uint64) {
 	w.count += len(listing)
 	for i := range listing {
-		e := &listing[i]
-		for len(old) > 0 && old[0].name < e.name {
-			delta += w.remove(&old[0], name, true)
-			old = old[1:]
+		if e := &f.entries[i]; !strings.HasSuffix(e.name, "/") {
+			delta += w.set(e, name, listing[i].look)
 		}
-		is := e.look
-		switch {
-		case len(old) > 0 && old[0].name == e.name:
-			*e = old[0]
-			old = old[1:]
-		case w.first:
-			e.look = look{kind: unknown}
-		default:
-			e.look = look{kind: absent}
+	}
+	return delta
+}
+
+// merge makes the entries of f those of its listing, and then does as update
+// does.
+func (w *walk) merge(f *folder, listing []entry, name, path string) (delta uint64) {
+	const met = -1
+	old := make(map[string]int, len(f.entries)) // where it is in f.entries, or met
+	for i := range f.entries {
+		old[f.entries[i].name] = i
+	}
+	// tmpfs lists a file twice that is replaced meanwhile, or not at all.
+	n := 0
+	entries := make([]entry, 0, len(listing))
+	for _, l := range listing {
+		e := entry{name: l.name, look: look{kind: absent}}
+		if w.first {
+			e.kind = unknown
 		}
-		if strings.HasSuffix(e.name, "/") {
-			folders = append(folders, i)
+		switch i, ok := old[l.name]; {
+		case ok && i == met:
+			continue
+		case ok:
+			e = f.entries[i]
+		}
+		old[l.name] = met
+		entries = append(entries, e)
+		listing[n] = l
+		n++
+	}
+	listing = listing[:n]
+	var missing []*entry
+	for i := range f.entries {
+		if old[f.entries[i].name] != met {
+			missing = append(missing, &f.entries[i])
+		}
+	}
+	there := make([]look, len(missing))
+	w.each(len(missing), func(w *walk, i int) { there[i] = w.recall(missing[i], path) })
+	for i, e := range missing {
+		if there[i] == (look{kind: absent}) {
+			delta += w.remove(e, name, true)
 		} else {
-			delta += w.set(e, name, is)
+			entries = append(entries, *e)
+			listing = append(listing, entry{name: e.name, look: there[i]})
 		}
 	}
-	for i := range old {
-		delta += w.remove(&old[i], name, true)
+	f.entries = shareNames(entries)
+	return delta + w.update(f, listing, name)
+}
+
+// recall looks at e, which is missing from the listing of its folder at path.
+func (w *walk) recall(e *entry, path string) look {
+	base, isFolder := strings.CutSuffix(e.name, "/")
+	info, err := w.lstat(path + "/" + base)
+	switch {
+	case err == nil && info.IsDir() == isFolder:
+		if now, ok := w.inFolder(path, info); ok {
+			return now
+		}
+	case err == nil || isNotThere(err):
+		return look{kind: absent}
 	}
-	return delta, folders
+	return e.look
+}
+
+// shareNames makes the names of the entries parts of one string, which is less
+// work for the garbage collector.
+func shareNames(entries []entry) []entry {
+	var b strings.Builder
+	for _, e := range entries {
+		b.WriteString(e.name)
+	}
+	names := b.String()
+	for i := range entries {
+		n := len(entries[i].name)
+		entries[i].name, names = names[:n], names[n:]
+	}
+	return entries
 }
 
 // set makes e, which is in the folder above, what the look is says of it, and
@@ -250,7 +281,6 @@ func (w *walk) set(e *entry, above string, is look) uint64 {
 	}
 	change, now := compare(e.look, is)
 	if change == "" && e.kind == now.kind {
-		e.look = now
 		return 0 // without the cost of a tag
 	}
 	name := above + e.name

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -289,7 +290,8 @@ func TestFresh(t *testing.T) {
 	if diff := cmp.Diff([]string{"modified f, 2 bytes", "modified d/sub/a, 2 bytes"}, brief(looked(p))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{".", "f", ".", "d", "d/sub", "d/sub/a", "none/"}, opened); diff != "" {
+	want := []string{".", "f", "none/", ".", "d", "d/sub", "d/sub/a"} // folders of targets in turn
+	if diff := cmp.Diff(want, opened); diff != "" {
 		t.Errorf("opened (-want +got):\n%s", diff)
 	}
 }
@@ -303,17 +305,38 @@ func TestTreeListing(t *testing.T) {
 		write(t, "d/b/c", "1", day1)
 	})
 	w := walk{caller: &tt.pool.callers[0]}
-	root := &tt.targets[0].root
-	listing, _, _ := w.list("d", "", 0)
-	if got := w.recall(root.folder.entries, listing[:0], "d"); len(got) != 2 || got[0].name != "a" || got[1].name != "b/" {
-		t.Errorf("recalled %+v", got)
+	folder := tt.targets[0].root.folder
+	merge := func(listing ...entry) []string {
+		delta := w.merge(folder, listing, "", "d")
+		folder.tag += delta
+		tt.targets[0].tag += delta
+		var names []string
+		for _, e := range folder.entries {
+			names = append(names, e.name)
+		}
+		slices.Sort(names)
+		for _, s := range w.steps() {
+			names = append(names, fmt.Sprint(s.change, " ", s.name))
+		}
+		if (delta != 0) != (len(w.steps()) > 0) {
+			t.Errorf("%q makes the tag differ by %d", names, delta)
+		}
+		return names
+	}
+	listed, _, _ := w.list("d", "")
+	all := slices.Clone(listed)
+	for _, listing := range [][]entry{nil, all[:1], all[1:], slices.Concat(all, all)} {
+		if diff := cmp.Diff([]string{"a", "b/"}, merge(slices.Clone(listing)...)); diff != "" {
+			t.Errorf("from %+v (-want +got):\n%s", listing, diff)
+		}
 	}
 	must(t, os.Remove("d/a"))
 	must(t, os.Mkdir("d/a", 0o777))
-	if got := w.recall(root.folder.entries, nil, "d"); len(got) != 1 || got[0].name != "b/" {
-		t.Errorf("recalled %+v", got)
+	if diff := cmp.Diff([]string{"b/", "removed a"}, merge()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
-	tt.expect("removed d/a", "created d/a/")
+	tt.follower["a"] = 0
+	tt.expect("created d/a/")
 }
 
 // One thing that cannot be looked at does not hide what else is in its folder.
