@@ -727,7 +727,11 @@ func slowDown(lr *looker, d time.Duration) (most func() int) {
 		call(1 + len(infos))
 		return infos, err
 	}
-	return func() int { return peak }
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return peak
+	}
 }
 
 // Where the file system is fast, there is one call at a time.
