@@ -1,3 +1,8 @@
+// Or else the runtime would read its share of processors from a file now and
+// then.
+//
+//go:debug updatemaxprocs=0
+
 // Net-watcher looks at files once a second and tells everyone who is connected
 // to it what changed.
 package main
