@@ -34,6 +34,11 @@ func (c *console) connected(who string, now int) { c.tell("connected", who, "", 
 // now so many.
 func (c *console) disconnected(who, why string, now int) { c.tell("disconnected", who, why, now) }
 
+// refused says that there is no descriptor for who, and that there are so many.
+func (c *console) refused(who string, now int) {
+	c.tell("refused", who, "no more descriptors (ulimit -n)", now)
+}
+
 func (c *console) tell(what, who, why string, now int) {
 	if c.all || c.admit(what, why) {
 		line := fmt.Sprintf("subscriber %s: %s (%d now)", what, who, now)

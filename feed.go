@@ -14,6 +14,11 @@ const (
 	maxLogBytes  = 16 << 20
 )
 
+// maxOnWay is how many bytes may be on their way to readers, apart from the
+// latest. That is more than the log may hold, because greetings, and batches
+// that the log has let go of, stay for as long as anybody is being told them.
+const maxOnWay = 64 << 20
+
 // feed is what there is to tell: how the targets are, and a log of the batches
 // of changes that not everyone has read yet. All readers read that same log,
 // each at a place of its own. The methods may be called from any goroutine.
@@ -23,13 +28,14 @@ type feed struct {
 	more chan struct{}
 
 	maxEvents, maxBytes int // of log
+	maxOnWay            int
 
 	mu      sync.Mutex // guards what follows, and the fields of the readers
 	targets []*tracked // in the order of the command line
 	byName  map[string]*tracked
 	readers map[*reader]struct{}
 	using   [formats]int // readers with that format
-	busy    int          // readers being served
+	busy    int          // readers being told
 	behind  bool         // a batch has come since the last call of waiting
 	closed  bool
 
@@ -37,6 +43,9 @@ type feed struct {
 	log    []batch // the last of them; the newest is number head-1
 	events int     // in log
 	bytes  int     // in log
+
+	onWay      []*blob // what readers are being told, the longest of it first
+	onWayBytes int
 
 	greetings [formats]greeting
 	summaries [formats]summary
@@ -49,40 +58,33 @@ type tracked struct {
 	when int64  // timestamp of that batch
 }
 
+// blob is lines of the wire that any number of readers are told.
+type blob struct {
+	lines   []byte
+	head    uint64 // of the feed when it was made
+	readers int    // being told this; guarded by feed.mu
+}
+
 // batch is the events of one look, encoded in every format that a reader had
 // when they came.
 type batch struct {
 	events int
-	lines  [formats][]byte
-}
-
-func (b *batch) bytes() int {
-	n := 0
-	for _, l := range b.lines {
-		n += len(l)
-	}
-	return n
+	bytes  int
+	lines  [formats]*blob
 }
 
 // reader is one subscriber's place in the feed.
 type reader struct {
-	// serve writes what next returns, until that is nothing. It is run in a
-	// goroutine of its own when there may be something to read, and never
-	// twice at once. Set before joining; a value kept here costs no allocation
-	// when it is started, as a method call would.
-	serve func()
-
-	// hurry makes a serve under way, and its subscriber, end soon. Set before
-	// joining.
-	hurry func()
+	of any // who it is; for the one that joins it, to be set before that
 
 	// What follows belongs to the feed.
 
 	cursor uint64 // the batch to read next
 	format format
 	want   format // to change to when all that waits is read
-	first  []byte // the greeting, until it is read
-	busy   bool   // being served
+	first  *blob  // the greeting, until it is read
+	holds  *blob  // what it is being told
+	busy   bool   // being told
 	gone   bool
 }
 
@@ -92,6 +94,7 @@ func newFeed(watching []Event) *feed {
 		more:      make(chan struct{}, 1),
 		maxEvents: maxLogEvents,
 		maxBytes:  maxLogBytes,
+		maxOnWay:  maxOnWay,
 		byName:    make(map[string]*tracked, len(watching)),
 		readers:   make(map[*reader]struct{}),
 		head:      1,
@@ -119,22 +122,28 @@ func (f *feed) publish(events []Event) {
 	b := batch{events: len(events)}
 	for i, n := range f.using {
 		if n > 0 {
-			b.lines[i] = encode(format(i), events)
+			b.lines[i] = &blob{lines: encode(format(i), events), head: f.head}
+			b.bytes += len(b.lines[i].lines)
 		}
 	}
 	f.log = append(f.log, b)
 	f.events += b.events
-	f.bytes += b.bytes()
+	f.bytes += b.bytes
 	for len(f.log) > 1 && (f.events > f.maxEvents || f.bytes > f.maxBytes) {
 		f.events -= f.log[0].events
-		f.bytes -= f.log[0].bytes()
+		f.bytes -= f.log[0].bytes
 		f.log[0] = batch{} // for the garbage collector
 		f.log = f.log[1:]
 	}
 	f.behind = true
+	f.wake()
+}
+
+// wake lets whoever receives from more call waiting.
+func (f *feed) wake() {
 	select {
 	case f.more <- struct{}{}:
-	default: // not received yet, and so will do for this batch too
+	default: // not received yet, and so will do for this too
 	}
 }
 
@@ -146,8 +155,8 @@ func (f *feed) applyLocked(e *Event) {
 	t.now.apply(e)
 }
 
-// join adds r, in format f and about to be served with a greeting: its caller
-// must start r.serve. It returns how many readers there are now, or false if
+// join adds r, in format f and about to be told a greeting: its caller
+// must see to it that r is told. It returns how many readers there are now, or false if
 // the feed is closed.
 func (f *feed) join(r *reader, want format) (int, bool) {
 	f.mu.Lock()
@@ -166,13 +175,13 @@ func (f *feed) join(r *reader, want format) (int, bool) {
 
 // greetLocked moves r to the head of the feed and to the format that it wants,
 // and returns the greeting that belongs there. It must be called with mu held.
-func (f *feed) greetLocked(r *reader) []byte {
+func (f *feed) greetLocked(r *reader) *blob {
 	r.format, r.cursor = r.want, f.head
 	return f.greetings[r.format].at(f, r.format)
 }
 
 // ask makes r change to another format when it has read what waits for it. It
-// reports whether the caller must start r.serve for that.
+// reports whether the caller must see to it that r is told.
 func (f *feed) ask(r *reader, want format) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -181,22 +190,37 @@ func (f *feed) ask(r *reader, want format) bool {
 }
 
 // waiting returns the readers that there may be something for and that are not
-// being served: the caller must start serve of each. It appends to rs, which
-// may be nil.
-func (f *feed) waiting(rs []*reader) []*reader {
+// being told: the caller must see to it that they are. It appends to rs, which
+// may be nil. The others that it returns are to be dropped: they have been
+// told the same for so long that too much is on its way.
+func (f *feed) waiting(rs []*reader) (waiting, slow []*reader) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.behind = false
-	for r := range f.readers {
-		if f.startLocked(r) {
-			rs = append(rs, r)
+	if f.behind {
+		f.behind = false
+		for r := range f.readers {
+			if f.startLocked(r) {
+				rs = append(rs, r)
+			}
 		}
 	}
 	f.letGoLocked() // all may have left
-	return rs
+	over := f.onWayBytes - f.maxOnWay
+	for _, b := range f.onWay {
+		if over <= 0 || b.head+1 >= f.head { // the latest
+			break
+		}
+		over -= len(b.lines)
+		for r := range f.readers {
+			if r.holds == b {
+				slow = append(slow, r)
+			}
+		}
+	}
+	return rs, slow
 }
 
-// startLocked marks r as being served and reports whether it was not before.
+// startLocked marks r as being told and reports whether it was not before.
 // It must be called with mu held.
 func (f *feed) startLocked(r *reader) bool {
 	if r.busy || r.gone {
@@ -207,35 +231,70 @@ func (f *feed) startLocked(r *reader) bool {
 	return true
 }
 
-// next returns the lines that r is to be told next, which must not be changed.
-// If there are none, r must not be served any longer; and if gone is true, r
-// has left while it was being served, and its connection is for the caller to
-// close.
+// next returns the lines that r is to be told next, which must not be changed;
+// what it returned before has been told by then. If there are none, r must not
+// be told any longer; and if gone is true, r has left while it was being told,
+// and its connection is for the caller to close.
 func (f *feed) next(r *reader) (lines []byte, gone bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	oldest := f.head - uint64(len(f.log))
+	var b *blob
+	skip := 0
 	switch {
 	case r.first != nil:
-		lines, r.first = r.first, nil
+		b, r.first = r.first, nil
 	case r.gone:
-		return nil, true
+		gone = true
 	case r.cursor < oldest:
-		lines = f.summaries[r.format].since(f, r.format, r.cursor)
+		b, skip = f.summaries[r.format].since(f, r.format, r.cursor)
 		r.cursor = f.head
 	case r.cursor < f.head:
-		lines = f.log[r.cursor-oldest].lines[r.format]
+		b = f.log[r.cursor-oldest].lines[r.format]
 		r.cursor++
 	case r.want != r.format:
 		f.using[r.format]--
 		f.using[r.want]++
-		lines = f.greetLocked(r)
+		b = f.greetLocked(r)
 	default:
 		r.busy = false
 		f.busy--
 		f.letGoLocked()
 	}
-	return lines, false
+	f.holdLocked(r, b)
+	if b == nil {
+		return nil, gone
+	}
+	return b.lines[skip:], false
+}
+
+// holdLocked notes that r is being told b, nil for nothing, and no longer what
+// it was told before. It must be called with mu held.
+func (f *feed) holdLocked(r *reader, b *blob) {
+	if old := r.holds; old != nil {
+		if old.readers--; old.readers == 0 {
+			i := slices.Index(f.onWay, old)
+			f.onWay = slices.Delete(f.onWay, i, i+1)
+			f.onWayBytes -= len(old.lines)
+		}
+	}
+	if r.holds = b; b == nil {
+		return
+	}
+	if b.readers++; b.readers == 1 {
+		f.onWay = append(f.onWay, b)
+		if f.onWayBytes += len(b.lines); f.onWayBytes > f.maxOnWay {
+			f.wake()
+		}
+	}
+}
+
+// abandon notes that r, which is being told something, will not be told the rest
+// of it, nor anything else.
+func (f *feed) abandon(r *reader) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holdLocked(r, nil)
 }
 
 // letGoLocked empties the log if everyone has read all of it. It must be called
@@ -254,7 +313,7 @@ func (f *feed) count() int {
 }
 
 // leave removes r, and returns how many readers there are now and whether r is
-// still being served: if so, next tells the one who does.
+// still being told: if so, next tells the one who does.
 func (f *feed) leave(r *reader) (now int, busy bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -283,32 +342,30 @@ func (f *feed) close() []*reader {
 // greeting is a line per target as it was at one place in the feed, shared by
 // all who join there.
 type greeting struct {
-	head  uint64
-	when  time.Time
-	lines []byte
+	*blob
+	when time.Time
 }
 
 // at returns the greeting at the head of f. It is made once for each change;
 // and once a second if nothing changes, because its text says when it was
 // made. It must be called with f.mu held.
-func (g *greeting) at(f *feed, in format) []byte {
-	if now := time.Now(); g.head != f.head || now.Sub(g.when) >= time.Second {
+func (g *greeting) at(f *feed, in format) *blob {
+	if now := time.Now(); g.blob == nil || g.head != f.head || now.Sub(g.when) >= time.Second {
 		events := make([]Event, len(f.targets))
 		for i, t := range f.targets {
 			events[i] = t.now
 			events[i].Timestamp = now.UnixMilli()
 		}
-		*g = greeting{f.head, now, encode(in, events)}
+		*g = greeting{&blob{lines: encode(in, events), head: f.head}, now}
 	}
-	return g.lines
+	return g.blob
 }
 
 // summary is a Missed line per target, as it was at one place in the feed,
 // shared by all who jump there. The targets stand in the order of their last
 // change, so that what a reader missed is the end of it.
 type summary struct {
-	head  uint64
-	lines []byte
+	*blob
 	marks []mark // ascending
 }
 
@@ -319,11 +376,12 @@ type mark struct {
 	offset int
 }
 
-// since returns a Missed line for every target that a batch from number cursor
-// on told of. It must be called with f.mu held.
-func (s *summary) since(f *feed, in format, cursor uint64) []byte {
-	if s.head != f.head {
-		*s = summary{head: f.head}
+// since returns a summary, at the end of which, from the offset that it also
+// returns, there is a Missed line for every target that a batch from number
+// cursor on told of. It must be called with f.mu held.
+func (s *summary) since(f *feed, in format, cursor uint64) (*blob, int) {
+	if s.blob == nil || s.head != f.head {
+		*s = summary{blob: &blob{head: f.head}}
 		order := slices.SortedStableFunc(slices.Values(f.targets), func(a, b *tracked) int {
 			return cmp.Compare(a.last, b.last)
 		})
@@ -335,5 +393,5 @@ func (s *summary) since(f *feed, in format, cursor uint64) []byte {
 	i, _ := slices.BinarySearchFunc(s.marks, cursor, func(m mark, cursor uint64) int {
 		return cmp.Compare(m.last, cursor)
 	})
-	return s.lines[s.marks[i].offset:]
+	return s.blob, s.marks[i].offset
 }

@@ -117,7 +117,8 @@ func TestFeedChangesFormat(t *testing.T) {
 		t.Errorf("asked at once (-want +got):\n%s", diff)
 	}
 	f.publish([]Event{change("a", 2)})
-	for range f.waiting(nil) {
+	waiting, _ := f.waiting(nil)
+	for range waiting {
 		if diff := cmp.Diff([]string{"[json] modified a 2"}, take(t, f, r)); diff != "" {
 			t.Errorf("after that (-want +got):\n%s", diff)
 		}
@@ -281,7 +282,7 @@ func TestFeedLetsGo(t *testing.T) {
 	f.publish([]Event{change("a", 5)})
 	<-f.more
 	take(t, f, r1)
-	if len(f.waiting(nil)) != 1 {
+	if waiting, _ := f.waiting(nil); len(waiting) != 1 {
 		t.Error("r2 is not waiting")
 	}
 	if diff := cmp.Diff([]string{"[text] modified a"}, take(t, f, r2)); diff != "" {
@@ -333,7 +334,7 @@ func TestFeedGreetsTheHasty(t *testing.T) {
 func TestFeedSharesGreetings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
-		greeting := func(in format) []byte { return join(t, f, in).first }
+		greeting := func(in format) []byte { return join(t, f, in).first.lines }
 		same := func(a, b []byte) bool { return &a[0] == &b[0] }
 		first := greeting(textLines)
 		time.Sleep(time.Second - time.Nanosecond)

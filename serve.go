@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -25,12 +25,18 @@ const (
 	// bytes. Left alone, Linux lets that grow to some 4 MB.
 	sendBuffer = 64 << 10
 
+	// reserve is how many descriptors are kept for what is not subscribers:
+	// listeners, and looks at directories.
+	reserve = 32
+
 	// maxWord is the longest line of a subscriber that may be a word, in bytes.
 	maxWord = 256
 
 	// pause is what passes between two reads from a subscriber, so that a flood
-	// of words or of anything else costs next to nothing.
+	// of words or of anything else costs next to nothing; and gulp how many
+	// bytes are read from a flood at a time.
 	pause = 10 * time.Millisecond
+	gulp  = 4 << 10
 
 	// grace is what a subscriber has at the end to take what is being written
 	// to it, and drainTime what there is to read what it sent.
@@ -46,14 +52,23 @@ type server struct {
 	feed    *feed
 	console *console
 	format  format // until a subscriber asks for another
+	most    int    // connections at the same time
 
-	wg sync.WaitGroup // every goroutine of serve
+	conns atomic.Int64   // open connections
+	gulps sync.Pool      // of *[gulp]byte
+	wg    sync.WaitGroup // every goroutine of serve
 }
 
 // newServer returns a server of f that speaks format to a subscriber that does
 // not say what it wants. With all, no line about subscribers is left out of log.
 func newServer(f *feed, format format, log *log.Logger, all bool) *server {
-	return &server{feed: f, format: format, console: &console{log: log, all: all, count: f.count}}
+	return &server{
+		feed:    f,
+		format:  format,
+		most:    max(maxFiles()-reserve, 1),
+		console: &console{log: log, all: all, count: f.count},
+		gulps:   sync.Pool{New: func() any { return new([gulp]byte) }},
+	}
 }
 
 // serve accepts subscribers from the listeners, which it closes, until ctx is
@@ -80,32 +95,30 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 		l.Close()
 	}
 	for _, r := range s.feed.close() {
-		r.hurry()
+		r.of.(*subscriber).hurry()
 	}
 	return err
 }
 
-// wake starts serving the subscribers that wait whenever the feed has more.
+// wake tells the subscribers that wait whenever the feed has more.
 func (s *server) wake(ctx context.Context) {
-	var rs []*reader
+	p := newPen()
+	var waiting, slow []*reader
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.feed.more:
 		}
-		rs = s.feed.waiting(rs[:0])
-		for _, r := range rs {
-			s.start(r)
+		waiting, slow = s.feed.waiting(waiting[:0])
+		for _, r := range waiting {
+			r.of.(*subscriber).tell(p)
 		}
-		clear(rs) // for the garbage collector
+		clear(waiting) // for the garbage collector
+		for _, r := range slow {
+			r.of.(*subscriber).drop("it reads too slowly, and others wait for memory")
+		}
 	}
-}
-
-// start serves r. It must be called from a goroutine of serve.
-func (s *server) start(r *reader) {
-	s.wg.Add(1)
-	go r.serve()
 }
 
 // accept takes connections until ctx is done, and returns the error that keeps
@@ -119,6 +132,12 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 		switch {
 		case err == nil:
 			delay = least
+			if now := s.conns.Add(1); now > int64(s.most) {
+				s.conns.Add(-1)
+				conn.Close()
+				s.console.refused(peerName(l, conn), int(now-1))
+				continue
+			}
 			s.wg.Go(func() { s.subscribe(l, conn) })
 		case ctx.Err() != nil:
 			return nil
@@ -142,53 +161,63 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 // subscriber is one connection.
 type subscriber struct {
 	reader
-	conn  net.Conn
-	words words
+	server *server
+	conn   net.Conn
+	raw    syscall.RawConn // of conn; nil if it has none
+	words  words
+	buf    [64]byte // to read into
 
 	deadline atomic.Pointer[time.Time] // of all writing; nil until the end is near
 	fault    atomic.Pointer[string]    // why writing failed
 }
 
+// peerName returns how messages name the peer of conn, which l accepted.
+func peerName(l net.Listener, conn net.Conn) string {
+	if l.Addr().Network() == "unix" {
+		return printable(l.Addr().String()) // the peers have no names
+	}
+	return conn.RemoteAddr().String()
+}
+
 // subscribe tells the feed to conn, until that is closed from either side.
-// Two goroutines share a connection: this one reads, and one that writes comes
-// when there is something to write. The last of them closes it.
+// One goroutine reads from a connection, this one. Who writes is whoever has
+// something to tell: most often that takes no waiting, and otherwise a
+// goroutine that comes and goes. The last of them closes it.
 func (s *server) subscribe(l net.Listener, conn net.Conn) {
 	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
 		c.SetWriteBuffer(sendBuffer)
 	}
-	who := conn.RemoteAddr().String()
-	if l.Addr().Network() == "unix" {
-		who = printable(l.Addr().String()) // the peers have no names
+	u := &subscriber{server: s, conn: conn}
+	if c, ok := conn.(syscall.Conn); ok {
+		u.raw, _ = c.SyscallConn()
 	}
-
-	u := &subscriber{conn: conn}
-	u.reader.serve = func() { s.tell(u) }
-	u.reader.hurry = u.hurry
+	u.of = u
 	now, ok := s.feed.join(&u.reader, s.format)
 	if !ok {
-		conn.Close()
+		u.close()
 		return
 	}
-	s.start(&u.reader)
-	s.console.connected(who, now)
+	u.tell(newPen())
+	s.console.connected(peerName(l, conn), now)
 
-	why := s.hear(u)
+	why := u.hear()
 	u.hurry()
 	u.drain()
 	now, busy := s.feed.leave(&u.reader)
 	if !busy {
-		conn.Close()
+		u.close()
 	}
-	s.console.disconnected(who, why, now)
+	s.console.disconnected(peerName(l, conn), why, now)
 }
 
 // hear does as the subscriber says, until it closes its side or is ended. It
 // returns why, or "" if there is nothing to say about that.
-func (s *server) hear(u *subscriber) string {
+func (u *subscriber) hear() string {
 	for {
-		n, want, heard, err := u.words.read(u.conn)
-		if heard && s.feed.ask(&u.reader, want) {
-			s.start(&u.reader)
+		n, err := u.conn.Read(u.buf[:])
+		u.obey(u.buf[:n])
+		if n == len(u.buf) && err == nil { // there is more, maybe a flood
+			err = u.swallow()
 		}
 		switch {
 		case err != nil:
@@ -205,27 +234,70 @@ func (s *server) hear(u *subscriber) string {
 	}
 }
 
-// tell writes what the feed has for the subscriber.
-func (s *server) tell(u *subscriber) {
-	defer s.wg.Done()
+// swallow reads more of what the peer has sent, without waiting for any.
+func (u *subscriber) swallow() error {
+	if u.raw == nil {
+		return nil
+	}
+	buf := u.server.gulps.Get().(*[gulp]byte)
+	defer u.server.gulps.Put(buf)
+	n, err := 0, error(nil)
+	if failed := u.raw.Read(func(fd uintptr) bool {
+		n, err = readNow(fd, buf[:])
+		return true
+	}); failed != nil {
+		return failed
+	}
+	u.obey(buf[:n])
+	return err
+}
+
+// obey does what the peer has said.
+func (u *subscriber) obey(said []byte) {
+	if want, heard := u.words.find(said); heard && u.server.feed.ask(&u.reader, want) {
+		u.tell(newPen())
+	}
+}
+
+// tell writes what the feed has for the subscriber: with p what needs no
+// waiting, and the rest in a goroutine of its own.
+func (u *subscriber) tell(p *pen) {
 	for {
-		lines, gone := s.feed.next(&u.reader)
+		lines, gone := u.server.feed.next(&u.reader)
 		if gone {
-			u.conn.Close()
+			u.close()
 			return
 		}
 		if lines == nil {
 			return
 		}
-		if err := u.write(lines); err != nil {
-			why := cause(err).Error()
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				why = fmt.Sprintf("it reads too slowly, a write took over %v", writeTimeout)
-			}
-			u.fault.Store(&why)
-			u.reset()
+		n, err := p.write(u.raw, lines)
+		if err != nil {
+			u.fail(err)
 			return
 		}
+		if n < len(lines) {
+			u.server.wg.Add(1)
+			go u.tellRest(lines[n:])
+			return
+		}
+	}
+}
+
+// tellRest writes the rest of the lines that tell began with, and what the feed
+// has after that.
+func (u *subscriber) tellRest(lines []byte) {
+	defer u.server.wg.Done()
+	gone := false
+	for lines != nil {
+		if err := u.write(lines); err != nil {
+			u.fail(err)
+			return
+		}
+		lines, gone = u.server.feed.next(&u.reader)
+	}
+	if gone {
+		u.close()
 	}
 }
 
@@ -240,7 +312,35 @@ func (u *subscriber) write(lines []byte) error {
 			return err
 		}
 	}
+	u.conn.SetWriteDeadline(time.Time{}) // which would hold for a pen too
 	return nil
+}
+
+// fail ends the connection, on which writing has failed.
+func (u *subscriber) fail(err error) {
+	why := cause(err).Error()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		why = fmt.Sprintf("it reads too slowly, a write took over %v", writeTimeout)
+	}
+	if u.deadline.Load() == nil {
+		u.fault.CompareAndSwap(nil, &why)
+	}
+	u.server.feed.abandon(&u.reader)
+	if c, ok := u.conn.(*net.TCPConn); ok {
+		c.SetLinger(0) // or else the kernel would go on sending for minutes
+	}
+	u.close()
+}
+
+func (u *subscriber) close() {
+	u.conn.Close()
+	u.server.conns.Add(-1)
+}
+
+// drop ends the connection soon, for this reason.
+func (u *subscriber) drop(why string) {
+	u.fault.CompareAndSwap(nil, &why)
+	u.hurry()
 }
 
 // hurry ends a read at once and a write soon.
@@ -253,51 +353,81 @@ func (u *subscriber) hurry() {
 }
 
 // drain reads what the peer has sent, within reason: to close a connection
-// with unread input would reset it, and cost the peer the last lines. To be
-// called when words is no longer in use.
+// with unread input would reset it, and cost the peer the last lines.
 func (u *subscriber) drain() {
+	buf := u.server.gulps.Get().(*[gulp]byte)
+	defer u.server.gulps.Put(buf)
 	u.conn.SetReadDeadline(time.Now().Add(drainTime))
 	for range 1000 {
-		if _, err := u.conn.Read(u.words.buf[:]); err != nil {
+		if _, err := u.conn.Read(buf[:]); err != nil {
 			return
 		}
 	}
 }
 
-// reset closes the connection and what of it the kernel would go on sending,
-// for minutes, to a peer that takes nothing.
-func (u *subscriber) reset() {
-	if c, ok := u.conn.(*net.TCPConn); ok {
-		c.SetLinger(0)
-	}
-	u.conn.Close()
-}
-
 // words finds the words that a subscriber sends, one a line, in a stream of
 // anything. The zero value is ready for use.
 type words struct {
-	buf  [maxWord + len("\n")]byte
-	n    int  // bytes of an unfinished line in buf
-	long bool // the line that goes on is too long to be a word
+	length int     // bytes of the line so far
+	word   [4]byte // what is in it, without blanks at its ends
+	n      int     // bytes in word; more if it is too long to be one, or is none
+	ended  bool    // a blank came after word
 }
 
-// read reads once from r. It returns the number of bytes read, the last format
-// that they ask for, whether there was one, and the error of r.
-func (w *words) read(r io.Reader) (n int, want format, heard bool, err error) {
-	n, err = r.Read(w.buf[w.n:])
-	rest := w.buf[:w.n+n]
-	for {
-		line, after, ended := bytes.Cut(rest, []byte("\n"))
-		if !ended {
-			break
+// find returns the last format that the next bytes of the stream ask for, and
+// whether there is one.
+func (w *words) find(b []byte) (want format, heard bool) {
+	for _, c := range b {
+		switch c {
+		case '\n':
+			if f, ok := parseFormat(string(w.word[:min(w.n, len(w.word))])); ok && w.n == len(w.word) && w.length <= maxWord {
+				want, heard = f, true
+			}
+			*w = words{}
+			continue
+		case ' ', '\t', '\r':
+			w.ended = w.n > 0
+		default:
+			if w.n < len(w.word) && !w.ended {
+				w.word[w.n] = c
+				w.n++
+			} else {
+				w.n = len(w.word) + 1
+			}
 		}
-		if f, ok := parseFormat(string(bytes.Trim(line, " \t\r"))); ok && !w.long {
-			want, heard = f, true
-		}
-		rest, w.long = after, false
+		w.length = min(w.length+1, maxWord+1)
 	}
-	if w.n = copy(w.buf[:], rest); w.n == len(w.buf) {
-		w.n, w.long = 0, true
+	return want, heard
+}
+
+// pen writes to sockets without waiting.
+type pen struct {
+	try func(fd uintptr) bool // made once, so that writing costs no allocation
+
+	lines []byte
+	n     int
+	err   error
+}
+
+func newPen() *pen {
+	p := &pen{}
+	p.try = func(fd uintptr) bool {
+		p.n, p.err = writeNow(fd, p.lines)
+		return true
 	}
-	return n, want, heard, err
+	return p
+}
+
+// write writes as much of the lines as the socket takes now, maybe nothing. It
+// returns how much that was.
+func (p *pen) write(socket syscall.RawConn, lines []byte) (int, error) {
+	if socket == nil {
+		return 0, nil
+	}
+	p.lines, p.n, p.err = lines, 0, nil
+	if err := socket.Write(p.try); err != nil {
+		return 0, err
+	}
+	p.lines = nil
+	return p.n, p.err
 }

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package main
+
+// Here every write waits, what is read beyond the first bytes is read later,
+// and there is no limit to the descriptors that one could know. See
+// now_unix.go.
+
+func writeNow(uintptr, []byte) (int, error) { return 0, nil }
+
+func readNow(uintptr, []byte) (int, error) { return 0, nil }
+
+func maxFiles() int { return 1 << 30 }

@@ -1,0 +1,47 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"io"
+	"syscall"
+)
+
+// writeNow writes to a socket what it takes without waiting, maybe nothing, and
+// returns how much that was.
+func writeNow(fd uintptr, b []byte) (int, error) {
+	n, err := syscall.Write(int(fd), b)
+	if isLater(err) {
+		return 0, nil
+	}
+	return max(n, 0), err
+}
+
+// readNow reads from a socket what is there, maybe nothing. The error is io.EOF
+// if there will not be any more.
+func readNow(fd uintptr, b []byte) (int, error) {
+	n, err := syscall.Read(int(fd), b)
+	switch {
+	case isLater(err):
+		return 0, nil
+	case err == nil && n == 0:
+		return 0, io.EOF
+	}
+	return max(n, 0), err
+}
+
+// isLater reports whether err says that the same call may succeed later.
+func isLater(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR)
+}
+
+// maxFiles returns how many descriptors this process may have. (Go has raised
+// the limit as far as it goes.)
+func maxFiles() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
+		return 1 << 30
+	}
+	return int(limit.Cur)
+}
