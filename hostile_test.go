@@ -1,0 +1,420 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// startServerOf starts a server of a feed, on listeners.
+func startServerOf(t *testing.T, f *feed, in format, listeners ...net.Listener) *testServer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &testServer{output: &lockedBuffer{}, cancel: cancel, done: make(chan error, 1)}
+	s.server = newServer(f, in, log.New(s.output, "", 0), false)
+	go func() { s.done <- s.serve(ctx, listeners...) }()
+	return s
+}
+
+// One that takes a byte a second is dropped when its time is up, with the
+// reason, and delays nobody.
+func TestByteASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := startServer(t, l)
+		slow, honest := l.dial(), newPeer(t, l.dial())
+		honest.expect("[text] watching a (not there)")
+		go func() {
+			for b := make([]byte, 1); ; time.Sleep(time.Second) {
+				if _, err := slow.Read(b); err != nil {
+					return
+				}
+			}
+		}()
+		for i := range 60 {
+			time.Sleep(time.Second)
+			begin := time.Now()
+			s.feed.publish([]Event{change("a", int64(i))})
+			honest.expect("[text] modified a")
+			if took := time.Since(begin); took > 0 {
+				t.Errorf("the honest one waited %v", took)
+			}
+		}
+		got := s.output.take()
+		want := "subscriber disconnected: pipe (1 now): it reads too slowly, a write took over 10s"
+		if got[len(got)-1] != want {
+			t.Errorf("console: %q, want %q", got, want)
+		}
+		s.stop(t)
+	})
+}
+
+// One that reads in bursts gets a missed exactly when the log has let go of
+// what it has not read, for exactly the targets that it was not told of, with
+// the state that they have.
+func TestBursts(t *testing.T) {
+	const room = 10 // events in the log
+	synctest.Test(t, func(t *testing.T) {
+		f := newTestFeed("a", "b", "c", "d")
+		f.maxEvents = room
+		l := newPipeListener()
+		s := startServerOf(t, f, jsonLines, l)
+		conn := l.dial()
+		lines := bufio.NewReader(conn)
+		random := rand.New(rand.NewPCG(1, 2))
+
+		published := []string{""} // the target of event number i
+		read := 0                 // the last event that it was told
+		missed, told := 0, 0
+		for range 1000 {
+			for range random.IntN(2 * room) {
+				target := string(rune('a' + random.IntN(4)*random.IntN(2)))
+				f.publish([]Event{change(target, int64(len(published)))})
+				published = append(published, target)
+			}
+			time.Sleep(time.Duration(random.IntN(int(writeTimeout)))) // it does not read
+			// Whom it must be told of as missed, should that come now.
+			untold := map[string]string{}
+			for {
+				conn.SetReadDeadline(time.Now().Add(1))
+				line, err := lines.ReadString('\n')
+				if err != nil {
+					break
+				}
+				e, err := decode([]byte(line))
+				must(t, err)
+				switch {
+				case e.Type == Watching:
+				case e.Change == Missed:
+					if len(untold) == 0 {
+						if behind := len(published) - 1 - read; behind <= room {
+							t.Fatalf("missed, when it was %d events behind", behind)
+						}
+						for i := read + 1; i < len(published); i++ {
+							untold[published[i]] = fmt.Sprint(i)
+						}
+						read = len(published) - 1
+					}
+					if want := untold[e.File]; e.State != want {
+						t.Fatalf("missed %s: state %q, want %q", e.File, e.State, want)
+					}
+					delete(untold, e.File)
+					missed++
+				case *e.Size != int64(read+1) || e.File != published[read+1]:
+					t.Fatalf("told %s %d after number %d", e.File, *e.Size, read)
+				default:
+					read++
+					told++
+				}
+			}
+			if read != len(published)-1 || len(untold) > 0 {
+				t.Fatalf("told up to %d of %d, and not of %v", read, len(published)-1, untold)
+			}
+		}
+		if missed == 0 || told == 0 {
+			t.Errorf("%d missed, %d told: this tests nothing", missed, told)
+		}
+		conn.Close()
+		s.stop(t)
+	})
+}
+
+// What is on its way to those who read slowly is bounded: the slowest are
+// dropped, with the reason, and those who were told last are not.
+func TestOnWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newTestFeed("a")
+		f.maxOnWay = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
+		l := newPipeListener()
+		s := startServerOf(t, f, textLines, l)
+		honest := newPeer(t, l.dial())
+		honest.expect("[text] watching a (not there)")
+		var stuck []net.Conn // each with a greeting of its own, which it does not read
+		for i := range 6 {
+			f.publish([]Event{change("a", int64(i))})
+			honest.expect("[text] modified a")
+			stuck = append(stuck, l.dial())
+		}
+		time.Sleep(time.Second)
+		honest.expect() // is still there
+		f.publish([]Event{change("a", 9)})
+		honest.expect("[text] modified a")
+		synctest.Wait()
+		if n := f.count(); n != 1+3 {
+			t.Errorf("%d subscribers are left, want the honest one and 3", n)
+		}
+		dropped := 0
+		for _, line := range s.output.take() {
+			if strings.HasSuffix(line, "now): it reads too slowly, and others wait for memory") {
+				dropped++
+			}
+		}
+		if dropped != 3 {
+			t.Errorf("%d were dropped with the reason, want 3", dropped)
+		}
+		for i, conn := range stuck {
+			conn.SetReadDeadline(time.Now().Add(1))
+			if _, err := conn.Read(make([]byte, 1000)); (err == nil) != (i >= 3) {
+				t.Errorf("number %d: %v", i, err)
+			}
+			conn.Close()
+		}
+		s.stop(t)
+		if f.onWayBytes != 0 || len(f.onWay) > 0 {
+			t.Errorf("%d bytes are left on their way", f.onWayBytes)
+		}
+	})
+}
+
+// A batch beyond the bound goes to those who keep up all the same.
+func TestOnWayLatest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newTestFeed("a")
+		f.maxOnWay = 100
+		l := newPipeListener()
+		s := startServerOf(t, f, textLines, l)
+		p := newPeer(t, l.dial())
+		p.expect("[text] watching a (not there)")
+		for range 3 {
+			f.publish(slices.Repeat([]Event{change("a", 1)}, 1000))
+			synctest.Wait()
+			for range 1000 {
+				p.expect("[text] modified a")
+			}
+		}
+		s.stop(t)
+	})
+}
+
+// attacks are what a bad peer may do with a connection, until done. They close
+// it.
+var attacks = map[string]func(conn net.Conn, done <-chan struct{}){
+	"comes and goes": func(net.Conn, <-chan struct{}) {},
+	"resets": func(conn net.Conn, _ <-chan struct{}) {
+		if c, ok := conn.(*net.TCPConn); ok {
+			c.SetLinger(0)
+		}
+	},
+	"closes its half": func(conn net.Conn, _ <-chan struct{}) {
+		conn.(interface{ CloseWrite() error }).CloseWrite()
+		io.Copy(io.Discard, conn)
+	},
+	"leaves in the greeting": func(conn net.Conn, _ <-chan struct{}) { conn.Read(make([]byte, 10)) },
+	"leaves in a batch": func(conn net.Conn, _ <-chan struct{}) {
+		io.CopyN(io.Discard, conn, 100_000)
+	},
+	"never reads": func(_ net.Conn, done <-chan struct{}) { <-done },
+	"reads a byte": func(conn net.Conn, done <-chan struct{}) {
+		for b := make([]byte, 1); ; {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			if _, err := conn.Read(b); err != nil {
+				return
+			}
+		}
+	},
+	"speaks HTTP": func(conn net.Conn, _ <-chan struct{}) {
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		io.CopyN(io.Discard, conn, 1000)
+	},
+	"sends garbage":     flood("\x00\xff\x16\x03\x01 {[\n"),
+	"sends no line end": flood("all work and no play "),
+	"sends words":       flood("json\ntext\n"),
+	"sends words and reads": func(conn net.Conn, done <-chan struct{}) {
+		go io.Copy(io.Discard, conn)
+		flood("json\ntext\n")(conn, done)
+	},
+	"sends megabytes and leaves": func(conn net.Conn, _ <-chan struct{}) {
+		conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		conn.Write(make([]byte, 4<<20))
+	},
+}
+
+// flood returns an attack that sends the same for as long as it can.
+func flood(s string) func(net.Conn, <-chan struct{}) {
+	return func(conn net.Conn, done <-chan struct{}) {
+		stop := context.AfterFunc(channelContext{context.Background(), done}, func() { conn.Close() })
+		defer stop()
+		for b := []byte(strings.Repeat(s, 1000)); ; {
+			if _, err := conn.Write(b); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// channelContext is done when its channel is closed.
+type channelContext struct {
+	context.Context
+	done <-chan struct{}
+}
+
+func (c channelContext) Done() <-chan struct{} { return c.done }
+
+func (c channelContext) Err() error {
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// Five seconds of everything that is bad at once, against hundreds of targets:
+// the honest get every event, in order and once, and afterwards there are as
+// many goroutines and descriptors as before.
+func TestHostile(t *testing.T) {
+	transports(t, func(t *testing.T, l net.Listener) {
+		const targets = 300
+		var names []string
+		for i := range targets {
+			names = append(names, fmt.Sprintf("some/folder/with/a/long/name/%03d", i))
+		}
+		f := newTestFeed(names...)
+		s := startServerOf(t, f, jsonLines, l)
+		var honest []*peer
+		for range 3 {
+			p := dial(t, l)
+			p.Conn.SetDeadline(time.Now().Add(time.Minute))
+			for range targets {
+				_, err := p.lines.ReadString('\n')
+				must(t, err)
+			}
+			honest = append(honest, p)
+		}
+		goroutines, descriptors := runtime.NumGoroutine(), openFiles(t)
+
+		done := make(chan struct{})
+		var bad sync.WaitGroup
+		for name, attack := range attacks {
+			for range 3 {
+				bad.Go(func() {
+					for {
+						select {
+						case <-done:
+							return
+						default:
+						}
+						conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
+						if err != nil {
+							t.Errorf("%s: %v", name, err)
+							return
+						}
+						attack(conn, done)
+						conn.Close()
+					}
+				})
+			}
+		}
+
+		const events = 1000 // a batch of a few each 5 ms
+		var good sync.WaitGroup
+		var told [events + 1]string
+		for i := range told {
+			told[i] = names[rand.IntN(targets)]
+		}
+		for _, p := range honest {
+			good.Go(func() {
+				for i := 1; i <= events; i++ {
+					line, err := p.lines.ReadString('\n')
+					if err != nil {
+						t.Errorf("after event %d: %v", i-1, err)
+						return
+					}
+					e, err := decode([]byte(line))
+					if err != nil || e.Change != Modified || *e.Size != int64(i) || e.File != told[i] {
+						t.Errorf("event %d: %q, %v", i, line, err)
+						return
+					}
+				}
+			})
+		}
+		for i := 1; i <= events; {
+			var batch []Event
+			for range min(1+rand.IntN(events/250), events+1-i) {
+				batch = append(batch, change(told[i], int64(i)))
+				i++
+			}
+			f.publish(batch)
+			time.Sleep(10 * time.Millisecond)
+		}
+		good.Wait()
+		close(done)
+		bad.Wait()
+		for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines || openFiles(t) > descriptors; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d goroutines, were %d; %d descriptors, were %d", runtime.NumGoroutine(), goroutines, openFiles(t), descriptors)
+			}
+		}
+		if n := f.count(); n != len(honest) {
+			t.Errorf("%d subscribers are left, want %d", n, len(honest))
+		}
+		if n := s.conns.Load(); n != int64(len(honest)) {
+			t.Errorf("%d connections are counted, want %d", n, len(honest))
+		}
+		s.stop(t)
+		if f.onWayBytes != 0 || f.bytes != 0 || s.conns.Load() != 0 {
+			t.Errorf("left: %d bytes on their way, %d in the log, %d connections", f.onWayBytes, f.bytes, s.conns.Load())
+		}
+	})
+}
+
+// openFiles returns how many descriptors this process has, or 0 where that
+// cannot be told.
+func openFiles(t *testing.T) int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	return len(list)
+}
+
+// Beyond the limit who comes is closed at once, and told of; those who are
+// there are served, and when one goes there is room for another.
+func TestMost(t *testing.T) {
+	transports(t, func(t *testing.T, l net.Listener) {
+		s := startServer(t, l)
+		s.most = 2
+		p1, p2 := dial(t, l), dial(t, l)
+		p1.expect("[text] watching a (not there)")
+		p2.expect("[text] watching a (not there)")
+		s.output.take()
+		p3 := dial(t, l)
+		who := p3.LocalAddr().String()
+		if l.Addr().Network() == "unix" {
+			who = l.Addr().String()
+		}
+		p3.expectEnd()
+		s.feed.publish([]Event{change("a", 1)})
+		p1.expect("[text] modified a")
+		p2.expect("[text] modified a")
+		want := []string{"subscriber refused: " + who + " (2 now): no more descriptors (ulimit -n)"}
+		if diff := cmp.Diff(want, s.output.take()); diff != "" {
+			t.Errorf("console (-want +got):\n%s", diff)
+		}
+		p1.Close()
+		for s.conns.Load() == 2 {
+			runtime.Gosched()
+		}
+		dial(t, l).expect("[text] watching a")
+		s.stop(t)
+	})
+}
