@@ -111,7 +111,13 @@ type program struct {
 
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: realProgram(t, args...), lines: make(chan string, 1000), done: make(chan error, 1)}
+	return startProgram(t, realProgram(t, args...))
+}
+
+// startProgram starts cmd, which is a real program.
+func startProgram(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{t: t, cmd: cmd, lines: make(chan string, 1000), done: make(chan error, 1)}
 	stderr, err := p.cmd.StderrPipe()
 	must(t, err)
 	must(t, p.cmd.Start())
@@ -128,7 +134,7 @@ func start(t *testing.T, args ...string) *program {
 			for line := range p.lines {
 				p.said = append(p.said, line)
 			}
-			t.Logf("the console of %q:\n%s", args, strings.Join(p.said, "\n"))
+			t.Logf("the console of %q:\n%s", cmd.Args, strings.Join(p.said, "\n"))
 		}
 	})
 	return p

@@ -1,0 +1,83 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// With 64 descriptors and a peer that takes all it can get, 32 stay the
+// server's own: those who are connected are told of every change, also below a
+// directory, which takes descriptors to look at; nothing becomes unreadable;
+// who comes too much is closed at once, and the console says so.
+func TestOutOfDescriptors(t *testing.T) {
+	const limit = 64
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "d", "sub"), 0o777))
+	program := realProgram(t, "-listen", "127.0.0.1:0", "-interval", "10ms", "-format", "json", filepath.Join(dir, "d"))
+	cmd := exec.Command("/bin/sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, limit), "sh"}, program.Args...)...)
+	cmd.Env = program.Env
+	p := startProgram(t, cmd)
+	address := net.JoinHostPort("127.0.0.1", p.await(`^listening on .* \(try: nc \S+ (\d+)\)$`))
+	connect := func() *peer {
+		t.Helper()
+		conn, err := net.Dial("tcp", address)
+		must(t, err)
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		return newPeer(t, conn)
+	}
+	next := func(p *peer) Event {
+		t.Helper()
+		line, err := p.lines.ReadBytes('\n')
+		must(t, err)
+		e, err := decode(line)
+		must(t, err)
+		return e
+	}
+
+	honest := connect()
+	next(honest)
+	var attackers []*peer
+	served := 1
+	for range 2 * limit {
+		a := connect()
+		attackers = append(attackers, a)
+		if _, err := a.lines.ReadByte(); err == nil {
+			served++
+		}
+	}
+	if served != limit-reserve {
+		t.Errorf("%d are served, want %d", served, limit-reserve)
+	}
+	p.await(`^subscribers: .* more refused \(no more descriptors \(ulimit -n\)\) \(32 now\)$`)
+	for i := range 20 {
+		name := filepath.Join(dir, "d", "sub", fmt.Sprint(i))
+		write(t, name, "1", day1)
+		for {
+			e := next(honest)
+			if e.Error != "" || e.Change == Missed {
+				t.Fatalf("told %s", &e)
+			}
+			if strings.HasSuffix(e.File, fmt.Sprintf("/sub/%d", i)) {
+				break
+			}
+		}
+	}
+	for _, a := range attackers {
+		a.Close()
+	}
+	for { // until they are gone
+		if _, err := connect().lines.ReadByte(); err == nil {
+			break
+		}
+	}
+	p.stop()
+}
