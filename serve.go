@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -102,7 +103,6 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 
 // wake tells the subscribers that wait whenever the feed has more.
 func (s *server) wake(ctx context.Context) {
-	p := newPen()
 	var waiting, slow []*reader
 	for {
 		select {
@@ -111,14 +111,29 @@ func (s *server) wake(ctx context.Context) {
 		case <-s.feed.more:
 		}
 		waiting, slow = s.feed.waiting(waiting[:0])
-		for _, r := range waiting {
-			r.of.(*subscriber).tell(p)
-		}
+		tellAll(waiting)
 		clear(waiting) // for the garbage collector
 		for _, r := range slow {
 			r.of.(*subscriber).drop("it reads too slowly, and others wait for memory")
 		}
 	}
+}
+
+// tellAll tells the subscribers of the readers, a crowd of them with as many
+// goroutines as there are processors.
+func tellAll(rs []*reader) {
+	const crowd = 256 // with fewer, a goroutine costs more time than it saves
+	n := min(runtime.GOMAXPROCS(0), 1+len(rs)/crowd)
+	var wg sync.WaitGroup
+	for part := range slices.Chunk(rs, max(1, (len(rs)+n-1)/n)) {
+		wg.Go(func() {
+			p := newPen()
+			for _, r := range part {
+				r.of.(*subscriber).tell(p)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // accept takes connections until ctx is done, and returns the error that keeps
