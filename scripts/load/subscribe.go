@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"io"
 	"log"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,10 +13,6 @@ import (
 const (
 	// dialers is how many connections are being made at a time.
 	dialers = 128
-
-	// maxLine is the longest line that is understood, in bytes. Each subscriber
-	// has a buffer of that size.
-	maxLine = 256
 
 	// maxLost is how many lost connections are reported one by one.
 	maxLost = 10
@@ -35,41 +29,53 @@ func subscribe(ctx context.Context, n int, a address, stdin io.Reader, out *log.
 	}()
 
 	s := &subscribers{n: n, out: out, begin: time.Now(), events: make(map[int]*arrivals)}
-	var dialing, reading sync.WaitGroup
+	r, err := newReading(s)
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
 	var next atomic.Int64
 	for range dialers {
-		dialing.Go(func() {
+		wg.Go(func() {
 			for ctx.Err() == nil && next.Add(1) <= int64(n) {
 				conn, err := a.dial(ctx)
-				if err != nil {
-					s.lose(err)
-					continue
+				if err == nil {
+					err = r.add(conn)
 				}
-				s.add(conn)
-				reading.Go(func() { s.read(conn) })
+				if err != nil {
+					s.mu.Lock()
+					s.loseLocked(err)
+					s.mu.Unlock()
+				}
 			}
 		})
 	}
-	dialing.Wait()
+	wg.Wait()
 	<-ctx.Done()
 	s.leave()
-	reading.Wait()
 	return nil
 }
 
-// subscribers are connections to one server. The methods may be called from any
-// goroutine.
+// subscribers are connections to one server, and what has come on them.
 type subscribers struct {
 	n     int // that there are to be
 	out   *log.Logger
 	begin time.Time
 
-	mu      sync.Mutex // guards what follows
-	conns   []net.Conn
+	mu      sync.Mutex // guards what follows, and the subscribers
+	all     []*subscriber
 	greeted int               // have read their first line
 	events  map[int]*arrivals // by number; those that have come to all are not kept
 	lost    int
 	leaving bool
+}
+
+// subscriber is one of them.
+type subscriber struct {
+	conn   io.ReadCloser
+	lines  int
+	events int
+	rest   []byte // of a line that is not complete
 }
 
 // arrivals is when an event came to those that it has come to so far.
@@ -78,20 +84,20 @@ type arrivals struct {
 	first, last time.Time
 }
 
-// add notes a new connection.
-func (s *subscribers) add(conn net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns = append(s.conns, conn)
-	if len(s.conns) == s.n {
+// addLocked notes a new connection. It must be called with mu held, as all
+// whose names end like that.
+func (s *subscribers) addLocked(conn io.ReadCloser) *subscriber {
+	u := &subscriber{conn: conn}
+	s.all = append(s.all, u)
+	if len(s.all) == s.n {
 		s.out.Printf("connected %d in %.3f ms", s.n, milliseconds(time.Since(s.begin)))
 	}
+	return u
 }
 
-// lose reports a connection that did not come about, or that ended too early.
-func (s *subscribers) lose(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// loseLocked reports a connection that did not come about, or that ended too
+// early.
+func (s *subscribers) loseLocked(err error) {
 	if s.leaving {
 		return
 	}
@@ -106,75 +112,64 @@ func (s *subscribers) leave() {
 	defer s.mu.Unlock()
 	s.leaving = true
 	begin := time.Now()
-	for _, conn := range s.conns {
-		conn.Close()
+	for _, u := range s.all {
+		u.conn.Close()
 	}
-	s.out.Printf("left %d in %.3f ms, lost %d", len(s.conns), milliseconds(time.Since(begin)), s.lost)
+	s.out.Printf("left %d in %.3f ms, lost %d", len(s.all), milliseconds(time.Since(begin)), s.lost)
 }
 
-// read reads conn until that ends.
-func (s *subscribers) read(conn net.Conn) {
-	r := bufio.NewReaderSize(conn, maxLine)
-	number := 0 // of the last event
-	for greeted := false; ; greeted = true {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			s.lose(err)
+// readLocked notes what a read from u has brought, now.
+func (s *subscribers) readLocked(u *subscriber, data []byte, now time.Time) {
+	for {
+		line, after, ended := bytes.Cut(data, []byte("\n"))
+		if !ended {
+			u.rest = append(u.rest, data...)
 			return
 		}
-		now := time.Now()
-		if !greeted {
-			s.greet()
+		if len(u.rest) > 0 {
+			line = append(u.rest, line...)
+			u.rest = nil
 		}
-		if !isGreeting(line) {
-			number++
-			s.arrive(number, now)
-		}
-		if isMissed(line) {
-			s.out.Printf("missed: %s", bytes.TrimSpace(line))
-		}
+		s.lineLocked(u, line, now)
+		data = after
 	}
 }
 
-// greet notes that a subscriber has its first line.
-func (s *subscribers) greet() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.greeted++; s.greeted == s.n {
-		s.out.Printf("greeted %d in %.3f ms", s.n, milliseconds(time.Since(s.begin)))
+// lineLocked notes a text line.
+func (s *subscribers) lineLocked(u *subscriber, line []byte, now time.Time) {
+	if u.lines++; u.lines == 1 {
+		if s.greeted++; s.greeted == s.n {
+			s.out.Printf("greeted %d in %.3f ms", s.n, milliseconds(now.Sub(s.begin)))
+		}
 	}
-}
-
-// arrive notes that an event has come to one more subscriber.
-func (s *subscribers) arrive(number int, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.events[number]
+	if isMissed(line) {
+		s.out.Printf("missed: %s", line)
+	}
+	if isGreeting(line) {
+		return
+	}
+	u.events++
+	a := s.events[u.events]
 	if a == nil {
-		a = &arrivals{first: now, last: now}
-		s.events[number] = a
+		a = &arrivals{first: now}
+		s.events[u.events] = a
 	}
 	a.count++
-	if now.Before(a.first) {
-		a.first = now
-	}
-	if now.After(a.last) {
-		a.last = now
-	}
+	a.last = now
 	if a.count == s.n {
-		s.out.Printf("event %d at %d in %.3f ms", number, s.n, milliseconds(a.last.Sub(a.first)))
-		delete(s.events, number)
+		s.out.Printf("event %d at %d in %.3f ms", u.events, s.n, milliseconds(a.last.Sub(a.first)))
+		delete(s.events, u.events)
 	}
 }
 
 // isGreeting reports whether a text line tells how things are.
-func isGreeting(line []byte) bool { return hasWord(line, "watching") }
+func isGreeting(line []byte) bool { return hasWord(line, "watching ") }
 
 // isMissed reports whether a text line says that its reader was too slow.
-func isMissed(line []byte) bool { return hasWord(line, "missed") }
+func isMissed(line []byte) bool { return hasWord(line, "missed ") }
 
 // hasWord reports whether word is what comes after the time in a text line.
 func hasWord(line []byte, word string) bool {
 	_, rest, _ := bytes.Cut(line, []byte(" "))
-	return len(rest) > len(word) && string(rest[:len(word)]) == word && rest[len(word)] == ' '
+	return bytes.HasPrefix(rest, []byte(word))
 }
