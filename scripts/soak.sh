@@ -118,11 +118,11 @@ every=$((duration / 16))
 ((every <= 10)) || every=10
 kbs=() fds=() threads=()
 echo "     s   RSS kB  threads  descriptors  subscribers"
+SECONDS=0
 for ((second = every; second < duration; second += every)); do
-	sleep "$every"
-	for name in server churn changes; do
-		kill -0 "${pids[$name]}" 2>/dev/null || die "$name has ended: $(tail -n 20 "$name.log")"
-	done
+	((SECONDS >= second)) || sleep $((second - SECONDS))
+	kill -0 "${pids[churn]}" 2>/dev/null || break # why, it says below
+	kill -0 "${pids[server]}" 2>/dev/null || die "net-watcher has ended: $(tail -n 20 server.log)"
 	rss; kbs+=("$REPLY")
 	count task; threads+=("$REPLY")
 	count fd; fds+=("$REPLY")
