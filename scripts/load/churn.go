@@ -196,16 +196,6 @@ func (c *crowd) count(err error) {
 	c.faults[why]++
 }
 
-// wait returns after d, or when ctx is done.
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
 // behaviours is what a subscriber may do with its connection until its time is
 // over, and how many in a hundred do so.
 var behaviours = []struct {

@@ -109,7 +109,26 @@ func parseAddress(s string) address {
 // nothing to find out on one machine.
 func (a address) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: -1}
-	return d.DialContext(ctx, a.network, a.name)
+	for {
+		conn, err := d.DialContext(ctx, a.network, a.name)
+		e, ok := errors.AsType[net.Error](err)
+		if a.network != "unix" || !ok || !e.Timeout() {
+			return conn, err
+		}
+		// EAGAIN: the server's queue is full. TCP waits then, and so does a
+		// connect(2) that may block, but not that of package net.
+		wait(ctx, time.Millisecond)
+	}
+}
+
+// wait returns after d, or when ctx is done.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }
 
 // milliseconds returns d as the scripts read it.
