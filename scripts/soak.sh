@@ -143,6 +143,9 @@ flat() {
 	((last <= limit)) || failed+=" $what"
 }
 
+# shellcheck disable=SC2317 # called by await
+churned() { ! kill -0 "${pids[churn]}" 2>/dev/null; }
+await "the subscribers to leave" churned
 wait "${pids[churn]}" || failed+=" the honest ones"
 unset "pids[churn]"
 cat churn.log

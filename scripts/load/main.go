@@ -112,7 +112,7 @@ func (a address) dial(ctx context.Context) (net.Conn, error) {
 	for {
 		conn, err := d.DialContext(ctx, a.network, a.name)
 		e, ok := errors.AsType[net.Error](err)
-		if a.network != "unix" || !ok || !e.Timeout() {
+		if a.network != "unix" || !ok || !e.Timeout() || ctx.Err() != nil {
 			return conn, err
 		}
 		// EAGAIN: the server's queue is full. TCP waits then, and so does a
