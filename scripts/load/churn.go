@@ -42,7 +42,9 @@ func churn(ctx context.Context, n, honest int, duration time.Duration, addresses
 
 	c := &crowd{addresses: addresses, faults: make(map[string]int)}
 	begin := time.Now()
-	busy, done := context.WithTimeout(ctx, duration)
+	// Not a deadline: who is just connecting would have timed out.
+	busy, done := context.WithCancel(ctx)
+	defer time.AfterFunc(duration, done).Stop()
 	defer done()
 	var wg sync.WaitGroup
 	for range n {
