@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -20,16 +19,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// startServerOf starts a server of a feed, on listeners.
-func startServerOf(t *testing.T, f *feed, in format, listeners ...net.Listener) *testServer {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	s := &testServer{output: &lockedBuffer{}, cancel: cancel, done: make(chan error, 1)}
-	s.server = newServer(f, in, log.New(s.output, "", 0), false)
-	go func() { s.done <- s.serve(ctx, listeners...) }()
-	return s
-}
 
 // One that takes a byte a second is dropped when its time is up, with the
 // reason, and delays nobody.
@@ -73,7 +62,8 @@ func TestBursts(t *testing.T) {
 		f := newTestFeed("a", "b", "c", "d")
 		f.maxEvents = room
 		l := newPipeListener()
-		s := startServerOf(t, f, jsonLines, l)
+		s := newTestServer(f, jsonLines)
+		s.start(t, l)
 		conn := l.dial()
 		lines := bufio.NewReader(conn)
 		random := rand.New(rand.NewPCG(1, 2))
@@ -146,7 +136,8 @@ func TestOnWay(t *testing.T) {
 		f := newTestFeed("a")
 		f.maxOnWay = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
 		l := newPipeListener()
-		s := startServerOf(t, f, textLines, l)
+		s := newTestServer(f, textLines)
+		s.start(t, l)
 		honest := newPeer(t, l.dial())
 		honest.expect("[text] watching a (not there)")
 		var stuck []net.Conn // each with a greeting of its own, which it does not read
@@ -192,7 +183,8 @@ func TestOnWayLatest(t *testing.T) {
 		f := newTestFeed("a")
 		f.maxOnWay = 100
 		l := newPipeListener()
-		s := startServerOf(t, f, textLines, l)
+		s := newTestServer(f, textLines)
+		s.start(t, l)
 		p := newPeer(t, l.dial())
 		p.expect("[text] watching a (not there)")
 		for range 3 {
@@ -268,7 +260,8 @@ func TestHostile(t *testing.T) {
 			names = append(names, fmt.Sprintf("some/folder/with/a/long/name/%03d", i))
 		}
 		f := newTestFeed(names...)
-		s := startServerOf(t, f, jsonLines, l)
+		s := newTestServer(f, jsonLines)
+		s.start(t, l)
 		var honest []*peer
 		for range 3 {
 			p := dial(t, l)
@@ -369,8 +362,9 @@ func openFiles(t *testing.T) int {
 // there are served, and when one goes there is room for another.
 func TestMost(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
-		s := startServer(t, l)
+		s := newTestServer(newTestFeed("a"), textLines)
 		s.most = 2
+		s.start(t, l)
 		p1, p2 := dial(t, l), dial(t, l)
 		p1.expect("[text] watching a (not there)")
 		p2.expect("[text] watching a (not there)")

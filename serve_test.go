@@ -91,12 +91,22 @@ type testServer struct {
 	done   chan error // the result of serve
 }
 
-func startServer(t *testing.T, listeners ...net.Listener) *testServer {
-	t.Helper()
+// newTestServer returns a server of f, which is yet to be started.
+func newTestServer(f *feed, in format) *testServer {
+	s := &testServer{output: &lockedBuffer{}, done: make(chan error, 1)}
+	s.server = newServer(f, in, log.New(s.output, "", 0), false)
+	return s
+}
+
+func (s *testServer) start(t *testing.T, listeners ...net.Listener) {
 	ctx, cancel := context.WithCancel(t.Context())
-	s := &testServer{output: &lockedBuffer{}, cancel: cancel, done: make(chan error, 1)}
-	s.server = newServer(newTestFeed("a"), textLines, log.New(s.output, "", 0), false)
+	s.cancel = cancel
 	go func() { s.done <- s.serve(ctx, listeners...) }()
+}
+
+func startServer(t *testing.T, listeners ...net.Listener) *testServer {
+	s := newTestServer(newTestFeed("a"), textLines)
+	s.start(t, listeners...)
 	return s
 }
 
