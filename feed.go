@@ -206,9 +206,18 @@ func (f *feed) waiting(rs []*reader) (waiting, slow []*reader) {
 	}
 	f.letGoLocked() // all may have left
 	over := f.onWayBytes - f.maxOnWay
+	isLatest := func(b *blob) bool { return b.head+1 >= f.head }
 	for _, b := range f.onWay {
-		if over <= 0 || b.head+1 >= f.head { // the latest
+		if isLatest(b) {
+			over -= len(b.lines)
+		}
+	}
+	for _, b := range f.onWay {
+		if over <= 0 {
 			break
+		}
+		if isLatest(b) {
+			continue
 		}
 		over -= len(b.lines)
 		for r := range f.readers {
