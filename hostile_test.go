@@ -331,16 +331,14 @@ func TestHostile(t *testing.T) {
 		good.Wait()
 		cancel()
 		bad.Wait()
-		for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines || openFiles(t) > descriptors; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines || openFiles(t) > descriptors || s.conns.Load() > int64(len(honest)); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d goroutines, were %d; %d descriptors, were %d", runtime.NumGoroutine(), goroutines, openFiles(t), descriptors)
+				t.Fatalf("%d goroutines, were %d; %d descriptors, were %d; %d connections",
+					runtime.NumGoroutine(), goroutines, openFiles(t), descriptors, s.conns.Load())
 			}
 		}
 		if n := f.count(); n != len(honest) {
 			t.Errorf("%d subscribers are left, want %d", n, len(honest))
-		}
-		if n := s.conns.Load(); n != int64(len(honest)) {
-			t.Errorf("%d connections are counted, want %d", n, len(honest))
 		}
 		s.stop(t)
 		if f.onWayBytes != 0 || f.bytes != 0 || s.conns.Load() != 0 {
@@ -369,7 +367,6 @@ func TestMost(t *testing.T) {
 		p1, p2 := dial(t, l), dial(t, l)
 		p1.expect("[text] watching a (not there)")
 		p2.expect("[text] watching a (not there)")
-		s.output.take()
 		p3 := dial(t, l)
 		who := p3.LocalAddr().String()
 		if l.Addr().Network() == "unix" {
@@ -379,9 +376,9 @@ func TestMost(t *testing.T) {
 		s.feed.publish([]Event{change("a", 1)})
 		p1.expect("[text] modified a")
 		p2.expect("[text] modified a")
-		want := []string{"subscriber refused: " + who + " (2 now): no more descriptors (ulimit -n)"}
-		if diff := cmp.Diff(want, s.output.take()); diff != "" {
-			t.Errorf("console (-want +got):\n%s", diff)
+		want := "subscriber refused: " + who + " (2 now): no more descriptors (ulimit -n)"
+		if got := s.output.take(); !slices.Contains(got, want) {
+			t.Errorf("console: %q, want %q in it", got, want)
 		}
 		p1.Close()
 		for s.conns.Load() == 2 {
