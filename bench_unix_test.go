@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -27,24 +25,16 @@ func BenchmarkLook(b *testing.B) {
 	}{
 		{"files=1", 1, 1, false},
 		{"files=1000", 1, 1000, false},
+		{"files=10000", 10_000, 1, false},
 		{"tree=100000", 1000, 100, true},
 		{"folder=100000", 1, 100_000, true},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			dir := b.TempDir()
-			var names []string
-			for i := range test.folders {
-				folder := filepath.Join(dir, fmt.Sprintf("folder%04d", i))
-				if err := os.Mkdir(folder, 0o777); err != nil {
-					b.Fatal(err)
-				}
-				for j := range test.files {
-					name := filepath.Join(folder, fmt.Sprintf("file%06d.txt", j))
-					if err := os.WriteFile(name, nil, 0o666); err != nil {
-						b.Fatal(err)
-					}
-					names = append(names, name)
-				}
+			makeTree(b, dir, test.folders, test.files)
+			names, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+			if err != nil {
+				b.Fatal(err)
 			}
 			targets := names
 			if test.tree {
@@ -71,6 +61,20 @@ func BenchmarkLook(b *testing.B) {
 			}
 			b.ReportMetric(ratio(looks, bare), "x-bare-stat")
 		})
+	}
+}
+
+// BenchmarkSlow measures a look at 10,000 files where each call takes 1 ms more.
+func BenchmarkSlow(b *testing.B) {
+	dir := b.TempDir()
+	makeTree(b, dir, 100, 100)
+	p := newPoll([]string{dir}, time.Second, looker{})
+	slowDown(&p.looker, time.Millisecond)
+	if _, err := p.start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		p.look()
 	}
 }
 

@@ -410,6 +410,40 @@ func TestHungNeighbour(t *testing.T) {
 	})
 }
 
+// Where one of those that hang answers, the others in its folder are looked at
+// soon, however long the interval is.
+func TestHungAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		var names []string
+		for i := range 10 {
+			names = append(names, fmt.Sprint("nfs/", i))
+			ff.put(names[i], 1)
+			ff.hang(names[i])
+		}
+		p := newFakePoll(ff, names...)
+		p.interval = time.Hour
+		mustStart(t, p)
+		tl := tellingsOf(t, p)
+		time.Sleep(time.Minute)
+		if ff.most != maxScouts {
+			t.Errorf("%d calls hang, want %d", ff.most, maxScouts)
+		}
+		for _, name := range names[maxScouts-1:] {
+			ff.release(name)
+		}
+		time.Sleep(2 * time.Second)
+		if got, want := len(tl.take()), len(names)-maxScouts+1; got != want {
+			t.Errorf("%d are readable, want %d", got, want)
+		}
+		for _, name := range names[:maxScouts-1] {
+			ff.release(name)
+		}
+		synctest.Wait()
+		tl.end()
+	})
+}
+
 // What hangs, answers that there are no descriptors, and hangs again is told
 // once, and once more when it is back.
 func TestHungBlind(t *testing.T) {
