@@ -147,13 +147,14 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 		switch {
 		case err == nil:
 			delay = least
-			if now := s.conns.Add(1); now > int64(s.most) {
-				s.conns.Add(-1)
-				conn.Close()
-				s.console.refused(peerName(l, conn), int(now-1))
-				continue
-			}
-			s.wg.Go(func() { s.subscribe(l, conn) })
+			now := int(s.conns.Add(1))
+			s.wg.Go(func() {
+				if now > s.most {
+					s.refuse(l, conn, now-1)
+				} else {
+					s.subscribe(l, conn)
+				}
+			})
 		case ctx.Err() != nil:
 			return nil
 		case isPassing(err):
@@ -171,6 +172,13 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 			return fmt.Errorf("accept at %v: %w", l.Addr(), cause(err))
 		}
 	}
+}
+
+// refuse closes conn, because there are so many others.
+func (s *server) refuse(l net.Listener, conn net.Conn, others int) {
+	conn.Close()
+	s.conns.Add(-1)
+	s.console.refused(peerName(l, conn), others)
 }
 
 // subscriber is one connection.
