@@ -52,7 +52,7 @@ type parent struct {
 	targets []*target
 
 	// Guarded by pool.mu.
-	waiting  []*target     // to be looked at; what is taken leaves room for none
+	waiting  []*target     // to be looked at, those due for longest first
 	out      int           // being looked at
 	answered bool          // some have been looked at since none was
 	last     time.Duration // when the last was taken

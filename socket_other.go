@@ -4,7 +4,7 @@ package main
 
 // Here every write waits, what is read beyond the first bytes is read later,
 // and there is no limit to the descriptors that one could know. See
-// now_unix.go.
+// socket_unix.go.
 
 func writeNow(uintptr, []byte) (int, error) { return 0, nil }
 
