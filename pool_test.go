@@ -96,6 +96,13 @@ func (ff *fakeFiles) looks(names ...string) (n int) {
 	return n
 }
 
+// mostCalls returns how many calls hung at the same time.
+func (ff *fakeFiles) mostCalls() int {
+	ff.mu.Lock()
+	defer ff.mu.Unlock()
+	return ff.most
+}
+
 // told is an event, and when it was told.
 type told struct {
 	After time.Duration
@@ -186,8 +193,8 @@ func TestHung(t *testing.T) {
 			t.Errorf("told %v", got)
 		}
 		elsewhere, hung := ff.looks("disk/f"), ff.looks("nfs/f", "nfs/g")
-		if elsewhere != 3*3600 || hung > 0 || ff.most > 2 {
-			t.Errorf("%d looks at what is elsewhere, want %d; %d at what hangs, %d at a time", elsewhere, 3*3600, hung, ff.most)
+		if elsewhere != 3*3600 || hung > 0 || ff.mostCalls() > 2 {
+			t.Errorf("%d looks at what is elsewhere, want %d; %d at what hangs, %d at a time", elsewhere, 3*3600, hung, ff.mostCalls())
 		}
 
 		tl.restart()
@@ -375,8 +382,8 @@ func TestHungMany(t *testing.T) {
 				if n := ff.looks("disk/f"); test.full == 0 && n != 60 {
 					t.Errorf("%d looks elsewhere in a minute", n)
 				}
-				if ff.most != test.calls || full != test.full {
-					t.Errorf("%d calls hang, want %d; told so %d times, want %d", ff.most, test.calls, full, test.full)
+				if ff.mostCalls() != test.calls || full != test.full {
+					t.Errorf("%d calls hang, want %d; told so %d times, want %d", ff.mostCalls(), test.calls, full, test.full)
 				}
 				ff.release("nfs/")
 				time.Sleep(1900 * time.Millisecond)
@@ -426,8 +433,8 @@ func TestHungAnswers(t *testing.T) {
 		mustStart(t, p)
 		tl := tellingsOf(t, p)
 		time.Sleep(time.Minute)
-		if ff.most != maxScouts {
-			t.Errorf("%d calls hang, want %d", ff.most, maxScouts)
+		if ff.mostCalls() != maxScouts {
+			t.Errorf("%d calls hang, want %d", ff.mostCalls(), maxScouts)
 		}
 		for _, name := range names[maxScouts-1:] {
 			ff.release(name)
@@ -561,8 +568,8 @@ func TestElsewhere(t *testing.T) {
 				if n := ff.looks("disk/f"); n < 58 {
 					t.Errorf("%d looks elsewhere in a minute", n)
 				}
-				if ff.most > maxShared+test.folders {
-					t.Errorf("%d calls hang", ff.most)
+				if ff.mostCalls() > maxShared+test.folders {
+					t.Errorf("%d calls hang", ff.mostCalls())
 				}
 				if test.hang {
 					ff.release("nfs/")
