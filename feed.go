@@ -60,9 +60,19 @@ type tracked struct {
 
 // blob is lines of the wire that any number of readers are told.
 type blob struct {
-	lines   []byte
-	head    uint64 // of the feed when it was made
-	readers int    // being told this; guarded by feed.mu
+	lines []byte
+	head  uint64 // of the feed when it was made
+
+	// Guarded by feed.mu.
+	readers int  // being told this
+	stale   bool // a greeting that another has replaced
+}
+
+// newBlobLocked returns the events as lines, made now. It must be called with mu
+// held.
+func (f *feed) newBlobLocked(in format, events []Event) *blob {
+	lines := encode(in, events)
+	return &blob{lines: append(make([]byte, 0, len(lines)), lines...), head: f.head} // with no room to spare
 }
 
 // batch is the events of one look, encoded in every format that a reader had
@@ -122,7 +132,7 @@ func (f *feed) publish(events []Event) {
 	b := batch{events: len(events)}
 	for i, n := range f.using {
 		if n > 0 {
-			b.lines[i] = &blob{lines: encode(format(i), events), head: f.head}
+			b.lines[i] = f.newBlobLocked(format(i), events)
 			b.bytes += len(b.lines[i].lines)
 		}
 	}
@@ -206,7 +216,7 @@ func (f *feed) waiting(rs []*reader) (waiting, slow []*reader) {
 	}
 	f.letGoLocked() // all may have left
 	over := f.onWayBytes - f.maxOnWay
-	isLatest := func(b *blob) bool { return b.head+1 >= f.head }
+	isLatest := func(b *blob) bool { return b.head+1 >= f.head && !b.stale }
 	for _, b := range f.onWay {
 		if isLatest(b) {
 			over -= len(b.lines)
@@ -365,7 +375,10 @@ func (g *greeting) at(f *feed, in format) *blob {
 			events[i] = t.now
 			events[i].Timestamp = now.UnixMilli()
 		}
-		*g = greeting{&blob{lines: encode(in, events), head: f.head}, now}
+		if g.blob != nil {
+			g.stale = true
+		}
+		*g = greeting{f.newBlobLocked(in, events), now}
 	}
 	return g.blob
 }

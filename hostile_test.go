@@ -178,6 +178,85 @@ func TestOnWay(t *testing.T) {
 	})
 }
 
+// A greeting is made anew each second though nothing changes, and those that it
+// replaces are not the latest.
+func TestOnWayQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newTestFeed("a")
+		const room = 3
+		f.maxOnWay = room * len("2026-11-22T03:14:04.512+01:00 watching a (not there)\n")
+		l := newPipeListener()
+		s := newTestServer(f, textLines)
+		s.start(t, l)
+		var stuck []net.Conn
+		for range 20 {
+			stuck = append(stuck, l.dial())
+			time.Sleep(writeTimeout / 30)
+			synctest.Wait()
+		}
+		if n := f.count(); n < room || n > 4*(room+1) { // some three or four came each second
+			t.Errorf("%d of 20 are left", n)
+		}
+		for _, conn := range stuck {
+			conn.Close()
+		}
+		s.stop(t)
+	})
+}
+
+// Of what is being told those are dropped who began first, whoever came first.
+func TestFeedSlow(t *testing.T) {
+	f := newTestFeed("a")
+	a, b, c, d := join(t, f, textLines), join(t, f, textLines), join(t, f, textLines), join(t, f, textLines)
+	for _, r := range []*reader{a, b, c, d} {
+		take(t, f, r)
+	}
+	for i := range int64(5) {
+		f.publish([]Event{change("a", i)})
+	}
+	f.waiting(nil)
+	line := f.log[0].bytes
+	f.maxOnWay = line
+	hold := func(r *reader, batches int) {
+		for range batches {
+			f.next(r)
+		}
+	}
+	hold(d, 5) // the latest
+	hold(c, 1)
+	hold(b, 2)
+	hold(a, 3)
+	if _, slow := f.waiting(nil); len(slow) != 2 || slow[0] != c || slow[1] != b {
+		t.Errorf("%d are slow, want those told of the first and the second", len(slow))
+	}
+	<-f.more
+	f.next(a) // the fourth
+	select {
+	case <-f.more:
+	default:
+		t.Error("nobody is called, though there is too much")
+	}
+}
+
+// What was published before the end reaches a crowd all the same.
+func TestShutdownTellsAll(t *testing.T) {
+	transports(t, func(t *testing.T, l net.Listener) {
+		s := startServer(t, l)
+		var crowd []*peer
+		for range 600 {
+			p := dial(t, l)
+			p.expect("[text] watching a (not there)")
+			crowd = append(crowd, p)
+		}
+		s.feed.publish([]Event{change("a", 1)})
+		s.stop(t)
+		for _, p := range crowd {
+			p.expect("[text] modified a")
+			p.expectEnd()
+		}
+	})
+}
+
 // A batch beyond the bound goes to those who keep up all the same.
 func TestOnWayLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -81,7 +81,11 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	s.wg.Go(func() { s.wake(ctx) })
+	told := make(chan struct{})
+	s.wg.Go(func() {
+		defer close(told)
+		s.wake(ctx)
+	})
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		s.wg.Go(func() { failed <- s.accept(ctx, l) })
@@ -95,19 +99,20 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 	for _, l := range listeners {
 		l.Close()
 	}
+	<-told // all that was published
 	for _, r := range s.feed.close() {
 		r.of.(*subscriber).hurry()
 	}
 	return err
 }
 
-// wake tells the subscribers that wait whenever the feed has more.
+// wake tells the subscribers that wait whenever the feed has more, and once
+// more when ctx is done.
 func (s *server) wake(ctx context.Context) {
 	var waiting, slow []*reader
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case <-s.feed.more:
 		}
 		waiting, slow = s.feed.waiting(waiting[:0])
@@ -147,14 +152,15 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 		switch {
 		case err == nil:
 			delay = least
-			now := int(s.conns.Add(1))
-			s.wg.Go(func() {
-				if now > s.most {
-					s.refuse(l, conn, now-1)
-				} else {
-					s.subscribe(l, conn)
-				}
-			})
+			if now := int(s.conns.Add(1)); now > s.most {
+				// At once, or else a crowd would wait for it with descriptors.
+				who := peerName(l, conn)
+				conn.Close()
+				s.conns.Add(-1)
+				s.wg.Go(func() { s.console.refused(who, now-1) })
+			} else {
+				s.wg.Go(func() { s.subscribe(l, conn) })
+			}
 		case ctx.Err() != nil:
 			return nil
 		case isPassing(err):
@@ -172,13 +178,6 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 			return fmt.Errorf("accept at %v: %w", l.Addr(), cause(err))
 		}
 	}
-}
-
-// refuse closes conn, because there are so many others.
-func (s *server) refuse(l net.Listener, conn net.Conn, others int) {
-	conn.Close()
-	s.conns.Add(-1)
-	s.console.refused(peerName(l, conn), others)
 }
 
 // subscriber is one connection.
@@ -295,7 +294,12 @@ func (u *subscriber) tell(p *pen) {
 			return
 		}
 		n, err := p.write(u.raw, lines)
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded): // it is at its end, and between two lines
+			u.server.feed.abandon(&u.reader)
+			u.close()
+			return
+		case err != nil:
 			u.fail(err)
 			return
 		}
@@ -362,8 +366,9 @@ func (u *subscriber) close() {
 
 // drop ends the connection soon, for this reason.
 func (u *subscriber) drop(why string) {
-	u.fault.CompareAndSwap(nil, &why)
-	u.hurry()
+	if u.fault.CompareAndSwap(nil, &why) {
+		u.hurry()
+	}
 }
 
 // hurry ends a read at once and a write soon.
