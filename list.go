@@ -179,7 +179,7 @@ func (w *walk) inFolder(folder string, info fs.FileInfo) (look, bool) {
 		l, ok := w.at(name)
 		if ok && l.kind == directory {
 			// It is not entered: that might go round in circles.
-			return look{kind: file, size: info.Size(), mtime: info.ModTime()}, true
+			return fileLook(info.Size(), info.ModTime()), true
 		}
 		return l, ok
 	case w.fresh:

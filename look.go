@@ -10,16 +10,24 @@ import (
 	"time"
 )
 
-// A look is what the file system told of one thing.
+// A look is what the file system told of one thing. There are as many as there
+// are files, so it is kept small, and has the parts of a time.Time.
 type look struct {
-	kind  kind
-	size  int64     // bytes; of a file
-	mtime time.Time // of a file
-	sum   uint64    // of the contents of a file, instead of mtime, if contents are compared
+	size int64  // bytes; of a file
+	sec  int64  // of the mtime of a file, since 1970
+	sum  uint64 // of the contents of a file, instead of mtime, if contents are compared
 
-	// why says why it could not be looked at. If it is not empty, the fields
-	// above are those of the last look that did succeed.
+	// why says why it could not be looked at. If it is not empty, the other
+	// fields are those of the last look that did succeed.
 	why string
+
+	nsec int32 // of the mtime of a file, to be added to sec
+	kind kind
+}
+
+// fileLook returns the look at a file that is not a folder.
+func fileLook(size int64, mtime time.Time) look {
+	return look{kind: file, size: size, sec: mtime.Unix(), nsec: int32(mtime.Nanosecond())}
 }
 
 // kind is what a look found.
@@ -149,7 +157,7 @@ func (c *caller) describe(name string, info fs.FileInfo) (look, bool) {
 	if c.content && info.Mode().IsRegular() {
 		return c.read(name)
 	}
-	return look{kind: file, size: info.Size(), mtime: info.ModTime()}, true
+	return fileLook(info.Size(), info.ModTime()), true
 }
 
 // read looks at the contents of the regular file at the path name. The mtime is
@@ -165,7 +173,7 @@ func (c *caller) read(name string) (look, bool) {
 		return failed(err)
 	}
 	if !info.Mode().IsRegular() { // by now
-		return look{kind: file, size: info.Size(), mtime: info.ModTime()}, true
+		return fileLook(info.Size(), info.ModTime()), true
 	}
 	// Not to its end, which may move faster than this.
 	h := sha256.New()
@@ -173,7 +181,9 @@ func (c *caller) read(name string) (look, bool) {
 	if err != nil {
 		return failed(err)
 	}
-	return look{kind: file, size: size, mtime: info.ModTime(), sum: max(binary.BigEndian.Uint64(h.Sum(nil)), 1)}, true
+	l := fileLook(size, info.ModTime())
+	l.sum = max(binary.BigEndian.Uint64(h.Sum(nil)), 1)
+	return l, true
 }
 
 // compare returns how is differs from was, "" for not at all, and what to
@@ -193,7 +203,7 @@ func compare(was, is look) (Change, look) {
 		return Removed, is
 	case was.kind == absent:
 		return Created, is
-	case was.kind == is.kind && (is.size != was.size || is.sum != was.sum || is.sum == 0 && !is.mtime.Equal(was.mtime)):
+	case was.kind == is.kind && (is.size != was.size || is.sum != was.sum || is.sum == 0 && (is.sec != was.sec || is.nsec != was.nsec)):
 		return Modified, is
 	case was.why != "":
 		return Readable, is
@@ -222,8 +232,8 @@ func (l look) tag(name string) uint64 {
 	default:
 		b = append(b, "present "...)
 		b = binary.BigEndian.AppendUint64(b, uint64(l.size))
-		b = binary.BigEndian.AppendUint64(b, uint64(l.mtime.Unix()))
-		b = binary.BigEndian.AppendUint32(b, uint32(l.mtime.Nanosecond()))
+		b = binary.BigEndian.AppendUint64(b, uint64(l.sec))
+		b = binary.BigEndian.AppendUint32(b, uint32(l.nsec))
 	}
 	b = append(b, name...)
 	sum := sha256.Sum256(b)
@@ -236,6 +246,6 @@ func (l look) say(e *Event) {
 	case l.why != "":
 		e.Error = l.why
 	case l.kind == file:
-		e.Size, e.Mtime = &l.size, l.mtime
+		e.Size, e.Mtime = &l.size, time.Unix(l.sec, int64(l.nsec))
 	}
 }

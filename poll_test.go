@@ -25,11 +25,11 @@ var (
 // The table of transitions, row by row.
 func TestCompare(t *testing.T) {
 	gone := look{kind: absent}
-	there := look{kind: file, size: 3, mtime: day1}
-	other := look{kind: file, size: 4, mtime: day1}
-	later := look{kind: file, size: 3, mtime: day1.Add(time.Nanosecond)}
-	earlier := look{kind: file, size: 3, mtime: day1.AddDate(-1, 0, 0)}
-	abroad := look{kind: file, size: 3, mtime: day1.In(time.FixedZone("", 3600))}
+	there := fileLook(3, day1)
+	other := fileLook(4, day1)
+	later := fileLook(3, day1.Add(time.Nanosecond))
+	earlier := fileLook(3, day1.AddDate(-1, 0, 0))
+	abroad := fileLook(3, day1.In(time.FixedZone("", 3600)))
 	unread := func(l look) look { l.why = "denied"; return l }
 	failing := look{why: "denied"}
 	failingElse := look{why: "no answer"}
@@ -84,8 +84,8 @@ func TestTag(t *testing.T) {
 		look look
 		want uint64
 	}{
-		{"a/b", look{kind: file, size: 3, mtime: time.Unix(1, 2)}, 0x4bd45b268872f31f},
-		{"", look{kind: file, size: 3, mtime: time.Unix(-1, 2)}, 0xbee3921ac621106c},
+		{"a/b", fileLook(3, time.Unix(1, 2)), 0x4bd45b268872f31f},
+		{"", fileLook(3, time.Unix(-1, 2)), 0xbee3921ac621106c},
 		{"a/b", look{why: "denied"}, 0xd59f0558a9274355},
 		{"a/b", look{kind: file, size: 3, why: "no answer"}, 0xd59f0558a9274355},
 		{"a/b", look{kind: absent}, 0},
@@ -98,7 +98,7 @@ func TestTag(t *testing.T) {
 
 // Every single thing that a tag is made of makes another tag.
 func TestTagDiffers(t *testing.T) {
-	base := look{kind: file, size: 3, mtime: day1}
+	base := fileLook(3, day1)
 	seen := map[uint64]string{}
 	for _, test := range []struct {
 		what string
@@ -107,10 +107,10 @@ func TestTagDiffers(t *testing.T) {
 	}{
 		{"base", "a", base},
 		{"name", "b", base},
-		{"size", "a", look{kind: file, size: 4, mtime: day1}},
-		{"a nanosecond", "a", look{kind: file, size: 3, mtime: day1.Add(1)}},
+		{"size", "a", fileLook(4, day1)},
+		{"a nanosecond", "a", fileLook(3, day1.Add(1))},
 		// Nanoseconds since 1970 are the same number for these two.
-		{"year 2001 + 2^64 ns", "a", look{kind: file, size: 3, mtime: day1.Add(1 << 62).Add(1 << 62).Add(1 << 62).Add(1 << 62)}},
+		{"year 2001 + 2^64 ns", "a", fileLook(3, day1.Add(1<<62).Add(1<<62).Add(1<<62).Add(1<<62))},
 		{"not there", "a", look{kind: absent}},
 		{"unreadable", "a", look{why: "x"}},
 	} {

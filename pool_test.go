@@ -228,8 +228,8 @@ func TestHungTransitions(t *testing.T) {
 		"blind":      {err: errNumber(syscall.EMFILE, 4)},
 	}
 	kinds := map[string]look{
-		"there":      {kind: file, size: 1, mtime: day1},
-		"other size": {kind: file, size: 2, mtime: day1},
+		"there":      fileLook(1, day1),
+		"other size": fileLook(2, day1),
 		"not there":  {kind: absent},
 		"denied":     {why: "permission denied"},
 	}

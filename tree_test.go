@@ -72,7 +72,8 @@ func (tt *treeTest) look() []Event {
 		case e.Size == nil:
 			l.kind = directory
 		default:
-			l.size, l.mtime = *e.Size, e.Mtime
+			l = fileLook(*e.Size, e.Mtime)
+			l.why = e.Error
 		}
 		tt.follower[name] = l.tag(name)
 		tt.unread[name] = l.why != ""
