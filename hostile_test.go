@@ -410,7 +410,7 @@ func TestHostile(t *testing.T) {
 		good.Wait()
 		cancel()
 		bad.Wait()
-		for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines || openFiles(t) > descriptors || s.conns.Load() > int64(len(honest)); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines || openFiles(t) > descriptors || s.conns.Load() > int64(len(honest)); runtime.Gosched() {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d goroutines, were %d; %d descriptors, were %d; %d connections",
 					runtime.NumGoroutine(), goroutines, openFiles(t), descriptors, s.conns.Load())

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // With 64 descriptors and a peer that takes all it can get, 32 stay the
@@ -27,25 +26,8 @@ func TestOutOfDescriptors(t *testing.T) {
 	cmd.Env = program.Env
 	p := startProgram(t, cmd)
 	address := net.JoinHostPort("127.0.0.1", p.await(`^listening on .* \(try: nc \S+ (\d+)\)$`))
-	connect := func() *peer {
-		t.Helper()
-		conn, err := net.Dial("tcp", address)
-		must(t, err)
-		t.Cleanup(func() { conn.Close() })
-		conn.SetDeadline(time.Now().Add(30 * time.Second))
-		return newPeer(t, conn)
-	}
-	next := func(p *peer) Event {
-		t.Helper()
-		line, err := p.lines.ReadBytes('\n')
-		must(t, err)
-		e, err := decode(line)
-		must(t, err)
-		return e
-	}
-
-	honest := connect()
-	next(honest)
+	honest := dialTo(t, "tcp", address)
+	honest.next()
 	var storm sync.WaitGroup // more than it can accept one by one
 	for range 10 {
 		storm.Go(func() {
@@ -60,7 +42,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	var attackers []*peer
 	served := 1
 	for range 4 * limit {
-		a := connect()
+		a := dialTo(t, "tcp", address)
 		attackers = append(attackers, a)
 		if _, err := a.lines.ReadByte(); err == nil {
 			served++
@@ -74,7 +56,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		name := filepath.Join(dir, "d", "sub", fmt.Sprint(i))
 		write(t, name, "1", day1)
 		for {
-			e := next(honest)
+			e := honest.next()
 			if e.Error != "" || e.Change == Missed {
 				t.Fatalf("told %s", &e)
 			}
@@ -87,7 +69,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		a.Close()
 	}
 	for { // until they are gone
-		if _, err := connect().lines.ReadByte(); err == nil {
+		if _, err := dialTo(t, "tcp", address).lines.ReadByte(); err == nil {
 			break
 		}
 	}

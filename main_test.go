@@ -184,22 +184,6 @@ func TestProgram(t *testing.T) {
 	dir := socketFolder(t)
 	target, later, socket := filepath.Join(dir, "target.txt"), filepath.Join(dir, "later.txt"), filepath.Join(dir, "s")
 	write(t, target, "1", day1)
-	connect := func(network, address string) *peer {
-		t.Helper()
-		conn, err := net.Dial(network, address)
-		must(t, err)
-		t.Cleanup(func() { conn.Close() })
-		conn.SetDeadline(time.Now().Add(30 * time.Second))
-		return newPeer(t, conn)
-	}
-	next := func(p *peer) Event {
-		t.Helper()
-		line, err := p.lines.ReadBytes('\n')
-		must(t, err)
-		e, err := decode(line)
-		must(t, err)
-		return e
-	}
 	var last Event
 	for run := range 2 {
 		p := start(t, "-interval", "10ms", target, "-listen", "localhost:0", "-listen", socket, later, "-format", "json", "-v")
@@ -208,24 +192,24 @@ func TestProgram(t *testing.T) {
 		port := p.await(`^listening on .* \(try: nc \S+ (\d+)\)$`)
 		p.await(`^listening on .* \(try: nc -U .*\)$`)
 
-		tcp := connect("tcp", net.JoinHostPort(loopbacks(t)[0], port))
+		tcp := dialTo(t, "tcp", net.JoinHostPort(loopbacks(t)[0], port))
 		p.await(`^subscriber connected: .* \(1 now\)$`)
-		unix := connect("unix", socket)
+		unix := dialTo(t, "unix", socket)
 		p.await(`^subscriber connected: .* \(2 now\)$`)
-		greeting := next(tcp)
-		if diff := cmp.Diff(greeting, next(unix)); diff != "" {
+		greeting := tcp.next()
+		if diff := cmp.Diff(greeting, unix.next()); diff != "" {
 			t.Errorf("two greetings (-tcp +unix):\n%s", diff)
 		}
-		if missing := next(tcp); missing.File != later || !missing.Missing || missing.Targets != 2 {
+		if missing := tcp.next(); missing.File != later || !missing.Missing || missing.Targets != 2 {
 			t.Errorf("greeting of what is not there: %+v", missing)
 		}
-		next(unix)
+		unix.next()
 		if run == 0 {
 			begin := time.Now()
 			write(t, target, "22", day1)
-			e := next(tcp)
+			e := tcp.next()
 			for e.Size == nil || *e.Size != 2 || !e.Mtime.Equal(day1) { // it may be seen half done
-				e = next(tcp)
+				e = tcp.next()
 			}
 			want := Event{
 				Type: Changed, Timestamp: e.Timestamp, File: target, Change: Modified,

@@ -146,6 +146,16 @@ func (p *peer) expect(want ...string) {
 	}
 }
 
+// next reads a line of JSON.
+func (p *peer) next() Event {
+	p.t.Helper()
+	line, err := p.lines.ReadBytes('\n')
+	must(p.t, err)
+	e, err := decode(line)
+	must(p.t, err)
+	return e
+}
+
 func (p *peer) send(s string) {
 	p.t.Helper()
 	if _, err := io.WriteString(p, s); err != nil {
@@ -204,7 +214,12 @@ func needUnix(t *testing.T) {
 
 func dial(t *testing.T, l net.Listener) *peer {
 	t.Helper()
-	conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
+	return dialTo(t, l.Addr().Network(), l.Addr().String())
+}
+
+func dialTo(t *testing.T, network, address string) *peer {
+	t.Helper()
+	conn, err := net.Dial(network, address)
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(30 * time.Second)) // so that a failing test ends
