@@ -119,7 +119,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		log.Printf("looking at %d files took %v, longer than the interval of %v", things, took.Round(time.Millisecond), o.interval)
 	}
 	p.full = func() {
-		log.Printf("%d files have not answered: others wait until one does", maxCalls)
+		log.Printf("%d calls of the file system have no answer: other files wait until one has", maxCalls)
 	}
 	watching, err := p.start(ctx)
 	if ctx.Err() != nil {
