@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +10,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,21 +241,110 @@ func TestFeedSlow(t *testing.T) {
 	}
 }
 
-// What was published before the end reaches a crowd all the same.
+// busyConn is a pipe to read from, whose writes go to a file; and each that may
+// not wait takes a while to begin, as on a machine with much to do.
+type busyConn struct {
+	net.Conn
+	file *os.File
+	mu   sync.Mutex // guards end
+	end  time.Time  // of writing
+}
+
+const busyTime = 50 * time.Millisecond
+
+func (c *busyConn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end = t
+	return nil
+}
+
+func (c *busyConn) check() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.end.IsZero() && !time.Now().Before(c.end) {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+func (c *busyConn) Write(b []byte) (int, error) {
+	if err := c.check(); err != nil {
+		return 0, err
+	}
+	return c.file.Write(b)
+}
+
+func (c *busyConn) SyscallConn() (syscall.RawConn, error) { return busyRaw{c}, nil }
+
+type busyRaw struct{ c *busyConn }
+
+func (r busyRaw) Control(func(uintptr)) error { return errors.ErrUnsupported }
+
+func (r busyRaw) Read(func(uintptr) bool) error { return errors.ErrUnsupported }
+
+func (r busyRaw) Write(try func(uintptr) bool) error {
+	time.Sleep(busyTime)
+	if err := r.c.check(); err != nil {
+		return err
+	}
+	try(r.c.file.Fd())
+	return nil
+}
+
+// What was published before the end reaches everyone, though that takes longer
+// than a subscriber has at the end.
 func TestShutdownTellsAll(t *testing.T) {
-	transports(t, func(t *testing.T, l net.Listener) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
 		s := startServer(t, l)
-		var crowd []*peer
-		for range 600 {
-			p := dial(t, l)
-			p.expect("[text] watching a (not there)")
-			crowd = append(crowd, p)
+		var files []*os.File
+		for range 3 * int(grace/busyTime) {
+			file, err := os.Create(filepath.Join(t.TempDir(), "told"))
+			must(t, err)
+			defer file.Close()
+			files = append(files, file)
+			mine, theirs := net.Pipe()
+			defer mine.Close()
+			l.accepts <- &busyConn{Conn: theirs, file: file}
+			time.Sleep(2 * busyTime)
 		}
 		s.feed.publish([]Event{change("a", 1)})
 		s.stop(t)
-		for _, p := range crowd {
-			p.expect("[text] modified a")
-			p.expectEnd()
+		for _, file := range files {
+			told, err := os.ReadFile(file.Name())
+			must(t, err)
+			if n := bytes.Count(told, []byte("\n")); n != 2 || !bytes.HasSuffix(told, []byte(" modified a\n")) {
+				t.Errorf("told %q, want the greeting and the change", told)
+			}
+		}
+	})
+}
+
+// A subscriber whose time is up before it is told the next lines has a regular
+// end: it has not been told half of anything.
+func TestShutdownBetweenLines(t *testing.T) {
+	transports(t, func(t *testing.T, l net.Listener) {
+		defer l.Close()
+		s := newTestServer(newTestFeed("a"), textLines)
+		p := dial(t, l)
+		conn, err := l.Accept()
+		must(t, err)
+		s.conns.Add(1)
+		u := s.newSubscriber(conn)
+		s.feed.join(&u.reader, textLines)
+		u.tell(newPen())
+		p.expect("[text] watching a (not there)")
+
+		past := time.Now().Add(-time.Second)
+		u.deadline.Store(&past)
+		u.hurry()
+		s.feed.publish([]Event{change("a", 1)})
+		s.feed.waiting(nil)
+		u.tell(newPen())
+		p.expectEnd()
+		if n := s.conns.Load(); n != 0 {
+			t.Errorf("%d connections are left", n)
 		}
 	})
 }

@@ -201,11 +201,7 @@ func peerName(l net.Listener, conn net.Conn) string {
 	return conn.RemoteAddr().String()
 }
 
-// subscribe tells the feed to conn, until that is closed from either side.
-// One goroutine reads from a connection, this one. Who writes is whoever has
-// something to tell: most often that takes no waiting, and otherwise a
-// goroutine that comes and goes. The last of them closes it.
-func (s *server) subscribe(l net.Listener, conn net.Conn) {
+func (s *server) newSubscriber(conn net.Conn) *subscriber {
 	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
 		c.SetWriteBuffer(sendBuffer)
 	}
@@ -214,6 +210,15 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 		u.raw, _ = c.SyscallConn()
 	}
 	u.of = u
+	return u
+}
+
+// subscribe tells the feed to conn, until that is closed from either side.
+// One goroutine reads from a connection, this one. Who writes is whoever has
+// something to tell: most often that takes no waiting, and otherwise a
+// goroutine that comes and goes. The last of them closes it.
+func (s *server) subscribe(l net.Listener, conn net.Conn) {
+	u := s.newSubscriber(conn)
 	now, ok := s.feed.join(&u.reader, s.format)
 	if !ok {
 		u.close()
