@@ -71,7 +71,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err = fmt.Fprintln(stdout, version())
 		return err
 	}
-	console := log.New(stderr, "", 0)
+	spool := newSpool(stderr)
+	defer spool.finish()
+	console := log.New(spool, "", 0)
 	if o.connect != nil {
 		return follow(ctx, o, stdout, stderr, console)
 	}

@@ -157,7 +157,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 				who := peerName(l, conn)
 				conn.Close()
 				s.conns.Add(-1)
-				s.wg.Go(func() { s.console.refused(who, now-1) })
+				s.console.refused(who, now-1)
 			} else {
 				s.wg.Go(func() { s.subscribe(l, conn) })
 			}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Who writes does not wait, what waits is bounded, and what there was no room
+// for is counted.
+func TestSpool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out, in := io.Pipe()
+		s := newSpool(in)
+		s.finish() // at once
+		line := []byte(strings.Repeat("x", 1023) + "\n")
+		s.Write(line)
+		synctest.Wait() // until that is being written
+		for range maxSpool/len(line) + 3 {
+			s.Write(line)
+		}
+		s.Write([]byte("it would fit\n"))
+		begin := time.Now()
+		s.finish()
+		if took := time.Since(begin); took != spoolTime {
+			t.Errorf("the end took %v, want %v", took, spoolTime)
+		}
+
+		go func() { s.finish(); in.Close() }()
+		got, err := io.ReadAll(out)
+		must(t, err)
+		want := append(bytes.Repeat(line, 1+maxSpool/len(line)), "4 more lines, while nobody read this\n"...)
+		if !bytes.Equal(got, want) {
+			t.Errorf("got %d bytes, the last of them %q, want %d and %q", len(got), got[max(0, len(got)-50):], len(want), want[len(want)-50:])
+		}
+	})
+}
+
+// Nobody reads the console of the real program: it does all the same what it
+// is there for, and ends well.
+func TestConsoleUnread(t *testing.T) {
+	needUnix(t)
+	dir := socketFolder(t)
+	target, socket := filepath.Join(dir, "target.txt"), filepath.Join(dir, "s")
+	write(t, target, "1", day1)
+	console, stderr, err := os.Pipe()
+	must(t, err)
+	defer console.Close()
+	defer stderr.Close()
+	if err := stderr.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Skipf("no way to fill a pipe here: %v", err)
+	}
+	if _, err := stderr.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a pipe that is not full: %v", err)
+	}
+	p := &program{t: t, cmd: realProgram(t, "-v", "-interval", "10ms", "-listen", socket, target), done: make(chan error, 1)}
+	p.cmd.Stderr = stderr
+	must(t, p.cmd.Start())
+	go func() { p.done <- p.cmd.Wait() }()
+	defer p.cmd.Process.Kill()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if _, err = os.Stat(socket); err == nil {
+			break
+		}
+	}
+	must(t, err)
+	for i := range 3 {
+		s := dialTo(t, "unix", socket)
+		s.expect("[text] watching " + target)
+		s.send("json\n")
+		if e := s.next(); e.Type != Watching {
+			t.Errorf("after the word: %+v", e)
+		}
+		write(t, target, strings.Repeat("x", 10+i), day1)
+		if e := s.next(); e.Change != Modified {
+			t.Errorf("after a change: %+v", e)
+		}
+		s.Close()
+	}
+	p.stop()
+}
