@@ -165,9 +165,9 @@ func (f *feed) applyLocked(e *Event) {
 	t.now.apply(e)
 }
 
-// join adds r, in format f and about to be told a greeting: its caller
-// must see to it that r is told. It returns how many readers there are now, or false if
-// the feed is closed.
+// join adds r, in the format want and about to be told a greeting: its caller
+// must see to it that r is told. It returns how many readers there are now, or
+// false if the feed is closed.
 func (f *feed) join(r *reader, want format) (int, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -242,7 +242,7 @@ func (f *feed) waiting(rs []*reader) (waiting, slow []*reader) {
 // startLocked marks r as being told and reports whether it was not before.
 // It must be called with mu held.
 func (f *feed) startLocked(r *reader) bool {
-	if r.busy || r.gone {
+	if r.busy {
 		return false
 	}
 	r.busy = true
