@@ -9,8 +9,8 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -30,25 +30,26 @@ const (
 )
 
 // command runs a command on what changes, once at a time. What comes while it
-// runs is kept for the next run.
+// runs is kept for the next run. One goroutine calls run, and one all else.
 type command struct {
 	args           []string
 	stdout, stderr io.Writer
 	log            *log.Logger
 	killDelay      time.Duration
 
-	more chan struct{} // has a value when there is a reason to run; closed at the end
+	next chan errand // the reason for the next run, if there is one
+}
 
-	mu     sync.Mutex // guards what follows
-	batch  []Event    // for the next run
-	bytes  int        // of batch as JSON, but for what collapse made
-	wanted bool       // run even if batch is empty
+// errand is what a command is to be told.
+type errand struct {
+	events []Event
+	bytes  int // of events as JSON, but for what collapse made
 }
 
 func newCommand(args []string, stdout, stderr io.Writer, log *log.Logger) *command {
 	return &command{
 		args: args, stdout: stdout, stderr: stderr, log: log,
-		killDelay: killDelay, more: make(chan struct{}, 1),
+		killDelay: killDelay, next: make(chan errand, 1),
 	}
 }
 
@@ -56,77 +57,62 @@ func newCommand(args []string, stdout, stderr io.Writer, log *log.Logger) *comma
 // and there is none left, or ctx is done: then a command that is running is
 // ended.
 func (c *command) run(ctx context.Context) {
-	for last := false; !last && ctx.Err() == nil; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
-		case _, ok := <-c.more:
-			last = !ok
-		}
-		if batch, ok := c.take(); ok {
-			c.runOnce(ctx, batch)
+		case e, ok := <-c.next:
+			if !ok {
+				return
+			}
+			c.runOnce(ctx, e.events)
 		}
 	}
 }
 
 // want asks for a run even if nothing changes.
-func (c *command) want() {
-	c.mu.Lock()
-	c.wanted = true
-	c.mu.Unlock()
-	c.wake()
-}
+func (c *command) want() { c.ask(nil) }
 
 // add asks for a run on these events. It never waits. The error is always nil.
 func (c *command) add(events []Event) error {
-	c.mu.Lock()
-	for _, e := range events {
-		if e.Change == Unreadable {
-			continue // there is nothing to be done about it
-		}
-		c.batch = append(c.batch, e)
-		c.bytes += len(encode(jsonLines, []Event{e}))
-		c.wanted = true
+	events = slices.DeleteFunc(slices.Clone(events), func(e Event) bool {
+		return e.Change == Unreadable // there is nothing to be done about it
+	})
+	if len(events) > 0 {
+		c.ask(events)
 	}
-	if c.bytes > maxBatch {
-		c.batch, c.bytes = collapse(c.batch), 0
-	}
-	c.mu.Unlock()
-	c.wake()
 	return nil
+}
+
+// ask adds the events to what the next run is told.
+func (c *command) ask(events []Event) {
+	var e errand
+	select {
+	case e = <-c.next:
+	default:
+	}
+	e.events = append(e.events, events...)
+	e.bytes += len(encode(jsonLines, events))
+	if e.bytes > maxBatch {
+		e = errand{events: collapse(e.events)}
+	}
+	c.next <- e // for which there is room: nobody else sends
 }
 
 // finish makes run end when it has run for all that was added. Nothing may be
 // added any more.
-func (c *command) finish() { close(c.more) }
-
-func (c *command) wake() {
-	select {
-	case c.more <- struct{}{}:
-	default:
-	}
-}
-
-// take returns the batch for a run, or false if there is no reason for one.
-func (c *command) take() ([]Event, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	batch, wanted := c.batch, c.wanted
-	c.batch, c.bytes, c.wanted = nil, 0, false
-	return batch, wanted
-}
+func (c *command) finish() { close(c.next) }
 
 // collapse returns a Missed for each target of the events, in the order of the
 // last event of each.
 func collapse(events []Event) []Event {
-	target := func(e *Event) string { return cmp.Or(e.Target, e.File, e.Name) }
+	target := func(e Event) string { return cmp.Or(e.Target, e.File, e.Name) }
 	last := make(map[string]int)
-	for i := range events {
-		last[target(&events[i])] = i
+	for i, e := range events {
+		last[target(e)] = i
 	}
 	var missed []Event
-	for i := range events {
-		e := &events[i]
+	for i, e := range events {
 		if last[target(e)] != i {
 			continue
 		}
