@@ -133,7 +133,9 @@ func encode(f format, events []Event) []byte {
 	}
 	var b []byte
 	for i := range events {
-		b = appendText(b, &events[i])
+		e := &events[i]
+		b = time.UnixMilli(e.Timestamp).AppendFormat(b, textTime)
+		b = fmt.Appendf(b, " %s\n", e)
 	}
 	return b
 }
@@ -141,12 +143,6 @@ func encode(f format, events []Event) []byte {
 // textTime is how a text line says when: local time with its offset, and
 // always 29 bytes.
 const textTime = "2006-01-02T15:04:05.000-07:00"
-
-// appendText appends e as a line of text.
-func appendText(b []byte, e *Event) []byte {
-	b = time.UnixMilli(e.Timestamp).AppendFormat(b, textTime)
-	return fmt.Appendf(b, " %s\n", e)
-}
 
 // String returns e as it stands in a line of text, without the time.
 func (e *Event) String() string {
