@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -193,21 +194,17 @@ func encodeJSON(events []Event) []byte {
 // \uXXXX. encoding/json does so for those below a space only.
 func escapeUnprintable(b []byte) []byte {
 	risky := func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }
-	i := bytes.IndexFunc(b, risky)
-	if i < 0 {
+	if !bytes.ContainsFunc(b, risky) {
 		return b
 	}
-	out := bytes.Clone(b[:i])
-	for _, r := range string(b[i:]) {
-		switch {
-		case !risky(r):
+	var out []byte
+	for _, r := range string(b) {
+		if !risky(r) {
 			out = utf8.AppendRune(out, r)
-		case r > 0xFFFF:
-			// A pair of surrogates, as RFC 8259, section 7.
-			r -= 0x10000
-			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xD800+r>>10, 0xDC00+r&0x3FF)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) { // RFC 8259, section 7
+			out = fmt.Appendf(out, `\u%04x`, unit)
 		}
 	}
 	return out
