@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -134,11 +135,9 @@ func (c *client) connect(ctx context.Context) error {
 	if _, err := io.WriteString(conn, "json\n"); err != nil {
 		return cause(err)
 	}
-	s := session{client: c, greeted: make(map[string]int)}
-	in := lineReader{r: conn}
+	s := newSession(c, conn)
 	for {
-		lines, ended := in.read()
-		events, err := s.read(lines)
+		events, err := s.read()
 		if s.good() {
 			conn.SetDeadline(time.Time{})
 		}
@@ -147,14 +146,8 @@ func (c *client) connect(ctx context.Context) error {
 				return handleError{err}
 			}
 		}
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case ended == nil:
-		case s.good():
-			return cause(ended)
-		default:
-			return s.noJSON(ended, in.rest())
 		}
 	}
 }
@@ -162,28 +155,40 @@ func (c *client) connect(ctx context.Context) error {
 // session is what a client knows of one connection.
 type session struct {
 	*client
+	in      *bufio.Reader
 	greeted map[string]int // Watching lines of this greeting, by target
 	lines   int            // of this greeting
 	name    string         // the last target of which there was one
 	heard   []byte         // before the first line of JSON
 }
 
+func newSession(c *client, r io.Reader) *session {
+	return &session{client: c, in: bufio.NewReaderSize(r, maxLine+len("\r\n")), greeted: make(map[string]int)}
+}
+
 func (s *session) good() bool { return !s.since.IsZero() }
 
-// read returns the Changed events in these lines: those that are told, and a
-// Missed for those that were not while there was no connection.
-func (s *session) read(lines []byte) ([]Event, error) {
+// read waits for a line, and takes in all others that have come by then. It
+// returns the Changed events in them: those that are told, and a Missed for
+// those that were not while there was no connection.
+func (s *session) read() ([]Event, error) {
 	var events []Event
-	for line := range bytes.Lines(lines) {
+	for more := true; more; more = s.hasLine() {
+		line, err := s.in.ReadSlice('\n')
 		line = bytes.TrimRight(line, "\r\n")
+		if err == bufio.ErrBufferFull || len(line) > maxLine {
+			err = fmt.Errorf("a line of more than %d bytes", maxLine)
+		}
 		switch {
-		case len(line) > maxLine:
-			return events, errTooLong
+		case err != nil && s.good():
+			return events, cause(err)
+		case err != nil:
+			s.hear(line)
+			return events, s.noJSON(err)
 		case len(bytes.TrimSpace(line)) == 0:
 			continue
 		case !s.good() && line[0] != '{':
-			s.heard = append(s.heard, line[:min(len(line), maxHeard)]...)
-			s.heard = s.heard[:min(len(s.heard), maxHeard)]
+			s.hear(line)
 			continue
 		}
 		e, err := decode(line)
@@ -208,6 +213,12 @@ func (s *session) read(lines []byte) ([]Event, error) {
 		}
 	}
 	return events, nil
+}
+
+// hasLine reports whether a whole line can be read without waiting.
+func (s *session) hasLine() bool {
+	buf, _ := s.in.Peek(s.in.Buffered())
+	return bytes.IndexByte(buf, '\n') >= 0
 }
 
 // watching takes in a line of the greeting. If the target differs from what it
@@ -256,12 +267,16 @@ func (s *session) sayMore(a, b map[string]int, what string) {
 	}
 }
 
-// noJSON says what came of a server instead of JSON: it ended with err, after
-// an unfinished line.
-func (s *session) noJSON(err error, line []byte) error {
+// hear notes what a server says before the first line of JSON.
+func (s *session) hear(line []byte) {
+	s.heard = append(s.heard, line[:min(len(line), maxHeard-len(s.heard))]...)
+}
+
+// noJSON says what came of a server instead of JSON: it ended with err.
+func (s *session) noJSON(err error) error {
 	heard := "nothing"
-	if line = append(s.heard, line...); len(line) > 0 {
-		heard = fmt.Sprintf("%q", line[:min(len(line), maxHeard)])
+	if len(s.heard) > 0 {
+		heard = fmt.Sprintf("%q", s.heard)
 	}
 	why := cause(err).Error()
 	switch {
@@ -272,31 +287,3 @@ func (s *session) noJSON(err error, line []byte) error {
 	}
 	return fmt.Errorf("no line of JSON from it (%s), but %s", why, heard)
 }
-
-// errTooLong ends a connection whose lines cannot be those of a server.
-var errTooLong = fmt.Errorf("a line of more than %d bytes", maxLine)
-
-// lineReader reads a stream by whole lines, as many at a time as have come.
-type lineReader struct {
-	r    io.Reader
-	buf  []byte // what was read: whole lines first, then the rest
-	done int    // length of the whole lines
-}
-
-// read reads once, and returns the lines that are whole now, if any, each with
-// its end. They are valid until the next read. The error is that of the reader,
-// or errTooLong.
-func (l *lineReader) read() ([]byte, error) {
-	l.buf = append(l.buf[:0], l.rest()...)
-	l.buf = slices.Grow(l.buf, 4<<10)
-	n, err := l.r.Read(l.buf[len(l.buf):cap(l.buf)])
-	l.buf = l.buf[:len(l.buf)+n]
-	l.done = bytes.LastIndexByte(l.buf, '\n') + 1
-	if len(l.rest()) > maxLine+len("\r") && err == nil {
-		err = errTooLong
-	}
-	return l.buf[:l.done], err
-}
-
-// rest returns what was read of a line that is not whole.
-func (l *lineReader) rest() []byte { return l.buf[l.done:] }

@@ -502,15 +502,9 @@ func FuzzClient(f *testing.F) {
 		}
 		read := func(chunk int) (events []Event, states map[string]string, heard, failed string) {
 			c := &client{server: "there", log: log.New(io.Discard, "", 0), begun: func() {}, states: make(map[string]string)}
-			s := session{client: c, greeted: make(map[string]int)}
-			r := &chunks{stream, chunk}
-			in := lineReader{r: r}
-			for len(r.b) > 0 {
-				lines, err := in.read()
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, err := s.read(lines)
+			s := newSession(c, &chunks{stream, chunk})
+			for failed == "" {
+				got, err := s.read()
 				for _, e := range got {
 					if e.Change == Missed {
 						e.Timestamp = 0 // its own time
@@ -519,7 +513,6 @@ func FuzzClient(f *testing.F) {
 				}
 				if err != nil {
 					failed = err.Error()
-					break
 				}
 			}
 			return events, c.states, string(s.heard), failed
