@@ -221,8 +221,8 @@ func (s *session) hasLine() bool {
 	return bytes.IndexByte(buf, '\n') >= 0
 }
 
-// watching takes in a line of the greeting. If the target differs from what it
-// was when it was last told of, it returns a Missed.
+// watching takes in a line of the greeting. It returns a Missed, and whether the
+// target differs from what it was when it was last told of.
 func (s *session) watching(e Event) (missed Event, ok bool) {
 	s.name = e.File
 	target, before := e.File, s.greeted[e.File]
@@ -241,10 +241,8 @@ func (s *session) watching(e Event) (missed Event, ok bool) {
 		s.begun()
 	}
 	// A server without states may have missed anything.
-	if known && (e.State != last || e.State == "" && before == 0) {
-		missed, ok = e.missed(time.Now().UnixMilli()), true
-	}
-	return missed, ok
+	differs := e.State != last || e.State == "" && before == 0
+	return e.missed(time.Now().UnixMilli()), known && differs
 }
 
 // complete compares the targets of a whole greeting with those of the last.

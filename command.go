@@ -120,7 +120,6 @@ func collapse(events []Event) []Event {
 		if e.Target != "" { // the rest is not that of the target
 			m.File, m.Size, m.Mtime = e.Target, nil, time.Time{}
 		}
-		m.Name = e.Name
 		missed = append(missed, m)
 	}
 	return missed

@@ -101,7 +101,7 @@ func (w *Event) apply(e *Event) {
 // that was not told, the last of it at the time given in milliseconds.
 func (w *Event) missed(timestamp int64) Event {
 	return Event{
-		Type: Changed, Timestamp: timestamp, File: w.File, Change: Missed,
+		Type: Changed, Timestamp: timestamp, File: w.File, Name: w.Name, Change: Missed,
 		Size: w.Size, Mtime: w.Mtime, State: w.State,
 	}
 }
