@@ -338,16 +338,16 @@ func takeAway(path, old string, stale fs.FileInfo) error {
 // place moves a socket to path, unless something is there by now. A link does
 // that at once and a rename does not, but not every system links sockets.
 func place(socket, path string) error {
-	err := os.Link(socket, path)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		if _, err = os.Lstat(path); isNotThere(err) {
-			return os.Rename(socket, path)
-		}
-	}
-	if err != nil {
+	switch err := os.Link(socket, path); {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrExist):
 		return errLive
 	}
-	return nil
+	if _, err := os.Lstat(path); !isNotThere(err) {
+		return errLive
+	}
+	return os.Rename(socket, path)
 }
 
 // bind binds and listens at path, and notes which socket that makes.

@@ -339,6 +339,16 @@ func TestTakeAway(t *testing.T) {
 	}
 }
 
+// Where a socket cannot be linked, what has come to be at its path is not taken
+// for the socket.
+func TestPlaceWithoutLink(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	write(t, path, "of another server", day1)
+	if err := place(path+".none", path); err != errLive {
+		t.Errorf("%v, want %v", err, errLive)
+	}
+}
+
 func TestListenUnixErrors(t *testing.T) {
 	dir := unixFolder(t)
 	long := filepath.Join(dir, strings.Repeat("x", 2000))
