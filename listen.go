@@ -25,12 +25,11 @@ const defaultPort = "60300"
 // dialTimeout is how long it may take to connect.
 const dialTimeout = 10 * time.Second
 
-// address is where a server is: a TCP host and port, of which the host may be
-// empty or a name, or the path of a Unix socket.
+// address is where a server is, in the words of package net: host:port, of which
+// the host may be empty or a name, or the path of a Unix socket.
 type address struct {
-	network    string // "tcp" or "unix"
-	host, port string // of TCP
-	path       string // of a Unix socket
+	network string // "tcp" or "unix"
+	name    string
 }
 
 // parseAddress reads an ADDRESS of the command line.
@@ -41,65 +40,53 @@ func parseAddress(s string) (address, error) {
 		return address{}, errors.New("empty address (such as localhost:60300, or unix:PATH)")
 	case s[0] == '-':
 		return address{}, fmt.Errorf("address %q looks like a flag", s)
-	case s[0] == '@':
-		path = s
-		fallthrough
-	case isUnix && path != "" && path[0] == '@':
-		return address{}, fmt.Errorf("address %q: abstract sockets have no permissions (for a file of that name: unix:./%s)", s, path)
-	case isUnix && path == "":
+	case path == "":
 		return address{}, fmt.Errorf("address %q has no path", s)
+	case path[0] == '@':
+		return address{}, fmt.Errorf("address %q: abstract sockets have no permissions (for a file of that name: unix:./%s)", s, path)
 	case isUnix || strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == filepath.Separator }):
-		return address{network: "unix", path: path}, nil
+		return address{"unix", path}, nil
 	}
 
-	host, port := s, defaultPort
-	bare := s
-	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
-		bare = s[1 : len(s)-1]
-	}
-	if _, err := netip.ParseAddr(bare); err == nil {
-		host = bare
-	} else if strings.Contains(s, ":") {
-		if host, port, err = net.SplitHostPort(s); err != nil {
-			return address{}, fmt.Errorf("address %q: not host:port, and not unix:PATH either", s)
-		}
-		port = cmp.Or(port, defaultPort)
-	} else if _, err := strconv.Atoi(s); err == nil {
+	if _, err := strconv.Atoi(s); err == nil {
 		return address{}, fmt.Errorf("address %q: is that a port? (then localhost:%s)", s, s)
 	}
-	if n, err := net.LookupPort("tcp", port); err != nil {
-		return address{}, fmt.Errorf("address %q: no port %q (0 to 65535)", s, port)
-	} else {
-		port = strconv.Itoa(n)
+	whole := s
+	if _, err := netip.ParseAddr(s); err == nil {
+		whole = "[" + s + "]"
 	}
-	return address{network: "tcp", host: host, port: port}, nil
+	host, port, err := net.SplitHostPort(whole)
+	if err != nil { // for want of a port, maybe
+		host, port, err = net.SplitHostPort(whole + ":")
+	}
+	if err != nil {
+		return address{}, fmt.Errorf("address %q: not host:port, and not unix:PATH either", s)
+	}
+	port = cmp.Or(port, defaultPort)
+	n, err := net.LookupPort("tcp", port)
+	if err != nil {
+		return address{}, fmt.Errorf("address %q: no port %q (0 to 65535)", s, port)
+	}
+	return address{"tcp", net.JoinHostPort(host, strconv.Itoa(n))}, nil
 }
 
 // String returns a as messages name it.
-func (a address) String() string {
-	if a.network == "unix" {
-		return printable(a.path)
-	}
-	return net.JoinHostPort(a.host, a.port)
-}
+func (a address) String() string { return printable(a.name) }
 
 // dial connects to a.
 func (a address) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive()}
-	if a.network == "unix" {
-		return d.DialContext(ctx, "unix", a.path)
-	}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(a.host, a.port))
+	conn, err := d.DialContext(ctx, a.network, a.name)
 	if err != nil {
-		return nil, fmt.Errorf("%w%s", cause(err), hostHint(a.host, err))
+		return nil, fmt.Errorf("%w%s", cause(err), hostHint(err))
 	}
 	return conn, nil
 }
 
 // hostHint returns what to do about err if it says that there is no such host.
-func hostHint(host string, err error) string {
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return fmt.Sprintf(" (for a Unix socket: unix:%s)", host)
+func hostHint(err error) string {
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return fmt.Sprintf(" (for a Unix socket: unix:%s)", e.Name)
 	}
 	return ""
 }
@@ -115,36 +102,37 @@ func keepAlive() net.KeepAliveConfig {
 // of a Unix socket.
 func listen(ctx context.Context, a address, mode fs.FileMode) ([]net.Listener, error) {
 	if a.network == "unix" {
-		l, err := listenUnix(a.path, mode)
+		l, err := listenUnix(a.name, mode)
 		if err != nil {
-			return nil, fmt.Errorf("listen on unix socket %q: %w", a.path, err)
+			return nil, fmt.Errorf("listen on unix socket %q: %w", a.name, err)
 		}
 		return []net.Listener{l}, nil
 	}
-	if !strings.EqualFold(a.host, "localhost") {
-		l, err := listenTCP(ctx, a.host, a.port)
-		if err != nil {
-			return nil, err
-		}
-		return []net.Listener{l}, nil
+	host, port, err := net.SplitHostPort(a.name)
+	if err != nil {
+		return nil, err
+	}
+	hosts := []string{host}
+	if strings.EqualFold(host, "localhost") {
+		hosts = []string{"127.0.0.1", "::1"}
 	}
 	for try := 1; ; try++ {
-		ls, err := listenLoopback(ctx, a.port)
+		ls, err := listenTCP(ctx, hosts, port)
 		// A port that is free on one address may be taken on the other.
-		if err != nil && a.port == "0" && isInUse(err) && try < 20 {
+		if isInUse(err) && port == "0" && try < 20 {
 			continue
 		}
 		return ls, err
 	}
 }
 
-// listenLoopback listens at one port of both loopback addresses, or of the one
-// that this machine has.
-func listenLoopback(ctx context.Context, port string) ([]net.Listener, error) {
+// listenTCP listens at one port of all these hosts that this machine has.
+func listenTCP(ctx context.Context, hosts []string, port string) ([]net.Listener, error) {
+	config := net.ListenConfig{KeepAliveConfig: keepAlive()}
 	var ls []net.Listener
 	var lacking error
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		l, err := listenTCP(ctx, host, port)
+	for _, host := range hosts {
+		l, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, port))
 		switch {
 		case err == nil:
 			ls = append(ls, l)
@@ -155,28 +143,19 @@ func listenLoopback(ctx context.Context, port string) ([]net.Listener, error) {
 			for _, l := range ls {
 				l.Close()
 			}
-			return nil, err
+			hint := hostHint(err)
+			if isInUse(err) {
+				hint = " (for another port: -listen HOST:PORT)"
+			} else if errors.Is(err, fs.ErrPermission) {
+				hint = " (ports from 1024 on need no permission)"
+			}
+			return nil, fmt.Errorf("%w%s", err, hint)
 		}
 	}
 	if len(ls) == 0 {
 		return nil, lacking
 	}
 	return ls, nil
-}
-
-func listenTCP(ctx context.Context, host, port string) (net.Listener, error) {
-	config := net.ListenConfig{KeepAliveConfig: keepAlive()}
-	l, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, port))
-	if err == nil {
-		return l, nil
-	}
-	hint := hostHint(host, err)
-	if isInUse(err) {
-		hint = " (for another port: -listen HOST:PORT)"
-	} else if errors.Is(err, fs.ErrPermission) {
-		hint = " (ports from 1024 on need no permission)"
-	}
-	return nil, fmt.Errorf("%w%s", err, hint)
 }
 
 // unixListener listens on a Unix socket and owns its file.

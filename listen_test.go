@@ -16,8 +16,8 @@ import (
 )
 
 func TestParseAddress(t *testing.T) {
-	tcp := func(host, port string) address { return address{network: "tcp", host: host, port: port} }
-	unix := func(path string) address { return address{network: "unix", path: path} }
+	tcp := func(host, port string) address { return address{"tcp", net.JoinHostPort(host, port)} }
+	unix := func(path string) address { return address{"unix", path} }
 	for _, test := range []struct {
 		in   string
 		want address
@@ -93,7 +93,7 @@ func loopbacks(t *testing.T) []string {
 
 // localhost is every loopback address, at one port.
 func TestListenLocalhost(t *testing.T) {
-	ls, err := listen(t.Context(), address{network: "tcp", host: "localhost", port: "0"}, 0)
+	ls, err := listen(t.Context(), address{"tcp", "localhost:0"}, 0)
 	must(t, err)
 	var ips []string
 	for _, l := range ls {
@@ -117,12 +117,12 @@ func TestListenLocalhostInUse(t *testing.T) {
 		must(t, err)
 		defer taken.Close()
 		_, port, _ := net.SplitHostPort(taken.Addr().String())
-		_, err = listen(t.Context(), address{network: "tcp", host: "LocalHost", port: port}, 0)
+		_, err = listen(t.Context(), address{"tcp", "LocalHost:" + port}, 0)
 		if !isInUse(err) || !strings.HasSuffix(err.Error(), " (for another port: -listen HOST:PORT)") {
 			t.Errorf("%s taken: %v", ip, err)
 		}
 		taken.Close()
-		ls, err := listen(t.Context(), address{network: "tcp", host: "localhost", port: port}, 0)
+		ls, err := listen(t.Context(), address{"tcp", "localhost:" + port}, 0)
 		if err != nil {
 			t.Errorf("%s free again: %v", ip, err)
 		}
@@ -134,7 +134,7 @@ func TestListenLocalhostInUse(t *testing.T) {
 
 func TestListenUnknownHost(t *testing.T) {
 	// No name server is asked about a name like this.
-	_, err := listen(t.Context(), address{network: "tcp", host: "no such host", port: "0"}, 0)
+	_, err := listen(t.Context(), address{"tcp", "no such host:0"}, 0)
 	if err == nil || !strings.HasSuffix(err.Error(), " (for a Unix socket: unix:no such host)") {
 		t.Errorf("error %v", err)
 	}

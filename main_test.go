@@ -43,7 +43,7 @@ func realProgram(t *testing.T, args ...string) *exec.Cmd {
 }
 
 func TestParseOptions(t *testing.T) {
-	local := address{network: "tcp", host: "localhost", port: "60300"}
+	local := address{"tcp", "localhost:60300"}
 	for _, test := range []struct {
 		args []string
 		want options
@@ -56,7 +56,7 @@ func TestParseOptions(t *testing.T) {
 		{
 			[]string{"-socket-mode", "660", "-listen", "unix:s", "-listen", "::1", "--", "-v", "a", "--"},
 			options{files: []string{"-v", "a", "--"}, listen: []address{
-				{network: "unix", path: "s"}, {network: "tcp", host: "::1", port: "60300"},
+				{"unix", "s"}, {"tcp", "[::1]:60300"},
 			}, interval: time.Second, socketMode: 0o660},
 		},
 		{
@@ -77,11 +77,11 @@ func TestParseOptions(t *testing.T) {
 		{
 			[]string{"-connect", "there", "-once", "-initial", "-format", "json", "--", "make", "-v", ""},
 			options{
-				connect: &address{network: "tcp", host: "there", port: "60300"}, once: true, initial: true,
+				connect: &address{"tcp", "there:60300"}, once: true, initial: true,
 				format: jsonLines, command: []string{"make", "-v", ""}, interval: time.Second, socketMode: 0o600,
 			},
 		},
-		{[]string{"-connect", ":7"}, options{connect: &address{network: "tcp", host: "localhost", port: "7"}, interval: time.Second, socketMode: 0o600}},
+		{[]string{"-connect", ":7"}, options{connect: &address{"tcp", "localhost:7"}, interval: time.Second, socketMode: 0o600}},
 		{[]string{"-version"}, options{version: true, interval: time.Second, socketMode: 0o600}},
 	} {
 		got, err := parseOptions(test.args)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path"
 	"path/filepath"
@@ -209,10 +210,11 @@ func (o *options) setConnect(s string) error {
 		return err
 	}
 	if a.network == "tcp" {
-		a.host = cmp.Or(a.host, "localhost")
-		if a.port == "0" {
+		host, port, _ := net.SplitHostPort(a.name)
+		if port == "0" {
 			return errors.New("nobody can be at port 0")
 		}
+		a.name = net.JoinHostPort(cmp.Or(host, "localhost"), port)
 	}
 	o.connect = &a
 	return nil

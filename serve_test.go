@@ -436,7 +436,7 @@ func TestShutdown(t *testing.T) {
 // At the end a stuck peer is reset, so that the kernel does not hold on to what
 // it never took; a peer that sent something is not, so that it gets all.
 func TestShutdownResetsTheStuck(t *testing.T) {
-	ls, err := listen(t.Context(), address{network: "tcp", host: "127.0.0.1", port: "0"}, 0)
+	ls, err := listen(t.Context(), address{"tcp", "127.0.0.1:0"}, 0)
 	must(t, err)
 	s := startServer(t, ls[0])
 	stuck, honest := dial(t, ls[0]), dial(t, ls[0])
