@@ -176,18 +176,21 @@ func (l *unixListener) Close() error { return l.close() }
 var errLive = errors.New("another server is listening there")
 
 // listenUnix listens on a Unix socket at path with these permissions, which
-// hold before anyone can connect. It replaces a socket that nobody listens on
-// any more, and nothing else.
+// hold before anyone can connect (on Windows, those of its folder count). It
+// replaces a socket that nobody listens on any more, and nothing else.
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	stale, err := findStale(path)
 	if err != nil {
 		return nil, err
 	}
 	l := &unixListener{path: path}
-	if runtime.GOOS == "windows" {
-		err = l.bindThere(stale)
-	} else {
+	if runtime.GOOS != "windows" {
 		err = l.bindAside(stale, mode)
+	} else {
+		if stale != nil {
+			os.Remove(path)
+		}
+		err = l.bind(path)
 	}
 	if err != nil {
 		return nil, err
@@ -233,15 +236,6 @@ func findStale(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// bindThere binds the socket at its path. For Windows, where the permissions
-// of its folder are what counts.
-func (l *unixListener) bindThere(stale fs.FileInfo) error {
-	if stale != nil {
-		os.Remove(l.path)
-	}
-	return l.bind(l.path)
-}
-
 // bindAside binds the socket in a private folder beside its path, where nobody
 // can connect until it has its permissions, and then gives it its path. The
 // alternatives are worse: a chmod at the path comes after the first moment at
@@ -274,9 +268,8 @@ func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 // too. All else of path stays as it is: what ".." means depends on links, and
 // "@" at the beginning of a socket's path is not part of a name.
 func aside(path string) string {
-	const least = 36 * 36 // the first number of three digits
 	folder, _ := filepath.Split(path)
-	return folder + "." + strconv.FormatInt(least+rand.Int64N(35*least), 36)
+	return fmt.Sprintf("%s.%03x", folder, rand.N(0x1000))
 }
 
 // makePrivate makes a folder beside path that only its owner can enter.
