@@ -104,7 +104,8 @@ func listen(ctx context.Context, a address, mode fs.FileMode) ([]net.Listener, e
 	if a.network == "unix" {
 		l, err := listenUnix(a.name, mode)
 		if err != nil {
-			return nil, fmt.Errorf("listen on unix socket %q: %w", a.name, err)
+			// Without the path, which may be one that was not asked for.
+			return nil, fmt.Errorf("listen on unix socket %q: %w", a.name, cause(err))
 		}
 		return []net.Listener{l}, nil
 	}
@@ -218,7 +219,7 @@ func findStale(path string) (fs.FileInfo, error) {
 	case isNotThere(err):
 		return nil, nil // a folder that is missing shows later
 	case err != nil:
-		return nil, cause(err)
+		return nil, err
 	case info.Mode().Type() != fs.ModeSocket:
 		return nil, errors.New("something else than a socket is there")
 	}
@@ -258,9 +259,8 @@ func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 	}
 	if err != nil {
 		l.UnixListener.Close()
-		return cause(err)
 	}
-	return nil
+	return err
 }
 
 // aside returns a path, drawn at random, for a private folder beside path. It
@@ -327,11 +327,11 @@ func (l *unixListener) bind(path string) error {
 	var err error
 	l.UnixListener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return cause(err) // without the path, which is not the one asked for
+		return err
 	}
 	if l.own, err = os.Lstat(path); err != nil {
 		l.UnixListener.Close()
-		return cause(err)
+		return err
 	}
 	os.SameFile(l.own, l.own) // makes Windows find out now which file that is
 	return nil
