@@ -173,11 +173,10 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, log *log.
 		handle: printer(stdout, o.format),
 	}
 	if len(o.command) == 0 {
-		err := c.follow(ctx)
-		if err == errEnough {
-			return nil
+		if err := c.follow(ctx); err != errEnough {
+			return err
 		}
-		return err
+		return nil
 	}
 
 	if _, err := exec.LookPath(o.command[0]); err != nil {

@@ -101,23 +101,23 @@ func parseOptions(args []string) (*options, error) {
 
 	// Package flag stops at the first word that is no flag, and after "--";
 	// only the latter is for good.
-	var rest []string // after "--"
 	dashes := false
-	for len(args) > 0 && !dashes {
+	for {
 		if err := set.Parse(args); err != nil {
 			return nil, err
 		}
 		read := args[:len(args)-set.NArg()]
 		args = set.Args()
-		if dashes = len(read) > 0 && read[len(read)-1] == "--"; dashes {
-			rest = args
-		} else if len(args) > 0 {
-			if err := o.addFile(args[0]); err != nil {
-				return nil, err
-			}
-			args = args[1:]
+		dashes = len(read) > 0 && read[len(read)-1] == "--"
+		if dashes || len(args) == 0 {
+			break
 		}
+		if err := o.addFile(args[0]); err != nil {
+			return nil, err
+		}
+		args = args[1:]
 	}
+	// What is left is after "--".
 
 	var err error
 	set.Visit(func(f *flag.Flag) {
@@ -136,15 +136,16 @@ func parseOptions(args []string) (*options, error) {
 	case err != nil || o.version:
 		return o, err
 	case o.connect == nil:
-		return o, o.finishWatch(rest)
+		return o, o.finishWatch(args)
 	case len(o.files) > 0:
 		return nil, fmt.Errorf("%q: there are no FILEs with -connect (a COMMAND goes after --)", o.files[0])
-	case dashes && len(rest) == 0:
+	case dashes && len(args) == 0:
 		return nil, errors.New("no COMMAND after --")
-	case o.initial && !dashes:
+	case dashes:
+		o.command = args
+	case o.initial:
 		return nil, errors.New("-initial needs a COMMAND (after --)")
 	}
-	o.command = rest
 	return o, nil
 }
 
