@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -8,6 +10,7 @@ import (
 	"log"
 	"net"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -41,6 +44,7 @@ func bare(ctx context.Context, n int, a address, stdin io.Reader, out *log.Logge
 	}
 	out.Printf("accepted %d", n)
 
+	event := []byte(bareEvent)
 	lines := make(chan struct{})
 	go readLines(stdin, lines)
 	runtime.LockOSThread()
@@ -54,8 +58,10 @@ func bare(ctx context.Context, n int, a address, stdin io.Reader, out *log.Logge
 			}
 		}
 		begin, used := time.Now(), cpu()
-		if err := writeAll(sockets, []byte(bareEvent)); err != nil {
-			return fmt.Errorf("write: %w", err)
+		for _, s := range sockets {
+			if err := s.write(event); err != nil {
+				return fmt.Errorf("write: %w", err)
+			}
 		}
 		used, took := cpu()-used, time.Since(begin)
 		out.Printf("wrote %d in %.3f ms, CPU %.3f ms", n, milliseconds(took), milliseconds(used))
@@ -71,12 +77,33 @@ func readLines(r io.Reader, lines chan<- struct{}) {
 	}
 }
 
-// writeAll is the loop that a server is compared with.
-func writeAll(sockets []socket, b []byte) error {
-	for _, s := range sockets {
-		if err := s.write(b); err != nil {
-			return err
-		}
+// socket is the descriptor of a connection.
+type socket int
+
+// newSocket returns the socket of conn, which must stay open.
+func newSocket(conn net.Conn) (s socket, err error) {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	err = raw.Control(func(fd uintptr) { s = socket(fd) })
+	return s, err
+}
+
+// write is one write call. It fails rather than wait.
+func (s socket) write(b []byte) error {
+	n, err := syscall.Write(int(s), b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// cpu returns the CPU time that this process has used so far.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -1,7 +1,9 @@
+//go:build linux
+
 // Load is the other side of net-watcher's measurements: many subscribers, the
 // bare loop of write calls that a server is compared with, and subscribers
 // that come and go and behave badly. scripts/bench-fanout.sh and
-// scripts/soak.sh use it.
+// scripts/soak.sh use it, on Linux.
 package main
 
 import (
