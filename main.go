@@ -49,12 +49,12 @@ func main() {
 	if err == nil {
 		return
 	}
+	status, hint := 1, ""
 	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintf(os.Stderr, "net-watcher: %s (-h tells more)\n", oneLine(err.Error()))
-		os.Exit(2)
+		status, hint = 2, " (-h tells more)"
 	}
-	fmt.Fprintf(os.Stderr, "net-watcher: %s\n", oneLine(err.Error()))
-	os.Exit(1)
+	fmt.Fprintf(os.Stderr, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
+	os.Exit(status)
 }
 
 // run is the program: it does what the arguments say until that is done or ctx
