@@ -220,7 +220,6 @@ measure() {
 	for i in "${!useds[@]}"; do
 		cpus+=("$(calc %.3f "(${useds[i]} - $idle_after * ${times[i]} / 1e6) / $n / 1000")")
 	done
-	[[ ${BENCH_VERBOSE-} ]] && printf '%s\n' "cpu ${cpus[*]}" "bare ${bare_cpus[*]}" "span ${spans[*]}" "bare ${bare_spans[*]}" >&2
 
 	for ((i = rounds + 1; i < events; i++)); do change; done
 	sleep 0.5

@@ -9,10 +9,10 @@ set -euo pipefail
 
 die() { echo "clients-check.sh: $*" >&2; exit 1; }
 
-if [[ $#${1-} != 0 && $#${1-} != 1-all ]]; then
-	echo "usage: scripts/clients-check.sh [-all]" >&2
-	exit 2
-fi
+case $* in
+	'' | -all) ;;
+	*) echo "usage: scripts/clients-check.sh [-all]" >&2; exit 2 ;;
+esac
 command -v tmux >/dev/null || die "tmux is missing: apt install tmux, or brew install tmux"
 
 # Whether it can speak, and the command with @PORT@ and @SOCKET@ in it.

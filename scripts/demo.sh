@@ -9,12 +9,11 @@
 set -euo pipefail
 
 die() { echo "demo.sh: $*" >&2; exit 1; }
-usage() { echo "usage: scripts/demo.sh [-check]" >&2; exit 2; }
 
-case $#${1-} in
-	0) check='' port=60300 ;;
-	1-check) check=yes port=0 ;;
-	*) usage ;;
+case $* in
+	'') check='' port=60300 ;;
+	-check) check=yes port=0 ;;
+	*) echo "usage: scripts/demo.sh [-check]" >&2; exit 2 ;;
 esac
 command -v go >/dev/null || die "go is missing: see https://go.dev/dl"
 command -v tmux >/dev/null || die "tmux is missing: apt install tmux, or brew install tmux"
