@@ -52,7 +52,7 @@ func parseAddress(s string) (address, error) {
 		return address{}, fmt.Errorf("address %q: is that a port? (then localhost:%s)", s, s)
 	}
 	whole := s
-	if _, err := netip.ParseAddr(s); err == nil {
+	if _, err := netip.ParseAddr(s); err == nil { // as IPv6 is often written
 		whole = "[" + s + "]"
 	}
 	host, port, err := net.SplitHostPort(whole)
