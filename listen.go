@@ -25,11 +25,10 @@ const defaultPort = "60300"
 // dialTimeout is how long it may take to connect.
 const dialTimeout = 10 * time.Second
 
-// address is where a server is, in the words of package net: host:port, of which
-// the host may be empty or a name, or the path of a Unix socket.
+// address is where a server is, in the words of package net.
 type address struct {
 	network string // "tcp" or "unix"
-	name    string
+	name    string // host:port, where the host may be empty; or a path
 }
 
 // parseAddress reads an ADDRESS of the command line.
@@ -109,10 +108,7 @@ func listen(ctx context.Context, a address, mode fs.FileMode) ([]net.Listener, e
 		}
 		return []net.Listener{l}, nil
 	}
-	host, port, err := net.SplitHostPort(a.name)
-	if err != nil {
-		return nil, err
-	}
+	host, port, _ := net.SplitHostPort(a.name)
 	hosts := []string{host}
 	if strings.EqualFold(host, "localhost") {
 		hosts = []string{"127.0.0.1", "::1"}
