@@ -125,11 +125,9 @@ func (a address) dial(ctx context.Context) (net.Conn, error) {
 
 // wait returns after d, or when ctx is done.
 func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-t.C:
+	case <-time.After(d):
 	}
 }
 
