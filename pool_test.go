@@ -792,6 +792,48 @@ func TestFast(t *testing.T) {
 	})
 }
 
+// A few long calls may be for want of a processor; calls are slow if several of
+// the latest were, and most of them are.
+func TestCallerSlow(t *testing.T) {
+	type calls struct {
+		n, each int // how often so many at once
+		took    time.Duration
+	}
+	for name, test := range map[string]struct {
+		calls []calls
+		slow  bool
+	}{
+		"none":                    {nil, false},
+		"two very long ones":      {[]calls{{2, 1, time.Second}}, false},
+		"three":                   {[]calls{{3, 1, slowCall + 1}}, true},
+		"three that are not long": {[]calls{{3, 1, slowCall}}, false},
+		"a local disk":            {[]calls{{200, 1, 10 * time.Microsecond}}, false},
+		"a network":               {[]calls{{200, 1, 200 * time.Microsecond}}, true},
+		"some long ones, and on average they are not":        {[]calls{{3, 1, 2 * slowCall}, {3, 1, 0}}, false},
+		"some long ones, and on average they are":            {[]calls{{3, 1, 2 * slowCall}, {2, 1, 0}}, true},
+		"several at once, each quick":                        {[]calls{{3, 10, 10 * slowCall}}, false},
+		"several at once, each slow":                         {[]calls{{3, 10, 10*slowCall + 1}}, true},
+		"slow ones that are forgotten":                       {[]calls{{3, 1, time.Second}, {256 * 15, 1, 0}}, false},
+		"slow ones that are half forgotten":                  {[]calls{{5, 1, time.Second}, {252, 1, 0}}, false},
+		"slow ones after many quick ones, which they outdo":  {[]calls{{256 * 15, 1, 0}, {129, 1, 3 * slowCall}}, true},
+		"slow ones after many quick ones, which count still": {[]calls{{256, 1, 0}, {20, 1, 3 * slowCall}}, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := &newPool(&looker{}).callers[0]
+			for _, calls := range test.calls {
+				for range calls.n {
+					c.begin()
+					time.Sleep(calls.took)
+					c.end(calls.each)
+				}
+			}
+			if c.slow() != test.slow {
+				t.Errorf("%s: slow is %v", name, c.slow())
+			}
+		})
+	}
+}
+
 // Files in several folders that change, fail, hang and are slow at random: every
 // event is one that the table of transitions has, no file is looked at twice at
 // once, and when all is calm, those who follow know what a newcomer is told.
