@@ -175,6 +175,12 @@ func TestTreeSymlinks(t *testing.T) {
 	tt.expect("created d/dangling, 1 bytes", "created d/nothing, 1 bytes")
 	must(t, os.Remove("elsewhere/f"))
 	tt.expect("removed d/file")
+	// A link to a folder is a file of its own.
+	must(t, os.Remove("d/folder"))
+	symlink(t, "..", "d/folder")
+	if got := tt.look(); len(got) != 1 || got[0].Change != Modified || got[0].File != "d/folder" || got[0].Size == nil {
+		t.Errorf("told %v", brief(got))
+	}
 }
 
 func TestTreeIgnore(t *testing.T) {
@@ -249,6 +255,47 @@ func TestTreeUnreadable(t *testing.T) {
 	}
 	delete(failing, "d/sub")
 	tt.expect("modified d/sub/a, 2 bytes")
+}
+
+// What could never be looked at becomes readable, not created; but below a
+// folder all is new.
+func TestTreeUnreadableStart(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, os.MkdirAll("d/sub", 0o777))
+	write(t, "d/f", "1", day1)
+	write(t, "d/sub/a", "1", day1)
+	p := newPoll([]string{"d"}, time.Second, looker{content: true})
+	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+		if name == "d/f" || name == "d/sub" {
+			return nil, pathError(errors.New("permission denied"))
+		}
+		return os.OpenFile(name, flag, mode)
+	}
+	mustStart(t, p)
+	p.looker.open = os.OpenFile
+	if diff := cmp.Diff([]string{"readable d/sub/", "readable d/f, 1 bytes", "created d/sub/a, 1 bytes"}, brief(looked(p))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Folders that are readable again come first, then what is gone, the last name
+// first, and then the rest.
+func TestSteps(t *testing.T) {
+	steps := func(names ...string) (steps []step) {
+		for _, name := range names {
+			steps = append(steps, step{name: name})
+		}
+		return steps
+	}
+	w := walk{again: steps("b/", "c/", "a/"), gone: steps("e", "f", "d"), rest: steps("h", "i", "g")}
+	if diff := cmp.Diff(steps("a/", "b/", "c/", "f", "e", "d", "g", "h", "i"), w.steps(), cmp.AllowUnexported(step{}, look{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, w := range []walk{{again: steps("a/")}, {gone: steps("a")}, {rest: steps("a")}} {
+		if !w.changed() {
+			t.Errorf("%+v has found no change", w)
+		}
+	}
 }
 
 // With -content, a change is a change of content.
@@ -326,7 +373,8 @@ func TestTreeListing(t *testing.T) {
 	}
 	listed, _, _ := w.list("d", "")
 	all := slices.Clone(listed)
-	for _, listing := range [][]entry{nil, all[:1], all[1:], slices.Concat(all, all)} {
+	folders := slices.DeleteFunc(slices.Clone(all), func(e entry) bool { return e.name != "b/" })
+	for _, listing := range [][]entry{nil, all[:1], all[1:], slices.Concat(all, all), slices.Concat(folders, folders, all)} {
 		if diff := cmp.Diff([]string{"a", "b/"}, merge(slices.Clone(listing)...)); diff != "" {
 			t.Errorf("from %+v (-want +got):\n%s", listing, diff)
 		}
@@ -340,27 +388,38 @@ func TestTreeListing(t *testing.T) {
 	tt.expect("created d/a/")
 }
 
-// One thing that cannot be looked at does not hide what else is in its folder.
-func TestTreeListEach(t *testing.T) {
-	tt := newTreeTest(t, looker{ignore: []string{"x"}}, func() {
-		write(t, "d/a", "1", day1)
-		write(t, "d/bad", "1", day1)
-		write(t, "d/x", "1", day1)
-		must(t, os.Mkdir("d/b", 0o777))
-	})
-	tt.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
-		infos, _ := f.Readdir(1) // what was read before the error
-		return infos, pathError(errors.New("input/output error"))
+// What is missing from a listing is gone only if it is said to be.
+func TestRecall(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "f", "22", day1)
+	must(t, os.Mkdir("folder", 0o777))
+	info := func(name string) fakeFile {
+		info, err := os.Lstat(name)
+		must(t, err)
+		return fakeFile{info: info}
 	}
-	tt.looker.lstat = func(name string) (fs.FileInfo, error) {
-		if name == "d/bad" {
-			return nil, pathError(errors.New("input/output error"))
+	was, absent := fileLook(1, day1), look{kind: absent}
+	for name, test := range map[string]struct {
+		found  fakeFile
+		opened error
+		want   look
+	}{
+		"there, but not for long":    {info("f"), errNumber(syscall.ENOENT, 2), absent},
+		"there, and no descriptors":  {info("f"), errNumber(syscall.EMFILE, 4), was},
+		"there, and denied":          {info("f"), pathError(errors.New("denied")), look{why: "denied"}},
+		"a folder":                   {info("folder"), nil, absent},
+		"gone":                       {fakeFile{err: errNumber(syscall.ENOENT, 2)}, nil, absent},
+		"an error is not a deletion": {fakeFile{err: pathError(errors.New("denied"))}, nil, was},
+		"nor is want of descriptors": {fakeFile{err: errNumber(syscall.EMFILE, 4)}, nil, was},
+	} {
+		p := newPoll(nil, time.Second, looker{content: true})
+		p.looker.lstat = func(string) (fs.FileInfo, error) { return test.found.info, test.found.err }
+		p.looker.open = func(string, int, fs.FileMode) (*os.File, error) { return nil, test.opened }
+		w := walk{caller: &p.pool.callers[0]}
+		if got := w.recall(&entry{name: "f", look: was}, "."); got != test.want {
+			t.Errorf("%s: %+v, want %+v", name, got, test.want)
 		}
-		return os.Lstat(name)
 	}
-	write(t, "d/a", "22", day1)
-	write(t, "d/x", "22", day1)
-	tt.expect("modified d/a, 2 bytes", "unreadable d/bad: input/output error")
 }
 
 // Out of descriptors at the start is an error, not a wrong beginning.
@@ -462,6 +521,67 @@ func TestTreeStopped(t *testing.T) {
 	}
 	if _, err := p.start(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("starting at the end: %v", err)
+	}
+}
+
+// Where calls are slow, helpers do what is left; what they find is found by the
+// walk, and in the end they are at rest.
+func TestEach(t *testing.T) {
+	for _, test := range []struct {
+		n, helpers int
+		first      bool
+	}{
+		{1, 0, true},
+		{3, 2, false},
+		{100, maxHelpers - 1, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newFakePoll(newFakeFiles(), "f")
+			p.looker.stopped = func() bool { return false }
+			w := &walk{caller: p.pool.callerLocked(p.targets[0]), first: test.first}
+			take := func(w *walk, d time.Duration) {
+				w.begin()
+				time.Sleep(d)
+				w.end(1)
+			}
+			for range 3 {
+				take(w, time.Millisecond)
+			}
+			const unused = -1
+			for i := range p.pool.callers[1:] {
+				p.pool.callers[1+i].calls = unused
+			}
+			w.each(test.n, func(h *walk, i int) {
+				s := step{name: fmt.Sprint(i)}
+				h.count++
+				h.again, h.gone, h.rest = append(h.again, s), append(h.gone, s), append(h.rest, s)
+				if h.first != test.first {
+					t.Errorf("first is %v in a part of a walk whose is %v", h.first, test.first)
+				}
+				if h == w {
+					take(h, time.Hour) // the helpers are at rest before, so that a lock left out is a race
+				} else {
+					take(h, time.Millisecond)
+					h.blind, h.entries = true, make([]entry, 1)
+				}
+			})
+			if w.count != test.n || len(w.again) != test.n || len(w.gone) != test.n || len(w.rest) != test.n || w.blind != (test.helpers > 0) {
+				t.Errorf("of %d, it has %d, %d, %d, %d; blind: %v", test.n, w.count, len(w.again), len(w.gone), len(w.rest), w.blind)
+			}
+			helpers := 0
+			for i := range p.pool.callers[1:] {
+				c := &p.pool.callers[1+i]
+				if c.calls != unused {
+					helpers++
+				}
+				if c.target != nil || c.entries != nil {
+					t.Errorf("helper %d is not at rest", i)
+				}
+			}
+			if helpers != test.helpers || p.pool.busy != 1 {
+				t.Errorf("%d helpers for %d, want %d; %d callers are busy, want 1", helpers, test.n, test.helpers, p.pool.busy)
+			}
+		})
 	}
 }
 

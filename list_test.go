@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A folder whose file system is fast is read in portions, small ones first, and
+// nothing in it is looked at once more.
+func TestListPortions(t *testing.T) {
+	t.Chdir(t.TempDir())
+	makeTree(t, ".", 1, 300)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPoll([]string{"folder0000"}, time.Second, looker{})
+		var portions []int
+		p.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
+			portions = append(portions, n)
+			return f.Readdir(n)
+		}
+		p.looker.lstat = func(name string) (fs.FileInfo, error) {
+			t.Errorf("%s is looked at", name)
+			return os.Lstat(name)
+		}
+		var opened []*os.File
+		p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			opened = append(opened, f)
+			return f, err
+		}
+		mustStart(t, p)
+		if diff := cmp.Diff([]int{8, 16, 32, 64, 128, 256, 256}, portions); diff != "" {
+			t.Errorf("portions (-want +got):\n%s", diff)
+		}
+		for _, f := range opened {
+			if err := f.Close(); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("%s was left open: %v", f.Name(), err)
+			}
+		}
+	})
+}
+
+// One thing that cannot be looked at does not hide what else is in its folder,
+// but for want of descriptors nothing is told of that; and what is ignored is
+// not looked at.
+func TestListEach(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		look []string
+		next []string // when it is removed
+	}{
+		"an error": {
+			pathError(errors.New("input/output error")),
+			[]string{"modified d/a, 2 bytes", "unreadable d/bad: input/output error"},
+			[]string{"removed d/bad"},
+		},
+		"it vanishes": {
+			errNumber(syscall.ENOENT, 2),
+			[]string{"removed d/bad", "modified d/a, 2 bytes"},
+			nil,
+		},
+		"out of descriptors": {
+			errNumber(syscall.EMFILE, 4),
+			nil,
+			[]string{"removed d/bad", "modified d/a, 2 bytes"},
+		},
+	} {
+		for how, way := range map[string]struct{ each, content bool }{
+			"one by one":               {each: true},
+			"its contents":             {content: true},
+			"its contents, one by one": {true, true},
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				tt := newTreeTest(t, looker{ignore: []string{"x"}, content: way.content}, func() {
+					write(t, "d/a", "1", day1)
+					write(t, "d/bad", "1", day1)
+					write(t, "d/x", "1", day1)
+					if way.each {
+						must(t, os.Mkdir("d/b", 0o777))
+					}
+				})
+				fails := map[string]error{
+					"d/bad": test.err,
+					"d/x":   pathError(errors.New("input/output error")),
+				}
+				lr := tt.looker
+				if way.each {
+					fails["d/b"] = fails["d/x"] // it is a folder, and what counts is whether that can be listed
+					tt.looker.readdir = breakListing
+				}
+				tt.looker.lstat = func(name string) (fs.FileInfo, error) {
+					if err := fails[name]; err != nil {
+						return nil, err
+					}
+					return os.Lstat(name)
+				}
+				tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+					if err := fails[name]; err != nil && name != "d/b" {
+						return nil, err
+					}
+					return os.OpenFile(name, flag, mode)
+				}
+				write(t, "d/a", "22", day1)
+				write(t, "d/x", "22", day1)
+				if diff := cmp.Diff(test.look, brief(tt.look())); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				tt.looker.readdir, tt.looker.lstat, tt.looker.open = lr.readdir, lr.lstat, lr.open
+				must(t, os.Remove("d/bad"))
+				tt.expect(test.next...)
+			})
+		}
+	}
+}
+
+// breakListing reads one thing, and then no more.
+func breakListing(f *os.File, n int) ([]fs.FileInfo, error) {
+	if n > minPortion {
+		return nil, pathError(errors.New("input/output error"))
+	}
+	return f.Readdir(1)
+}
+
+// What was listed before an error is not listed twice, and what has vanished
+// since not at all.
+func TestListTwice(t *testing.T) {
+	tt := newTreeTest(t, looker{}, func() {
+		write(t, "d/a", "1", day1)
+		write(t, "d/gone", "1", day1)
+	})
+	tt.looker.readdir = breakListing
+	tt.looker.lstat = func(name string) (fs.FileInfo, error) {
+		if name == "d/gone" {
+			return nil, errNumber(syscall.ENOENT, 2)
+		}
+		return os.Lstat(name)
+	}
+	w := walk{caller: &tt.pool.callers[0]}
+	if listed, _, ok := w.list("d", ""); !ok || len(listed) != 1 || listed[0].name != "a" {
+		t.Errorf("listed are %+v, %v", listed, ok)
+	}
+}
+
+// A folder that may not be read, and one that turns out to be a link.
+func TestListFails(t *testing.T) {
+	tt := newTreeTest(t, looker{}, func() {
+		must(t, os.Mkdir("d/sub", 0o777))
+		write(t, "d/sub/a", "1", day1)
+	})
+	lr := tt.looker
+	tt.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
+		if f.Name() == "d/sub" {
+			return nil, &fs.PathError{Op: "lstat", Path: "d/sub/a", Err: fs.ErrPermission}
+		}
+		return f.Readdir(n)
+	}
+	tt.expect("unreadable d/sub/: permission denied")
+	tt.looker.readdir = lr.readdir
+	tt.expect("readable d/sub/")
+	tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+		if name == "d/sub" {
+			return nil, errNumber(syscall.ELOOP, 0)
+		}
+		return os.OpenFile(name, flag, mode)
+	}
+	tt.expect("removed d/sub/a", "removed d/sub/")
+}
+
+// A target that is a link to a folder is that folder, and one that is no longer
+// a folder when it is opened is gone for now.
+func TestListTarget(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, os.Mkdir("d", 0o777))
+	write(t, "d/a", "1", day1)
+	symlink(t, "d", "link")
+	p := newTestPoll(t, "link")
+	write(t, "d/a", "22", day1)
+	if diff := cmp.Diff([]string{"modified link/a, 2 bytes"}, brief(looked(p))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+		must(t, os.RemoveAll("d"))
+		write(t, "d", "a file", day1)
+		return os.OpenFile(name, flag, mode)
+	}
+	if diff := cmp.Diff([]string{"removed link/a", "removed link"}, brief(looked(p))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"created link, 6 bytes"}, brief(looked(p))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Wherever the end comes in a first look, no other thing is looked at after it,
+// and no target that it came in the middle of counts as seen.
+func TestStopAnywhere(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"d", filepath.Join("d", "sub"), "e"} {
+		must(t, os.Mkdir(name, 0o777))
+		write(t, filepath.Join(name, "a"), "1", day1)
+		write(t, filepath.Join(name, "b"), "1", day1)
+	}
+	const all = 2*(1+1+2) + (1 + 2) // d and e: stat, open, two files; d/sub the same without stat
+	for last := 1; last <= all; last++ {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			p := newPoll([]string{"d", "e"}, time.Second, looker{content: true})
+			calls, at := 0, ""
+			call := func(name string) {
+				if calls++; calls == last {
+					at = name
+					cancel()
+				}
+			}
+			p.looker.stat = func(name string) (fs.FileInfo, error) { call(name); return os.Stat(name) }
+			p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+				call(name)
+				return os.OpenFile(name, flag, mode)
+			}
+			if _, err := p.start(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("the end came in call %d, %v", last, err)
+			}
+			if calls != last {
+				t.Errorf("the end came in call %d, for %s, and there were %d", last, at, calls)
+			}
+			p.news()
+			for _, target := range p.targets {
+				if strings.HasPrefix(at, target.name) && target.seen {
+					t.Errorf("the end came in call %d, for %s, and %s is seen", last, at, target.name)
+				}
+			}
+		})
+	}
+}
