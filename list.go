@@ -57,15 +57,20 @@ func (w *walk) list(name, below string) ([]entry, look, bool) {
 	if err == io.EOF {
 		err = nil
 	}
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
+	if err != nil && !errors.Is(err, fs.ErrPermission) && !isNotThere(err) {
 		// One thing that cannot be looked at does not stop the others.
 		l.entries, l.more = l.entries[:0], nil
 		if _, err = f.Seek(0, io.SeekStart); err == nil {
 			err = l.addEach(f)
 		}
 	}
+	if isNotThere(err) {
+		if info, err := w.stat(name); isNotThere(err) || err == nil && !info.IsDir() {
+			return nil, look{kind: absent}, true
+		}
+	}
 	if err != nil {
-		is, ok := failed(err)
+		is, ok := unreadable(err)
 		return nil, is, ok
 	}
 	if !l.finish() {

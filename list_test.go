@@ -175,6 +175,29 @@ func TestListFails(t *testing.T) {
 	tt.expect("removed d/sub/a", "removed d/sub/")
 }
 
+// A folder that is gone says its path; what is said of one that is open may be
+// due to a server that has restarted.
+func TestListBreaksOff(t *testing.T) {
+	gone := errNumber(syscall.ENOENT, 2)
+	tt := newTreeTest(t, looker{}, func() {
+		must(t, os.Mkdir("d/sub", 0o777))
+		write(t, "d/sub/a", "1", day1)
+	})
+	lr := tt.looker
+	tt.looker.readdir = func(*os.File, int) ([]fs.FileInfo, error) { return nil, gone }
+	tt.expect("unreadable d: " + cause(gone).Error())
+	tt.expect()
+	tt.looker.readdir = lr.readdir
+	tt.expect("readable d")
+	tt.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
+		if f.Name() == "d/sub" {
+			must(t, os.RemoveAll("d/sub"))
+		}
+		return f.Readdir(n)
+	}
+	tt.expect("removed d/sub/a", "removed d/sub/")
+}
+
 // A target that is a link to a folder is that folder, and one that is no longer
 // a folder when it is opened is gone for now.
 func TestListTarget(t *testing.T) {

@@ -137,12 +137,20 @@ func (c *caller) touch(name string) {
 	}
 }
 
-// failed returns the look that ended in err, and false if that tells nothing.
+// failed returns the look at a path that ended in err, and false if that tells
+// nothing.
 func failed(err error) (look, bool) {
-	switch {
-	case isNotThere(err):
+	if isNotThere(err) {
 		return look{kind: absent}, true
-	case isOutOfFiles(err):
+	}
+	return unreadable(err)
+}
+
+// unreadable returns the look that ended in err when the thing was open, and
+// false if that tells nothing. Only a path tells that a thing is gone: Linux
+// says of an open folder that it is not there when its SMB server has restarted.
+func unreadable(err error) (look, bool) {
+	if isOutOfFiles(err) {
 		return look{}, false
 	}
 	// An error without words would read as no error.
@@ -170,7 +178,7 @@ func (c *caller) read(name string) (look, bool) {
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return failed(err)
+		return unreadable(err)
 	}
 	if !info.Mode().IsRegular() { // by now
 		return fileLook(info.Size(), info.ModTime()), true
@@ -179,7 +187,7 @@ func (c *caller) read(name string) (look, bool) {
 	h := sha256.New()
 	size, err := io.Copy(h, io.LimitReader(f, cmp.Or(info.Size(), maxUnsized)))
 	if err != nil {
-		return failed(err)
+		return unreadable(err)
 	}
 	l := fileLook(size, info.ModTime())
 	l.sum = max(binary.BigEndian.Uint64(h.Sum(nil)), 1)
