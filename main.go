@@ -28,6 +28,11 @@ import (
 	"time"
 )
 
+// A signal goes to the first thread if that can take it, and Linux believes so
+// even while it hangs in a call of the file system: then nothing would end the
+// program. So it is kept for main, which does nothing but wait.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
@@ -45,7 +50,9 @@ func main() {
 	// program; with it, that is an error. (To ignore the signal would make the
 	// commands that are run ignore it too.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	done := make(chan error)
+	go func() { done <- run(ctx, os.Args[1:], os.Stdout, os.Stderr) }()
+	err := <-done
 	if err == nil {
 		return
 	}
