@@ -64,12 +64,10 @@ func (w *walk) list(name, below string) ([]entry, look, bool) {
 			err = l.addEach(f)
 		}
 	}
-	if isNotThere(err) {
+	if err != nil {
 		if info, err := w.stat(name); isNotThere(err) || err == nil && !info.IsDir() {
 			return nil, look{kind: absent}, true
 		}
-	}
-	if err != nil {
 		is, ok := unreadable(err)
 		return nil, is, ok
 	}

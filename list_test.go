@@ -175,27 +175,38 @@ func TestListFails(t *testing.T) {
 	tt.expect("removed d/sub/a", "removed d/sub/")
 }
 
-// A folder that is gone says its path; what is said of one that is open may be
-// due to a server that has restarted.
+// Whether a folder is gone says its path, and not what is said of it while it
+// is open: that may be due to a server that has restarted (SMB), or has let go
+// of it (NFS).
 func TestListBreaksOff(t *testing.T) {
 	gone := errNumber(syscall.ENOENT, 2)
-	tt := newTreeTest(t, looker{}, func() {
-		must(t, os.Mkdir("d/sub", 0o777))
-		write(t, "d/sub/a", "1", day1)
-	})
-	lr := tt.looker
-	tt.looker.readdir = func(*os.File, int) ([]fs.FileInfo, error) { return nil, gone }
-	tt.expect("unreadable d: " + cause(gone).Error())
-	tt.expect()
-	tt.looker.readdir = lr.readdir
-	tt.expect("readable d")
-	tt.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
-		if f.Name() == "d/sub" {
-			must(t, os.RemoveAll("d/sub"))
+	for _, test := range []struct{ err, why error }{
+		{gone, cause(gone)},
+		{pathError(errors.New("stale file handle")), os.ErrClosed}, // of a second try
+	} {
+		tt := newTreeTest(t, looker{}, func() {
+			must(t, os.Mkdir("d/sub", 0o777))
+			write(t, "d/sub/a", "1", day1)
+		})
+		lr := tt.looker
+		tt.looker.readdir = func(f *os.File, _ int) ([]fs.FileInfo, error) {
+			f.Close() // so that it cannot be read in another way
+			return nil, test.err
 		}
-		return f.Readdir(n)
+		tt.expect("unreadable d: " + test.why.Error())
+		tt.expect()
+		tt.looker.readdir = lr.readdir
+		tt.expect("readable d")
+		tt.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
+			if f.Name() != "d/sub" {
+				return f.Readdir(n)
+			}
+			must(t, os.RemoveAll("d/sub"))
+			f.Close()
+			return nil, test.err
+		}
+		tt.expect("removed d/sub/a", "removed d/sub/")
 	}
-	tt.expect("removed d/sub/a", "removed d/sub/")
 }
 
 // A target that is a link to a folder is that folder, and one that is no longer
