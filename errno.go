@@ -61,6 +61,7 @@ func isPassing(err error) bool {
 		isErrno(err, syscall.ENOMEM, 8) || // ERROR_NOT_ENOUGH_MEMORY
 		isErrno(err, syscall.ECONNABORTED, 10053) || // WSAECONNABORTED
 		isReset(err) ||
+		isErrno(err, syscall.ENOTCONN, 10057) || // WSAENOTCONN
 		isErrno(err, syscall.ETIMEDOUT, 10060) || // WSAETIMEDOUT
 		isErrno(err, syscall.ENETDOWN, 10050) || // WSAENETDOWN
 		isErrno(err, syscall.ENETUNREACH, 10051) || // WSAENETUNREACH

@@ -321,34 +321,6 @@ func TestShutdownTellsAll(t *testing.T) {
 	})
 }
 
-// A subscriber whose time is up before it is told the next lines has a regular
-// end: it has not been told half of anything.
-func TestShutdownBetweenLines(t *testing.T) {
-	transports(t, func(t *testing.T, l net.Listener) {
-		defer l.Close()
-		s := newTestServer(newTestFeed("a"), textLines)
-		p := dial(t, l)
-		conn, err := l.Accept()
-		must(t, err)
-		s.conns.Add(1)
-		u := s.newSubscriber(conn)
-		s.feed.join(&u.reader, textLines)
-		u.tell(newPen())
-		p.expect("[text] watching a (not there)")
-
-		past := time.Now().Add(-time.Second)
-		u.deadline.Store(&past)
-		u.hurry()
-		s.feed.publish([]Event{change("a", 1)})
-		s.feed.waiting(nil)
-		u.tell(newPen())
-		p.expectEnd()
-		if n := s.conns.Load(); n != 0 {
-			t.Errorf("%d connections are left", n)
-		}
-	})
-}
-
 // A batch beyond the bound goes to those who keep up all the same.
 func TestOnWayLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

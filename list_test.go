@@ -201,8 +201,8 @@ func TestListBreaksOff(t *testing.T) {
 			if f.Name() != "d/sub" {
 				return f.Readdir(n)
 			}
-			must(t, os.RemoveAll("d/sub"))
 			f.Close()
+			must(t, os.RemoveAll("d/sub"))
 			return nil, test.err
 		}
 		tt.expect("removed d/sub/a", "removed d/sub/")

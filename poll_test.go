@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	day1 = time.Date(2001, 2, 3, 4, 5, 6, 7, time.UTC)
+	day1 = time.Date(2001, 2, 3, 4, 5, 6, 700, time.UTC)
 	day2 = day1.Add(24 * time.Hour)
 )
 
