@@ -34,9 +34,10 @@ const (
 	maxWord = 256
 
 	// pause is what passes between two reads from a subscriber, so that a flood
-	// of words or of anything else costs next to nothing; and gulp how many
-	// bytes are read from a flood at a time.
+	// of words or of anything else costs next to nothing; and sip and gulp how
+	// many bytes are read at a time, before and after there were as many.
 	pause = 10 * time.Millisecond
+	sip   = 64
 	gulp  = 4 << 10
 
 	// grace is what a subscriber has at the end to take what is being written
@@ -56,7 +57,6 @@ type server struct {
 	most    int    // connections at the same time
 
 	conns atomic.Int64   // open connections
-	gulps sync.Pool      // of *[gulp]byte
 	wg    sync.WaitGroup // every goroutine of serve
 }
 
@@ -68,7 +68,6 @@ func newServer(f *feed, format format, log *log.Logger, all bool) *server {
 		format:  format,
 		most:    max(maxFiles()-reserve, 1),
 		console: &console{log: log, all: all, count: f.count},
-		gulps:   sync.Pool{New: func() any { return new([gulp]byte) }},
 	}
 }
 
@@ -187,7 +186,7 @@ type subscriber struct {
 	conn   net.Conn
 	raw    syscall.RawConn // of conn; nil if it has none
 	words  words
-	buf    [64]byte // to read into
+	buf    []byte // to read into
 
 	deadline atomic.Pointer[time.Time] // of all writing; nil until the end is near
 	fault    atomic.Pointer[string]    // why writing failed
@@ -205,7 +204,7 @@ func (s *server) newSubscriber(conn net.Conn) *subscriber {
 	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
 		c.SetWriteBuffer(sendBuffer)
 	}
-	u := &subscriber{server: s, conn: conn}
+	u := &subscriber{server: s, conn: conn, buf: make([]byte, sip)}
 	if c, ok := conn.(syscall.Conn); ok {
 		u.raw, _ = c.SyscallConn()
 	}
@@ -241,10 +240,9 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 // returns why, or "" if there is nothing to say about that.
 func (u *subscriber) hear() string {
 	for {
-		n, err := u.conn.Read(u.buf[:])
-		u.obey(u.buf[:n])
-		if n == len(u.buf) && err == nil { // there is more, maybe a flood
-			err = u.swallow()
+		said, err := u.read()
+		if want, heard := u.words.find(said); heard && u.server.feed.ask(&u.reader, want) {
+			u.tell(newPen())
 		}
 		switch {
 		case err != nil:
@@ -255,35 +253,21 @@ func (u *subscriber) hear() string {
 				return ""
 			}
 			return cause(err).Error()
-		case n > 0:
+		case len(said) > 0:
 			time.Sleep(pause)
 		}
 	}
 }
 
-// swallow reads more of what the peer has sent, without waiting for any.
-func (u *subscriber) swallow() error {
-	if u.raw == nil {
-		return nil
+// read returns what the peer has sent, which is valid until the next read. From
+// a flood it reads much at a time, so that its end is noticed soon.
+func (u *subscriber) read() ([]byte, error) {
+	n, err := u.conn.Read(u.buf)
+	said := u.buf[:n]
+	if n == sip && len(u.buf) == sip {
+		u.buf = make([]byte, gulp)
 	}
-	buf := u.server.gulps.Get().(*[gulp]byte)
-	defer u.server.gulps.Put(buf)
-	n, err := 0, error(nil)
-	if failed := u.raw.Read(func(fd uintptr) bool {
-		n, err = readNow(fd, buf[:])
-		return true
-	}); failed != nil {
-		return failed
-	}
-	u.obey(buf[:n])
-	return err
-}
-
-// obey does what the peer has said.
-func (u *subscriber) obey(said []byte) {
-	if want, heard := u.words.find(said); heard && u.server.feed.ask(&u.reader, want) {
-		u.tell(newPen())
-	}
+	return said, err
 }
 
 // tell writes what the feed has for the subscriber: with p what needs no
@@ -388,11 +372,9 @@ func (u *subscriber) hurry() {
 // drain reads what the peer has sent, within reason: to close a connection
 // with unread input would reset it, and cost the peer the last lines.
 func (u *subscriber) drain() {
-	buf := u.server.gulps.Get().(*[gulp]byte)
-	defer u.server.gulps.Put(buf)
 	u.conn.SetReadDeadline(time.Now().Add(drainTime))
 	for range 1000 {
-		if _, err := u.conn.Read(buf[:]); err != nil {
+		if _, err := u.read(); err != nil {
 			return
 		}
 	}

@@ -433,6 +433,27 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// What a peer has sent before it leaves does not hide for long that it has.
+func TestFloodEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := startServer(t, l)
+		p := newPeer(t, l.dial())
+		p.expect("[text] watching a (not there)")
+		begin := time.Now()
+		const sent = 1 << 20
+		p.send(strings.Repeat("x", sent))
+		p.Close()
+		synctest.Wait()
+		time.Sleep(pause)
+		synctest.Wait()
+		if took, most := time.Since(begin), (sent/gulp+3)*pause; took > most || s.feed.count() > 0 {
+			t.Errorf("after %v it is still read, want %v", took, most)
+		}
+		s.stop(t)
+	})
+}
+
 // At the end a stuck peer is reset, so that the kernel does not hold on to what
 // it never took; a peer that sent something is not, so that it gets all.
 func TestShutdownResetsTheStuck(t *testing.T) {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"syscall"
 )
 
@@ -14,19 +13,6 @@ func writeNow(fd uintptr, b []byte) (int, error) {
 	n, err := syscall.Write(int(fd), b)
 	if isLater(err) {
 		return 0, nil
-	}
-	return max(n, 0), err
-}
-
-// readNow reads from a socket what is there, maybe nothing. The error is io.EOF
-// if there will not be any more.
-func readNow(fd uintptr, b []byte) (int, error) {
-	n, err := syscall.Read(int(fd), b)
-	switch {
-	case isLater(err):
-		return 0, nil
-	case err == nil && n == 0:
-		return 0, io.EOF
 	}
 	return max(n, 0), err
 }
