@@ -23,58 +23,43 @@ const (
 // until the caller lists the next, and the look at the folder itself. As at, it
 // returns false if that told nothing.
 func (w *walk) list(name, below string) ([]entry, look, bool) {
-	if w.stopped() {
-		return nil, look{}, false
-	}
 	flags := openFlags
 	if below != "" {
 		flags |= folderFlags
 	}
-	f, err := w.open(name, flags)
-	if err != nil {
-		l, ok := failed(err)
-		if isErrno(err, syscall.ELOOP, 0) { // it has become a link
-			l, ok = look{kind: absent}, true
+	for again := false; ; again = true {
+		if w.stopped() {
+			return nil, look{}, false
 		}
-		return nil, l, ok
-	}
-	defer f.Close()
-
-	l := listing{walk: w, name: name, below: below, entries: w.entries[:0]}
-	defer func() { w.entries = l.entries }()
-	for n := minPortion; ; n = min(2*n, maxPortion) {
-		var infos []fs.FileInfo
-		// Fewer than n are not the end: what has vanished counts.
-		if infos, err = f.Readdir(n); err != nil {
-			break
+		f, err := w.open(name, flags)
+		if err != nil {
+			l, ok := failed(err)
+			if isErrno(err, syscall.ELOOP, 0) { // it has become a link
+				l, ok = look{kind: absent}, true
+			}
+			return nil, l, ok
 		}
-		l.add(infos)
-		if w.slow() {
-			err = l.addEach(f)
-			break
+		l := listing{walk: w, name: name, below: below, entries: w.entries[:0]}
+		err = l.addAll(f)
+		f.Close()
+		if err != nil {
+			info, gone := w.stat(name)
+			switch {
+			case isNotThere(gone) || gone == nil && !info.IsDir():
+				return nil, look{kind: absent}, true
+			case !again && !errors.Is(err, fs.ErrPermission):
+				continue // another folder may have come in its place
+			}
+			is, ok := unreadable(err)
+			return nil, is, ok
 		}
-	}
-	if err == io.EOF {
-		err = nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrPermission) && !isNotThere(err) {
-		// One thing that cannot be looked at does not stop the others.
-		l.entries, l.more = l.entries[:0], nil
-		if _, err = f.Seek(0, io.SeekStart); err == nil {
-			err = l.addEach(f)
+		ok := l.finish()
+		w.entries = l.entries
+		if !ok {
+			return nil, look{}, false
 		}
+		return l.entries, look{kind: directory}, true
 	}
-	if err != nil {
-		if info, err := w.stat(name); isNotThere(err) || err == nil && !info.IsDir() {
-			return nil, look{kind: absent}, true
-		}
-		is, ok := unreadable(err)
-		return nil, is, ok
-	}
-	if !l.finish() {
-		return nil, look{}, false
-	}
-	return l.entries, look{kind: directory}, true
 }
 
 // listing is a folder that is being listed.
@@ -90,6 +75,34 @@ type listing struct {
 type unfinished struct {
 	index int // of the entry
 	info  fs.FileInfo
+}
+
+// addAll adds to the listing what is in the folder f.
+func (l *listing) addAll(f openFile) (err error) {
+	for n := minPortion; ; n = min(2*n, maxPortion) {
+		var infos []fs.FileInfo
+		// Fewer than n are not the end: what has vanished counts.
+		if infos, err = f.Readdir(n); err != nil {
+			break
+		}
+		l.add(infos)
+		if l.slow() {
+			err = l.addEach(f)
+			break
+		}
+	}
+	if err == nil || err == io.EOF {
+		return nil
+	}
+	if errors.Is(err, fs.ErrPermission) || isNotThere(err) {
+		return err
+	}
+	// One thing that cannot be looked at does not stop the others.
+	l.entries, l.more = l.entries[:0], nil
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return l.addEach(f)
 }
 
 // add adds to the listing what was listed as infos.

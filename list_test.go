@@ -209,6 +209,30 @@ func TestListBreaksOff(t *testing.T) {
 	}
 }
 
+// A folder that is replaced while it is listed can be looked at: it is the one
+// that is there now.
+func TestListReplaced(t *testing.T) {
+	for _, err := range []error{errNumber(syscall.ENOENT, 2), pathError(errors.New("stale file handle"))} {
+		tt := newTreeTest(t, looker{}, func() {
+			must(t, os.Mkdir("d/sub", 0o777))
+			write(t, "d/sub/a", "1", day1)
+		})
+		replaced := false
+		tt.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
+			if replaced || f.Name() != "d/sub" {
+				return f.Readdir(n)
+			}
+			replaced = true
+			f.Close() // or else Windows keeps it
+			must(t, os.RemoveAll("d/sub"))
+			must(t, os.Mkdir("d/sub", 0o777))
+			write(t, "d/sub/b", "1", day1)
+			return nil, err
+		}
+		tt.expect("removed d/sub/a", "created d/sub/b, 1 bytes")
+	}
+}
+
 // A target that is a link to a folder is that folder, and one that is no longer
 // a folder when it is opened is gone for now.
 func TestListTarget(t *testing.T) {
