@@ -78,13 +78,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err = fmt.Fprintln(stdout, version())
 		return err
 	}
-	spool := newSpool(stderr)
-	defer spool.finish()
-	console := log.New(spool, "", 0)
+	console := newSpool(stderr)
+	defer console.wait(endTime)
 	if o.connect != nil {
 		return follow(ctx, o, stdout, stderr, console)
 	}
-	return watch(ctx, o, console)
+	return watch(ctx, o, log.New(console, "", 0))
 }
 
 // usageError is an error in how the program was called.
@@ -169,7 +168,8 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 
 // follow follows a server, and prints what changes or runs the command on it,
 // until ctx is done.
-func follow(ctx context.Context, o *options, stdout, stderr io.Writer, log *log.Logger) error {
+func follow(ctx context.Context, o *options, stdout, stderr io.Writer, console *spool) error {
+	log, tell := log.New(console, "", 0), printer(stdout, o.format)
 	c := &client{
 		server: o.connect.String(),
 		dial:   o.connect.dial,
@@ -177,7 +177,10 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, log *log.
 		log:    log,
 		all:    o.verbose,
 		begun:  func() {},
-		handle: printer(stdout, o.format),
+		handle: func(events []Event) error {
+			console.wait(orderTime) // "back at" goes before what was missed
+			return tell(events)
+		},
 	}
 	if len(o.command) == 0 {
 		if err := c.follow(ctx); err != errEnough {

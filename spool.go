@@ -12,8 +12,10 @@ const (
 	// changes of 50,000 files.
 	maxSpool = 4 << 20
 
-	// spoolTime is how long finish waits.
-	spoolTime = time.Second
+	// endTime is how long the end of the program waits for a spool, and
+	// orderTime how long what belongs after it on a terminal does.
+	endTime   = time.Second
+	orderTime = 100 * time.Millisecond
 )
 
 // spool is what keeps a console that is read slowly or by nobody (Ctrl-S, a
@@ -71,8 +73,9 @@ func (s *spool) take() []byte {
 	return lines
 }
 
-// finish waits until nothing waits any more, but not for long.
-func (s *spool) finish() {
+// wait waits until nothing waits in the spool any more, but not for longer than
+// most.
+func (s *spool) wait(most time.Duration) {
 	s.mu.Lock()
 	empty := s.empty
 	s.mu.Unlock()
@@ -81,6 +84,6 @@ func (s *spool) finish() {
 	}
 	select {
 	case <-empty:
-	case <-time.After(spoolTime):
+	case <-time.After(most):
 	}
 }

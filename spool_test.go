@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,7 +20,7 @@ func TestSpool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, in := io.Pipe()
 		s := newSpool(in)
-		s.finish() // at once
+		s.wait(endTime) // at once
 		line := []byte(strings.Repeat("x", 1023) + "\n")
 		s.Write(line)
 		synctest.Wait() // until that is being written
@@ -27,12 +29,12 @@ func TestSpool(t *testing.T) {
 		}
 		s.Write([]byte("it would fit\n"))
 		begin := time.Now()
-		s.finish()
-		if took := time.Since(begin); took != spoolTime {
-			t.Errorf("the end took %v, want %v", took, spoolTime)
+		s.wait(endTime)
+		if took := time.Since(begin); took != endTime {
+			t.Errorf("the end took %v, want %v", took, endTime)
 		}
 
-		go func() { s.finish(); in.Close() }()
+		go func() { s.wait(endTime); in.Close() }()
 		got, err := io.ReadAll(out)
 		must(t, err)
 		want := append(bytes.Repeat(line, 1+maxSpool/len(line)), "4 more lines, while nobody read this\n"...)
@@ -40,6 +42,28 @@ func TestSpool(t *testing.T) {
 			t.Errorf("got %d bytes, the last of them %q, want %d and %q", len(got), got[max(0, len(got)-50):], len(want), want[len(want)-50:])
 		}
 	})
+}
+
+// On a terminal the changes stand after what the console says before them.
+func TestOneTerminal(t *testing.T) {
+	l, err := net.Listen("tcp", net.JoinHostPort(loopbacks(t)[0], "0"))
+	must(t, err)
+	defer l.Close()
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			io.WriteString(conn, `{"type":"watching","file":"f","targets":1}`+"\n"+`{"type":"changed","file":"f","change":"modified"}`+"\n")
+			conn.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, conn)
+			conn.Close()
+		}
+	}()
+	for range 10 {
+		said, err := realProgram(t, "-connect", l.Addr().String(), "-once").CombinedOutput()
+		must(t, err)
+		if !regexp.MustCompile(`^following .*\n.* modified f\n$`).Match(said) {
+			t.Fatalf("it says %q", said)
+		}
+	}
 }
 
 // Nobody reads the console of the real program: it does all the same what it
