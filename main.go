@@ -60,7 +60,9 @@ func main() {
 	if _, ok := errors.AsType[usageError](err); ok {
 		status, hint = 2, " (-h tells more)"
 	}
-	fmt.Fprintf(os.Stderr, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
+	console := newSpool(os.Stderr) // which may be one that nobody reads
+	fmt.Fprintf(console, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
+	console.wait(endTime)
 	os.Exit(status)
 }
 

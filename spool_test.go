@@ -66,28 +66,35 @@ func TestOneTerminal(t *testing.T) {
 	}
 }
 
+// fullPipe returns a pipe that nobody reads and that takes nothing any more.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	needUnix(t)
+	out, in, err := os.Pipe()
+	must(t, err)
+	t.Cleanup(func() { out.Close(); in.Close() })
+	if err := in.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Skipf("no way to fill a pipe here: %v", err)
+	}
+	if _, err := in.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a pipe that is not full: %v", err)
+	}
+	return in
+}
+
 // Nobody reads the console of the real program: it does all the same what it
 // is there for, and ends well.
 func TestConsoleUnread(t *testing.T) {
-	needUnix(t)
+	stderr := fullPipe(t)
 	dir := socketFolder(t)
 	target, socket := filepath.Join(dir, "target.txt"), filepath.Join(dir, "s")
 	write(t, target, "1", day1)
-	console, stderr, err := os.Pipe()
-	must(t, err)
-	defer console.Close()
-	defer stderr.Close()
-	if err := stderr.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-		t.Skipf("no way to fill a pipe here: %v", err)
-	}
-	if _, err := stderr.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("a pipe that is not full: %v", err)
-	}
 	p := &program{t: t, cmd: realProgram(t, "-v", "-interval", "10ms", "-listen", socket, target), done: make(chan error, 1)}
 	p.cmd.Stderr = stderr
 	must(t, p.cmd.Start())
 	go func() { p.done <- p.cmd.Wait() }()
 	defer p.cmd.Process.Kill()
+	var err error
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if _, err = os.Stat(socket); err == nil {
 			break
@@ -108,4 +115,16 @@ func TestConsoleUnread(t *testing.T) {
 		s.Close()
 	}
 	p.stop()
+}
+
+// Nor does it keep the program from ending with what has failed.
+func TestErrorUnread(t *testing.T) {
+	cmd := realProgram(t, "-frobnicate")
+	cmd.Stderr = fullPipe(t)
+	must(t, cmd.Start())
+	defer time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() }).Stop()
+	cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != 2 {
+		t.Errorf("status %d, want 2", got)
+	}
 }
