@@ -274,12 +274,25 @@ func makePrivate(path string) (string, error) {
 		folder := aside(path)
 		err := os.Mkdir(folder, 0o700)
 		if err == nil {
-			return folder, os.Chmod(folder, 0o700) // whatever the umask took away
+			if err = makeUsable(folder); err != nil {
+				os.Remove(folder)
+			}
+			return folder, err
 		}
 		if !errors.Is(err, fs.ErrExist) || try == 100 {
 			return "", err
 		}
 	}
+}
+
+// makeUsable gives its owner back what the umask took away of a new folder. It
+// keeps the bit that gives the group of the folder around it to a socket in it.
+func makeUsable(folder string) error {
+	info, err := os.Lstat(folder)
+	if err != nil || info.Mode().Perm() == 0o700 {
+		return err
+	}
+	return os.Chmod(folder, 0o700|info.Mode()&fs.ModeSetgid)
 }
 
 // takeAway moves the stale socket at path to old, unless a live one has come

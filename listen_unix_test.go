@@ -29,6 +29,38 @@ func TestListenUnixUmask(t *testing.T) {
 	}
 }
 
+// The group is that of all else that is made in the folder.
+func TestListenUnixGroup(t *testing.T) {
+	groups, err := os.Getgroups()
+	must(t, err)
+	if os.Geteuid() == 0 {
+		groups = append(groups, os.Getegid()+1)
+	}
+	if len(groups) == 0 {
+		t.Skip("no group to give a folder to")
+	}
+	folder := unixFolder(t)
+	for _, group := range groups {
+		must(t, os.Chown(folder, -1, group))
+		must(t, os.Chmod(folder, 0o700|fs.ModeSetgid))
+		for _, umask := range []int{0, 0o777} {
+			old := syscall.Umask(umask)
+			l, err := listenUnix(filepath.Join(folder, "s"), 0o660)
+			syscall.Umask(old)
+			must(t, err)
+			write(t, filepath.Join(folder, "file"), "1", day1)
+			var is [2]syscall.Stat_t
+			must(t, syscall.Lstat(filepath.Join(folder, "s"), &is[0]))
+			must(t, syscall.Lstat(filepath.Join(folder, "file"), &is[1]))
+			if is[0].Gid != is[1].Gid {
+				t.Errorf("umask %#o: the group is %d, want %d", umask, is[0].Gid, is[1].Gid)
+			}
+			l.Close()
+			must(t, os.Remove(filepath.Join(folder, "file")))
+		}
+	}
+}
+
 // A server that is too busy to take connections is alive.
 func TestListenUnixBusy(t *testing.T) {
 	path := filepath.Join(unixFolder(t, "s"), "s")
