@@ -43,6 +43,8 @@ func parseAddress(s string) (address, error) {
 		return address{}, fmt.Errorf("address %q has no path", s)
 	case path[0] == '@':
 		return address{}, fmt.Errorf("address %q: abstract sockets have no permissions (for a file of that name: unix:./%s)", s, path)
+	case strings.HasPrefix(s, "[]"): // as of a variable that is empty
+		return address{}, fmt.Errorf("address %q: no host between the brackets", s)
 	case isUnix || strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == filepath.Separator }):
 		return address{"unix", path}, nil
 	}
@@ -129,7 +131,11 @@ func listenTCP(ctx context.Context, hosts []string, port string) ([]net.Listener
 	var ls []net.Listener
 	var lacking error
 	for _, host := range hosts {
-		l, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, port))
+		network := "tcp"
+		if host == "0.0.0.0" { // which package net takes for IPv6 too
+			network = "tcp4"
+		}
+		l, err := config.Listen(ctx, network, net.JoinHostPort(host, port))
 		switch {
 		case err == nil:
 			ls = append(ls, l)
@@ -208,7 +214,7 @@ func findStale(path string) (fs.FileInfo, error) {
 	// What the system would call an invalid argument.
 	most := len(syscall.RawSockaddrUnix{}.Path) - 1
 	if over := max(len(path), len(aside(path)+"/s")) - most; over > 0 {
-		return nil, fmt.Errorf("path too long by %d bytes (a socket's may have %d)", over, most)
+		return nil, fmt.Errorf("path too long by %d bytes (a socket's may have %d there)", over, len(path)-over)
 	}
 	info, err := os.Lstat(path)
 	switch {

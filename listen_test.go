@@ -50,6 +50,7 @@ func TestParseAddress(t *testing.T) {
 		{in: "localhost:65536", err: `address "localhost:65536": no port "65536" (0 to 65535)`},
 		{in: "localhost:-1", err: `address "localhost:-1": no port "-1" (0 to 65535)`},
 		{in: "a:b:c", err: `address "a:b:c": not host:port, and not unix:PATH either`},
+		{in: "[]:7", err: `address "[]:7": no host between the brackets`},
 		{in: "[::1", err: `address "[::1": not host:port, and not unix:PATH either`},
 	} {
 		got, err := parseAddress(test.in)

@@ -34,8 +34,8 @@ const (
 	maxWord = 256
 
 	// pause is what passes between two reads from a subscriber, so that a flood
-	// of words or of anything else costs next to nothing; and sip and gulp how
-	// many bytes are read at a time, before and after there were as many.
+	// of words or of anything else costs next to nothing. What is read at a time
+	// is a sip, and once there was that much a gulp; in bytes.
 	pause = 10 * time.Millisecond
 	sip   = 64
 	gulp  = 4 << 10
