@@ -62,7 +62,7 @@ func main() {
 	}
 	console := newSpool(os.Stderr) // which may be one that nobody reads
 	fmt.Fprintf(console, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
-	console.wait(endTime)
+	console.wait()
 	os.Exit(status)
 }
 
@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	console := newSpool(stderr)
-	defer console.wait(endTime)
+	defer console.wait()
 	if o.connect != nil {
 		return follow(ctx, o, stdout, stderr, console)
 	}
@@ -180,7 +180,7 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, console *
 		all:    o.verbose,
 		begun:  func() {},
 		handle: func(events []Event) error {
-			console.wait(orderTime) // "back at" goes before what was missed
+			console.wait() // "back at" goes before what was missed
 			return tell(events)
 		},
 	}

@@ -12,10 +12,8 @@ const (
 	// changes of 50,000 files.
 	maxSpool = 4 << 20
 
-	// endTime is how long the end of the program waits for a spool, and
-	// orderTime how long what belongs after it on a terminal does.
-	endTime   = time.Second
-	orderTime = 100 * time.Millisecond
+	// spoolTime is how long wait waits.
+	spoolTime = time.Second
 )
 
 // spool is what keeps a console that is read slowly or by nobody (Ctrl-S, a
@@ -73,9 +71,9 @@ func (s *spool) take() []byte {
 	return lines
 }
 
-// wait waits until nothing waits in the spool any more, but not for longer than
-// most.
-func (s *spool) wait(most time.Duration) {
+// wait waits until all has been written, but not for long: for the end of the
+// program, and for what comes after it on the same terminal.
+func (s *spool) wait() {
 	s.mu.Lock()
 	empty := s.empty
 	s.mu.Unlock()
@@ -84,6 +82,6 @@ func (s *spool) wait(most time.Duration) {
 	}
 	select {
 	case <-empty:
-	case <-time.After(most):
+	case <-time.After(spoolTime):
 	}
 }

@@ -20,7 +20,7 @@ func TestSpool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out, in := io.Pipe()
 		s := newSpool(in)
-		s.wait(endTime) // at once
+		s.wait() // at once
 		line := []byte(strings.Repeat("x", 1023) + "\n")
 		s.Write(line)
 		synctest.Wait() // until that is being written
@@ -29,12 +29,12 @@ func TestSpool(t *testing.T) {
 		}
 		s.Write([]byte("it would fit\n"))
 		begin := time.Now()
-		s.wait(endTime)
-		if took := time.Since(begin); took != endTime {
-			t.Errorf("the end took %v, want %v", took, endTime)
+		s.wait()
+		if took := time.Since(begin); took != spoolTime {
+			t.Errorf("the end took %v, want %v", took, spoolTime)
 		}
 
-		go func() { s.wait(endTime); in.Close() }()
+		go func() { s.wait(); in.Close() }()
 		got, err := io.ReadAll(out)
 		must(t, err)
 		want := append(bytes.Repeat(line, 1+maxSpool/len(line)), "4 more lines, while nobody read this\n"...)
