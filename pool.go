@@ -56,7 +56,6 @@ type parent struct {
 	out      int           // being looked at
 	answered bool          // some have been looked at since none was
 	last     time.Duration // when the last was taken
-	hung     time.Duration // how long a call has had no answer, if for doubt; as of the last collect
 }
 
 // pool is the goroutines that look at targets. As many are at work as it takes:
@@ -239,7 +238,7 @@ func (p *pool) done(w *walk) *target {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.in.out--
-	t.in.answered, t.in.hung = true, 0
+	t.in.answered = true
 	if t.hung == "" {
 		p.open--
 		if t.seen {
@@ -329,21 +328,17 @@ func (p *pool) collect() news {
 	}
 	// Whose call has had no answer for how long.
 	age := func(c *caller) time.Duration {
-		if began := time.Duration(c.began.Load()); c.target != nil && began != 0 && now-began >= doubt {
+		if began := time.Duration(c.began.Load()); began != 0 && now-began >= doubt {
 			return now - began
 		}
 		return 0
 	}
 	p.hung = 0
-	for i := range p.callers {
-		if t := p.callers[i].target; t != nil {
-			t.in.hung = 0
-		}
-	}
+	hung := make(map[*parent]time.Duration) // the longest in each folder
 	for i := range p.callers {
 		if age := age(&p.callers[i]); age > 0 {
 			in := p.callers[i].target.in
-			in.hung = max(in.hung, age)
+			hung[in] = max(hung[in], age)
 			p.hung++
 		}
 	}
@@ -351,7 +346,7 @@ func (p *pool) collect() news {
 		c := &p.callers[i]
 		switch t := c.target; {
 		case t == nil:
-		case age(c) > 0 && (t.in.hung >= patience || !t.seen && now-t.since >= patience):
+		case age(c) > 0 && (hung[t.in] >= patience || !t.seen && now-t.since >= patience):
 			lose(t, noAnswer)
 		case !t.seen && now-t.since >= patience:
 			lose(t, notDone)
@@ -362,7 +357,7 @@ func (p *pool) collect() news {
 		for _, t := range d.waiting {
 			why := ""
 			switch {
-			case d.hung > 0 && now-d.last >= doubt:
+			case hung[d] > 0 && now-d.last >= doubt:
 				why = noAnswer
 			case full:
 				why = tooMany
