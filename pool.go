@@ -166,15 +166,15 @@ func (p *pool) sendLocked(now time.Duration) {
 	if p.busy == maxCalls {
 		return
 	}
-	if t := p.nextLocked(now, p.busy); t != nil {
+	if t := p.nextLocked(now); t != nil {
 		go p.work(p.callerLocked(t))
 	}
 }
 
-// crowdedLocked reports whether there may be no more callers than others for
-// the sake of speed.
-func (p *pool) crowdedLocked(others int) bool {
-	return others-p.hung >= maxHelpers || others >= maxShared
+// crowdedLocked reports whether there may be no more callers for the sake of
+// speed.
+func (p *pool) crowdedLocked() bool {
+	return p.busy-p.hung >= maxHelpers || p.busy >= maxShared
 }
 
 // callerLocked returns a caller for a look at t. There must be one at rest.
@@ -190,8 +190,8 @@ func (p *pool) callerLocked(t *target) *caller {
 }
 
 // nextLocked takes a target that may be looked at from those that wait, the
-// folders in turn, while others are at work. It returns nil if there is none.
-func (p *pool) nextLocked(now time.Duration, others int) *target {
+// folders in turn. It returns nil if there is none.
+func (p *pool) nextLocked(now time.Duration) *target {
 	if p.stopped() {
 		return nil
 	}
@@ -201,7 +201,7 @@ func (p *pool) nextLocked(now time.Duration, others int) *target {
 		}
 		d := p.queue[p.turn]
 		recent := now-d.last < doubt
-		if d.out > 0 && (p.crowdedLocked(others) || recent && !d.answered || !recent && d.out >= maxScouts) {
+		if d.out > 0 && (p.crowdedLocked() || recent && !d.answered || !recent && d.out >= maxScouts) {
 			p.turn++
 			continue
 		}
@@ -252,17 +252,19 @@ func (p *pool) done(w *walk) *target {
 	} else {
 		t.since = 0
 	}
-	next := p.nextLocked(w.ended, p.busy-1)
-	if w.target = next; next == nil {
-		p.busy--
+	p.busy--
+	if w.target = p.nextLocked(w.ended); w.target == nil {
 		select {
 		case p.wake <- struct{}{}:
 		default:
 		}
-	} else if w.slow() && !p.crowdedLocked(p.busy) {
+		return nil
+	}
+	p.busy++
+	if w.slow() && !p.crowdedLocked() {
 		p.sendLocked(w.ended)
 	}
-	return next
+	return w.target
 }
 
 // help returns a caller that helps c, whose calls are slow, with its target, or
@@ -270,7 +272,7 @@ func (p *pool) done(w *walk) *target {
 func (p *pool) help(c *caller) *caller {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.crowdedLocked(p.busy) {
+	if p.crowdedLocked() {
 		return nil
 	}
 	return p.callerLocked(c.target)
