@@ -155,7 +155,7 @@ func (p *pool) add(parents []*parent) {
 			p.queue = append(p.queue, d)
 		}
 	}
-	if p.busy == 0 || now-p.last >= stall {
+	if p.busy == 0 {
 		p.sendLocked(now)
 	}
 }
