@@ -247,7 +247,7 @@ func (p *pool) done(w *walk) *target {
 	}
 	p.things += w.count - t.things
 	t.things = w.count
-	if w.first || w.blind || t.hung != "" || t.lost || w.delta != 0 || w.changed() {
+	if w.first || w.blind || t.hung != "" || t.lost || w.changed() {
 		p.ended = append(p.ended, *w)
 	} else {
 		t.since = 0
@@ -302,7 +302,7 @@ func (p *pool) collect() news {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := news{ended: p.ended, took: p.slowest, things: p.things}
-	p.ended, p.slowest = nil, 0
+	p.ended = nil
 	for i := range n.ended {
 		w := &n.ended[i]
 		w.lost = w.of.lost && (!w.blind || !w.first && w.changed())
@@ -312,7 +312,7 @@ func (p *pool) collect() news {
 
 	// The program may have been stopped, and the file system not.
 	now := p.now()
-	if late := now - p.checked - doubt; late > doubt {
+	if late := now - p.checked - doubt; late > 0 {
 		p.lag.Add(int64(late))
 		now -= late
 	}
