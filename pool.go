@@ -347,29 +347,27 @@ func (p *pool) collect() news {
 	for i := range p.callers {
 		c := &p.callers[i]
 		switch t := c.target; {
-		case t == nil:
-		case age(c) > 0 && (hung[t.in] >= patience || !t.seen && now-t.since >= patience):
+		case t == nil || now-t.since < patience:
+		case age(c) > 0 && hung[t.in] >= patience:
 			lose(t, noAnswer)
-		case !t.seen && now-t.since >= patience:
+		case !t.seen:
 			lose(t, notDone)
 		}
 	}
 	full := p.busy == maxCalls && now-p.last >= doubt
 	for _, d := range p.queue {
 		for _, t := range d.waiting {
-			why := ""
-			switch {
-			case hung[d] > 0 && now-d.last >= doubt:
-				why = noAnswer
-			case full:
-				why = tooMany
-			case !t.seen:
-				why = notDone
-			}
-			if why == "" || now-t.since < patience { // nor are those after it
+			if now-t.since < patience { // and those after it for less
 				break
 			}
-			lose(t, why)
+			switch {
+			case hung[d] > 0 && now-d.last >= doubt:
+				lose(t, noAnswer)
+			case full:
+				lose(t, tooMany)
+			case !t.seen:
+				lose(t, notDone)
+			}
 		}
 	}
 	if now-p.last >= stall {
