@@ -290,7 +290,7 @@ func (p *pool) rest(c *caller) {
 type news struct {
 	ended  []walk        // looks that have something to tell
 	lost   []*target     // what is to be said to be unreadable; hung says why
-	full   bool          // there can be no more calls from now on, and something waits
+	full   bool          // there can be no more calls from now on
 	took   time.Duration // the longest that a target was due
 	things int           // what the last looks at all targets looked at
 }
@@ -354,7 +354,7 @@ func (p *pool) collect() news {
 			lose(t, notDone)
 		}
 	}
-	full := p.busy == maxCalls && now-p.last >= doubt
+	full := p.hung == maxCalls
 	for _, d := range p.queue {
 		for _, t := range d.waiting {
 			if now-t.since < patience { // and those after it for less
@@ -373,8 +373,8 @@ func (p *pool) collect() news {
 	if now-p.last >= stall {
 		p.sendLocked(now)
 	}
-	n.full = full && !p.full && len(p.queue) > 0
-	p.full = n.full || p.full && p.busy > maxCalls/2
+	n.full = full && !p.full
+	p.full = full || p.full && p.hung > maxCalls/2
 	return n
 }
 
