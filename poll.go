@@ -27,7 +27,7 @@ type target struct {
 	// Guarded by pool.mu, and written only by the poll, but for what resets since.
 	since  time.Duration // when it became due; 0 if it is not
 	hung   string        // why nobody waits for it any longer, "" if somebody does
-	lost   bool          // it is said to be unreadable since it hung
+	lost   bool          // it is said to be unreadable since it hung; the poll's alone while it is not due
 	things int           // what the last look at it looked at
 }
 
@@ -185,16 +185,18 @@ func (t *target) changes(w *walk) []Event {
 	t.seen = t.seen || !w.blind
 	t.unreadable = t.root.why != ""
 
-	itself := slices.ContainsFunc(steps, func(s step) bool { return s.name == "" })
-	switch {
-	case !w.lost:
-	case t.unreadable: // for another reason by now
-		steps = nil
-	case itself:
-	case t.root.look == look{kind: absent}:
-		steps = []step{{change: Removed, look: t.root.look}}
-	default:
-		steps = slices.Insert(steps, 0, step{change: Readable, look: t.root.look})
+	if t.lost && (!w.blind || len(steps) > 0) { // it is back
+		t.lost = false
+		itself := slices.ContainsFunc(steps, func(s step) bool { return s.name == "" })
+		switch {
+		case t.unreadable: // for another reason by now
+			steps = nil
+		case itself:
+		case t.root.look == look{kind: absent}:
+			steps = []step{{change: Removed, look: t.root.look}}
+		default:
+			steps = slices.Insert(steps, 0, step{change: Readable, look: t.root.look})
+		}
 	}
 
 	var events []Event

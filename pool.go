@@ -303,10 +303,7 @@ func (p *pool) collect() news {
 	defer p.mu.Unlock()
 	n := news{ended: p.ended, took: p.slowest, things: p.things}
 	p.ended = nil
-	for i := range n.ended {
-		w := &n.ended[i]
-		w.lost = w.of.lost && (!w.blind || !w.first && w.changed())
-		w.of.lost = w.of.lost && !w.lost
+	for _, w := range n.ended {
 		w.of.since, w.of.hung = 0, ""
 	}
 

@@ -58,7 +58,6 @@ type walk struct {
 	// Once it has ended: the target, and what the walk adds to its tag.
 	of    *target
 	delta uint64
-	lost  bool // the target was said to be unreadable, and is back
 }
 
 // changed reports whether w has found a change.
