@@ -114,10 +114,9 @@ var unreadableState = state(look{why: noAnswer}.tag(""))
 func (p *poll) changes(ctx context.Context) iter.Seq[[]Event] {
 	return func(yield func([]Event) bool) {
 		defer p.pool.end()
-		tick := time.NewTicker(p.interval)
-		defer tick.Stop()
+		tick := time.Tick(p.interval)
 		for {
-			events := p.wait(ctx, tick.C)
+			events := p.wait(ctx, tick)
 			if ctx.Err() != nil {
 				return
 			}

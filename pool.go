@@ -196,9 +196,7 @@ func (p *pool) nextLocked(now time.Duration) *target {
 		return nil
 	}
 	for range p.queue {
-		if p.turn >= len(p.queue) {
-			p.turn = 0
-		}
+		p.turn %= len(p.queue)
 		d := p.queue[p.turn]
 		recent := now-d.last < doubt
 		if d.out > 0 && (p.crowdedLocked() || recent && !d.answered || !recent && d.out >= maxScouts) {
@@ -209,7 +207,6 @@ func (p *pool) nextLocked(now time.Duration) *target {
 		if d.waiting = d.waiting[1:]; len(d.waiting) > 0 {
 			p.turn++
 		} else {
-			d.waiting = nil
 			end := len(p.queue) - 1
 			p.queue[p.turn] = p.queue[end]
 			p.queue = p.queue[:end]
