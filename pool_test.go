@@ -313,6 +313,9 @@ func TestHungStart(t *testing.T) {
 		if diff := cmp.Diff(want, brief(got)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
+		if got[0].State != unreadableState {
+			t.Errorf("the state is %s, want %s", got[0].State, unreadableState)
+		}
 		tl := tellingsOf(t, p)
 		time.Sleep(time.Minute)
 		ff.set("nfs/gone", fakeFile{err: errNumber(syscall.ENOENT, 2)})
@@ -396,7 +399,8 @@ func TestHungMany(t *testing.T) {
 	}
 }
 
-// Of two mount points in one folder one is dead; the other is looked at.
+// Of two mount points in one folder one is dead; the other is looked at, and
+// keeps its rhythm.
 func TestHungNeighbour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ff := newFakeFiles()
@@ -410,10 +414,110 @@ func TestHungNeighbour(t *testing.T) {
 		if got := brief(mustStart(t, p)); got[3] != "watching mnt/d, 1 bytes" {
 			t.Errorf("got %q", got)
 		}
-		ff.release("mnt/a")
-		ff.release("mnt/b")
-		ff.release("mnt/c")
-		synctest.Wait()
+		p.interval = 100 * time.Millisecond
+		tl := tellingsOf(t, p)
+		ff.looks()
+		time.Sleep(time.Minute)
+		if n := ff.looks("mnt/d"); n < 599 {
+			t.Errorf("%d looks in a minute", n)
+		}
+
+		// It is given 5 s of its own to answer.
+		ff.hang("mnt/d")
+		time.Sleep(4 * time.Second)
+		if got := tl.take(); len(got) > 0 {
+			t.Errorf("told %v", got)
+		}
+		for _, name := range []string{"mnt/a", "mnt/b", "mnt/c", "mnt/d"} {
+			ff.release(name)
+		}
+		tl.end()
+	})
+}
+
+// What hangs leaves the rest of the calls to folders that are slow.
+func TestHungHelpers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		var slow, names []string
+		for i := range 1000 {
+			slow = append(slow, fmt.Sprint("slow/", i))
+		}
+		for i := range maxHelpers {
+			names = append(names, fmt.Sprintf("nfs/%d/f", i))
+		}
+		names = append(names, slow...)
+		for _, name := range names {
+			ff.put(name, 1)
+		}
+		p := newFakePoll(ff, names...)
+		slowDown(&p.looker, 10*time.Millisecond)
+		mustStart(t, p)
+		tl := tellingsOf(t, p)
+		ff.hang("nfs/")
+		time.Sleep(10 * time.Second)
+		ff.looks()
+		time.Sleep(time.Minute)
+		if n := ff.looks(slow...); n < 59*len(slow) {
+			t.Errorf("%d looks at %d files in a minute", n, len(slow))
+		}
+		ff.release("nfs/")
+		tl.end()
+		time.Sleep(time.Minute)
+	})
+}
+
+// Files that were there, more in a folder than are tried where one hangs, are
+// all unreadable at the same time, however far apart the looks are.
+func TestHungFolder(t *testing.T) {
+	for _, interval := range []time.Duration{time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			ff := newFakeFiles()
+			var names []string
+			var want []told
+			for i := range 2 * maxScouts {
+				name := fmt.Sprint("nfs/", i)
+				names = append(names, name)
+				ff.put(name, 1)
+				want = append(want, told{interval + patience, "unreadable " + name + ": no answer in 5s"})
+			}
+			p := newFakePoll(ff, names...)
+			p.interval = interval
+			mustStart(t, p)
+			tl := tellingsOf(t, p)
+			ff.hang("nfs/")
+			time.Sleep(interval + time.Minute)
+			if diff := cmp.Diff(want, tl.take()); diff != "" {
+				t.Errorf("looks %v apart (-want +got):\n%s", interval, diff)
+			}
+			ff.release("nfs/")
+			tl.end()
+		})
+	}
+}
+
+// One that hangs in a folder does not make the others there, which are slow,
+// unreadable.
+func TestHungSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		var names []string
+		for i := range 500 {
+			names = append(names, fmt.Sprint("nfs/", i))
+			ff.put(names[i], 1)
+		}
+		p := newFakePoll(ff, names...)
+		mustStart(t, p)
+		slowDown(&p.looker, 900*time.Millisecond) // some 15 s for all
+		ff.hang("nfs/0")
+		tl := tellingsOf(t, p)
+		time.Sleep(time.Minute)
+		if got := tl.take(); len(got) != 1 || got[0].Event != "unreadable nfs/0: no answer in 5s" {
+			t.Errorf("told %v", got)
+		}
+		ff.release("nfs/0")
+		tl.end()
+		time.Sleep(time.Minute)
 	})
 }
 
@@ -593,7 +697,13 @@ func TestNotDone(t *testing.T) {
 		p := newFakePoll(ff, names...)
 		slowDown(&p.looker, 300*time.Millisecond)
 		done, notDone := 0, 0
-		for _, line := range brief(mustStart(t, p)) {
+		begin := time.Now()
+		watching := mustStart(t, p)
+		// What ends meanwhile is collected before the start ends.
+		if took := time.Since(begin); took < patience || took > patience+doubt {
+			t.Errorf("the start took %v", took)
+		}
+		for _, line := range brief(watching) {
 			switch {
 			case strings.HasSuffix(line, " (unreadable: first look not done in 5s)"):
 				notDone++
@@ -775,7 +885,8 @@ func slowDown(lr *looker, d time.Duration) (most func() int) {
 	}
 }
 
-// Where the file system is fast, there is one call at a time.
+// Where the file system is fast, there is one call at a time, also where it has
+// so many files that looks are late.
 func TestFast(t *testing.T) {
 	t.Chdir(t.TempDir())
 	makeTree(t, "d", 100, 1)
@@ -786,6 +897,24 @@ func TestFast(t *testing.T) {
 		most := slowDown(&p.looker, 2*time.Microsecond)
 		mustStart(t, p)
 		p.look()
+		if n := most(); n != 1 {
+			t.Errorf("%d calls at a time, want 1", n)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		var names []string
+		for i := range 20_000 {
+			names = append(names, fmt.Sprintf("%d/%d", i%100, i))
+		}
+		p := newFakePoll(ff, names...)
+		p.interval = time.Millisecond
+		most := slowDown(&p.looker, 2*time.Microsecond)
+		mustStart(t, p)
+		tl := tellingsOf(t, p)
+		time.Sleep(50 * time.Millisecond)
+		tl.end()
+		time.Sleep(time.Minute)
 		if n := most(); n != 1 {
 			t.Errorf("%d calls at a time, want 1", n)
 		}
@@ -819,7 +948,15 @@ func TestCallerSlow(t *testing.T) {
 		"slow ones after many quick ones, which count still": {[]calls{{256, 1, 0}, {20, 1, 3 * slowCall}}, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			c := &newPool(&looker{}).callers[0]
+			p := newPool(&looker{})
+			c := p.callerLocked(&target{}) // it has been slow, which is over
+			for range 100 {
+				c.begin()
+				time.Sleep(time.Second)
+				c.end(1)
+			}
+			p.rest(c)
+			c = p.callerLocked(&target{})
 			for _, calls := range test.calls {
 				for range calls.n {
 					c.begin()
