@@ -244,7 +244,7 @@ func (p *pool) done(w *walk) *target {
 	}
 	p.things += w.count - t.things
 	t.things = w.count
-	if w.first || w.blind || t.hung != "" || t.lost || w.changed() {
+	if w.first || t.hung != "" || t.lost || w.changed() {
 		p.ended = append(p.ended, *w)
 	} else {
 		t.since = 0
