@@ -464,11 +464,12 @@ func TestBreak(t *testing.T) {
 // Events of several targets come in the order of the targets, one each.
 func TestTargets(t *testing.T) {
 	t.Chdir(t.TempDir())
-	p := newTestPoll(t, "z", "a", "m")
-	for _, name := range []string{"m", "a", "z"} {
-		write(t, name, name, day1)
+	must(t, os.Mkdir("d", 0o777))
+	p := newTestPoll(t, "z", "a", "d/m")
+	for _, name := range []string{"d/m", "a", "z"} {
+		write(t, name, "1", day1)
 	}
-	if diff := cmp.Diff([]string{"created z, 1 bytes", "created a, 1 bytes", "created m, 1 bytes"}, brief(looked(p))); diff != "" {
+	if diff := cmp.Diff([]string{"created z, 1 bytes", "created a, 1 bytes", "created d/m, 1 bytes"}, brief(looked(p))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if events, _ := p.look(); len(events) > 0 {

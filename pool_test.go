@@ -169,6 +169,7 @@ func TestHung(t *testing.T) {
 		ff.put("nfs/g", 1)
 		ff.put("disk/f", 1)
 		p := newFakePoll(ff, "nfs/f", "nfs/g", "disk/f")
+		p.late = func(things int, took time.Duration) { t.Errorf("a look at %d took %v", things, took) }
 		mustStart(t, p)
 		tl := tellingsOf(t, p)
 
@@ -269,6 +270,10 @@ func TestHungTransitions(t *testing.T) {
 					}
 					ff.set("f", results[after])
 					ff.release("f")
+					synctest.Wait()
+					if !p.pool.isOpen() {
+						t.Error("it is not open, though there is news")
+					}
 					look()
 					if diff := cmp.Diff(want, got); diff != "" {
 						t.Errorf("(-want +got):\n%s", diff)
@@ -392,6 +397,26 @@ func TestHungMany(t *testing.T) {
 				time.Sleep(1900 * time.Millisecond)
 				if got := tl.take(); len(got) != unreadable {
 					t.Errorf("%d are readable again, want %d", len(got), unreadable)
+				}
+				// It is told each time that it comes to that, and not because
+				// a few answer meanwhile.
+				before := full
+				for i := range test.folders {
+					ff.hang(fmt.Sprintf("nfs/%d/", i))
+				}
+				time.Sleep(20 * time.Second)
+				for i := range 3 {
+					ff.release(fmt.Sprintf("nfs/%d/", i%test.folders))
+					time.Sleep(10 * time.Second)
+					ff.hang(fmt.Sprintf("nfs/%d/", i%test.folders))
+				}
+				time.Sleep(20 * time.Second)
+				tl.take()
+				if again := full - before; again != test.full {
+					t.Errorf("told %d times that all calls hang again, want %d", again, test.full)
+				}
+				for i := range test.folders {
+					ff.release(fmt.Sprintf("nfs/%d/", i))
 				}
 				tl.end()
 			})
@@ -521,6 +546,72 @@ func TestHungSlow(t *testing.T) {
 	})
 }
 
+// Where one of those that hang answers and its caller hangs with the next, what
+// it said is told soon, however long the interval is.
+func TestHungNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		var names []string
+		for i := range maxScouts + 1 {
+			names = append(names, fmt.Sprint("nfs/", i))
+			ff.put(names[i], 1)
+			ff.hang(names[i])
+		}
+		p := newFakePoll(ff, names...)
+		p.interval = time.Hour
+		mustStart(t, p)
+		tl := tellingsOf(t, p)
+		time.Sleep(time.Minute)
+		ff.release(names[0])
+		time.Sleep(time.Second)
+		if got := tl.take(); len(got) != 1 || got[0].Event != "readable nfs/0" {
+			t.Errorf("told %v", got)
+		}
+		for _, name := range names[1:] {
+			ff.release(name)
+		}
+		tl.end()
+	})
+}
+
+// The end waits for calls that are answered soon, and for no longer.
+func TestHungEnd(t *testing.T) {
+	for call, want := range map[time.Duration]time.Duration{
+		50 * time.Millisecond: 40 * time.Millisecond,
+		time.Minute:           100 * time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ff := newFakeFiles()
+			ff.put("f", 1)
+			p := newFakePoll(ff, "f")
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := p.start(ctx)
+			must(t, err)
+			slowDown(&p.looker, call)
+			const after = 10 * time.Millisecond // of the call
+			time.AfterFunc(p.interval+after, cancel)
+			begin := time.Now()
+			for range p.changes(ctx) {
+			}
+			if took := time.Since(begin) - p.interval - after; took != want {
+				t.Errorf("a call takes %v, and the end took %v", call, took)
+			}
+			time.Sleep(time.Minute)
+
+			p = newFakePoll(ff, "f")
+			slowDown(&p.looker, call)
+			ctx, cancel = context.WithCancel(t.Context())
+			time.AfterFunc(after, cancel)
+			begin = time.Now()
+			p.start(ctx)
+			if took := time.Since(begin) - after; took != want {
+				t.Errorf("a call takes %v, and the end of the start took %v", call, took)
+			}
+			time.Sleep(time.Minute)
+		})
+	}
+}
+
 // Where one of those that hang answers, the others in its folder are looked at
 // soon, however long the interval is.
 func TestHungAnswers(t *testing.T) {
@@ -537,6 +628,9 @@ func TestHungAnswers(t *testing.T) {
 		mustStart(t, p)
 		tl := tellingsOf(t, p)
 		time.Sleep(time.Minute)
+		if got := tl.take(); len(got) > 0 {
+			t.Errorf("told %v", got)
+		}
 		if ff.mostCalls() != maxScouts {
 			t.Errorf("%d calls hang, want %d", ff.mostCalls(), maxScouts)
 		}
@@ -793,6 +887,66 @@ func TestHungTree(t *testing.T) {
 		}
 		tt.checkState()
 	})
+}
+
+// A directory hangs, and then something in it is not told for want of
+// descriptors. It is readable where a change must be told; but where it was never
+// seen there is nothing to tell before all of it was.
+func TestHungTreeBlind(t *testing.T) {
+	for name, test := range map[string]struct {
+		isKnown     bool
+		blind, next []string
+	}{
+		"known": {true, []string{"readable d", "unreadable d/a: permission denied"}, []string{"modified d/b/c, 2 bytes"}},
+		"new":   {false, nil, []string{"readable d"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			must(t, os.MkdirAll("d/b", 0o777))
+			write(t, "d/a", "1", day1)
+			write(t, "d/b/c", "1", day1)
+			synctest.Test(t, func(t *testing.T) {
+				p := newPoll([]string{"d"}, time.Second, looker{content: true})
+				if test.isKnown {
+					mustStart(t, p)
+				}
+				released := make(chan struct{})
+				outOfFiles := errNumber(syscall.EMFILE, 4)
+				open := func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+					switch {
+					case name == "d/a":
+						return nil, pathError(fs.ErrPermission)
+					case name == "d/b" && outOfFiles != nil:
+						<-released
+						return nil, outOfFiles
+					}
+					return os.OpenFile(name, flag, mode)
+				}
+				p.looker.open = open
+				if test.isKnown {
+					p.look()
+				} else {
+					mustStart(t, p)
+				}
+				close(released)
+				synctest.Wait()
+				if diff := cmp.Diff(test.blind, brief(looked(p))); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				outOfFiles = nil
+				write(t, "d/b/c", "22", day1)
+				events, _ := p.look()
+				if diff := cmp.Diff(test.next, brief(events)); diff != "" {
+					t.Errorf("and then (-want +got):\n%s", diff)
+				}
+				fresh := newPoll([]string{"d"}, time.Second, looker{content: true})
+				fresh.looker.open = open
+				if got, want := events[0].State, mustStart(t, fresh)[0].State; got != want {
+					t.Errorf("state %s, a newcomer is told %s", got, want)
+				}
+			})
+		})
+	}
 }
 
 // Where a call takes 1 ms, many are made at a time, without a flag: 10,000 files
