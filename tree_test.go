@@ -585,7 +585,8 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// A look that takes longer than the interval is told once.
+// A look that takes longer than the interval is told once, also where quick ones
+// end before that is noticed.
 func TestLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks atomic.Int64
@@ -611,6 +612,25 @@ func TestLate(t *testing.T) {
 		time.Sleep(time.Minute) // the last call is left to itself
 		if diff := cmp.Diff([]string{"2 2s"}, told); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ff := newFakeFiles()
+		p := newFakePoll(ff, "f", "g")
+		var told []string
+		p.late = func(things int, took time.Duration) { told = append(told, fmt.Sprint(things, " ", took)) }
+		mustStart(t, p)
+		p.interval = doubt / 2
+		ff.hang("f")
+		p.pool.add(p.parents)
+		time.Sleep(doubt)
+		ff.release("f")
+		synctest.Wait()
+		p.pool.add(p.parents) // for a look that is quick
+		synctest.Wait()
+		p.news()
+		if diff := cmp.Diff([]string{"2 1s"}, told); diff != "" {
+			t.Errorf("after a quick look (-want +got):\n%s", diff)
 		}
 	})
 }
