@@ -140,19 +140,19 @@ func (p *pool) add(parents []*parent) {
 	now := p.now()
 	p.checked = now
 	for _, d := range parents {
-		wait := len(d.waiting) > 0
 		if d.out == 0 {
 			d.answered = false
 		}
 		for _, t := range d.targets {
-			if t.since == 0 {
-				t.since = now
-				d.waiting = append(d.waiting, t)
-				p.open++
+			if t.since != 0 {
+				continue
 			}
-		}
-		if !wait && len(d.waiting) > 0 {
-			p.queue = append(p.queue, d)
+			if len(d.waiting) == 0 {
+				p.queue = append(p.queue, d)
+			}
+			t.since = now
+			d.waiting = append(d.waiting, t)
+			p.open++
 		}
 	}
 	if p.busy == 0 {
