@@ -465,16 +465,18 @@ func TestBreak(t *testing.T) {
 func TestTargets(t *testing.T) {
 	t.Chdir(t.TempDir())
 	must(t, os.Mkdir("d", 0o777))
-	p := newTestPoll(t, "z", "a", "d/m")
-	for _, name := range []string{"d/m", "a", "z"} {
-		write(t, name, "1", day1)
-	}
-	if diff := cmp.Diff([]string{"created z, 1 bytes", "created a, 1 bytes", "created d/m, 1 bytes"}, brief(looked(p))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if events, _ := p.look(); len(events) > 0 {
-		t.Errorf("told again: %v", brief(events))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPoll(t, "z", "a", "d/m")
+		for _, name := range []string{"d/m", "a", "z"} {
+			write(t, name, "1", day1)
+		}
+		if diff := cmp.Diff([]string{"created z, 1 bytes", "created a, 1 bytes", "created d/m, 1 bytes"}, brief(looked(p))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if events, _ := p.look(); len(events) > 0 {
+			t.Errorf("told again: %v", brief(events))
+		}
+	})
 }
 
 // A tag is that of the file, whatever it went through and whoever looks.
