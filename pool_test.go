@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -340,7 +341,7 @@ func TestHungMany(t *testing.T) {
 	for _, test := range []struct {
 		folders, files int
 		calls          int
-		full           int    // times
+		full           int64  // times
 		elsewhere      string // how the target elsewhere is greeted
 	}{
 		{1, 2000, maxScouts, 0, "watching disk/f, 1 bytes"},
@@ -362,8 +363,8 @@ func TestHungMany(t *testing.T) {
 				ff.hang("nfs/")
 				middle := len(names) / 2
 				p := newFakePoll(ff, slices.Insert(slices.Clone(names), middle, "disk/f")...)
-				full := 0
-				p.full = func() { full++ }
+				var full atomic.Int64
+				p.full = func() { full.Add(1) }
 				begin := time.Now()
 				watching := mustStart(t, p)
 				if took := time.Since(begin).Round(100 * time.Millisecond); took != patience {
@@ -390,8 +391,8 @@ func TestHungMany(t *testing.T) {
 				if n := ff.looks("disk/f"); test.full == 0 && n != 60 {
 					t.Errorf("%d looks elsewhere in a minute", n)
 				}
-				if ff.mostCalls() != test.calls || full != test.full {
-					t.Errorf("%d calls hang, want %d; told so %d times, want %d", ff.mostCalls(), test.calls, full, test.full)
+				if ff.mostCalls() != test.calls || full.Load() != test.full {
+					t.Errorf("%d calls hang, want %d; told so %d times, want %d", ff.mostCalls(), test.calls, full.Load(), test.full)
 				}
 				ff.release("nfs/")
 				time.Sleep(1900 * time.Millisecond)
@@ -400,7 +401,7 @@ func TestHungMany(t *testing.T) {
 				}
 				// It is told each time that it comes to that, and not because
 				// a few answer meanwhile.
-				before := full
+				before := full.Load()
 				for i := range test.folders {
 					ff.hang(fmt.Sprintf("nfs/%d/", i))
 				}
@@ -412,7 +413,7 @@ func TestHungMany(t *testing.T) {
 				}
 				time.Sleep(20 * time.Second)
 				tl.take()
-				if again := full - before; again != test.full {
+				if again := full.Load() - before; again != test.full {
 					t.Errorf("told %d times that all calls hang again, want %d", again, test.full)
 				}
 				for i := range test.folders {
