@@ -209,7 +209,8 @@ status() { awk -v field="$2:" '$1 == field { printf "%.1f", $2 * 1024 / 1e6 }' "
 measure() {
 	local name=$1 pid=$2 i due begin end file chosen memory peak row
 	local second period look delay worst unreported of
-	stamp "$pid" <pipe >lines &
+	: >lines
+	stamp "$pid" <pipe >>lines &
 	pids+=($!)
 	# It has settled when it has reported something three times.
 	for ((i = 0; ; i++)); do
