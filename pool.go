@@ -75,7 +75,7 @@ type pool struct {
 	open    int           // targets due that have neither been looked at nor lost
 	hung    int           // calls without an answer, as of the last collect
 	full    bool          // it was told that there can be no more calls
-	checked time.Duration // the last collect, or add
+	checked time.Duration // the last collect, or the last add while none was due
 	ended   []walk        // looks that have something to tell
 	things  int           // what the last looks at all targets looked at
 	slowest time.Duration // the longest that a target was due, of those that were known before
@@ -138,7 +138,9 @@ func (p *pool) add(parents []*parent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	p.checked = now
+	if p.open == 0 && len(p.queue) == 0 { // or else collect finds out whether the program was stopped
+		p.checked = now
+	}
 	for _, d := range parents {
 		if d.out == 0 {
 			d.answered = false

@@ -687,33 +687,41 @@ func TestHungBlind(t *testing.T) {
 	})
 }
 
-// While the program itself is stopped, nothing else is to blame.
+// While the program itself is stopped, nothing else is to blame, whatever comes
+// first when it goes on.
 func TestStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ff := newFakeFiles()
-		ff.put("f", 1)
-		p := newFakePoll(ff, "f")
-		mustStart(t, p)
-		ff.hang("f")
-		p.pool.add(p.parents)
-		time.Sleep(time.Hour)
-		begin := time.Now()
-		if events := p.news(); len(events) > 0 {
-			t.Errorf("told %v", brief(events))
-		}
-		var got []string
-		for p.pool.isOpen() {
-			got = append(got, brief(p.wait(t.Context(), nil))...)
-		}
-		if diff := cmp.Diff([]string{"unreadable f: no answer in 5s"}, got); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-		if took := time.Since(begin); took < patience-2*doubt {
-			t.Errorf("it was given %v", took)
-		}
-		ff.release("f")
-		synctest.Wait()
-	})
+	for _, first := range []string{"the news", "a tick"} {
+		t.Run(first, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ff := newFakeFiles()
+				ff.put("f", 1)
+				p := newFakePoll(ff, "f")
+				mustStart(t, p)
+				ff.hang("f")
+				p.pool.add(p.parents)
+				time.Sleep(time.Hour)
+				begin := time.Now()
+				if first == "a tick" {
+					p.pool.add(p.parents)
+				}
+				if events := p.news(); len(events) > 0 {
+					t.Errorf("told %v", brief(events))
+				}
+				var got []string
+				for p.pool.isOpen() {
+					got = append(got, brief(p.wait(t.Context(), nil))...)
+				}
+				if diff := cmp.Diff([]string{"unreadable f: no answer in 5s"}, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				if took := time.Since(begin); took < patience-2*doubt {
+					t.Errorf("it was given %v", took)
+				}
+				ff.release("f")
+				synctest.Wait()
+			})
+		})
+	}
 }
 
 // Folders whose looks take longer than the interval, and folders that hang in
