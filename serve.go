@@ -200,6 +200,7 @@ func peerName(l net.Listener, conn net.Conn) string {
 	return conn.RemoteAddr().String()
 }
 
+// newSubscriber returns a subscriber at conn, which is yet to join the feed.
 func (s *server) newSubscriber(conn net.Conn) *subscriber {
 	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
 		c.SetWriteBuffer(sendBuffer)
