@@ -50,7 +50,7 @@ type poll struct {
 // newPoll returns a poll of the named files, whose looks are interval apart.
 func newPoll(names []string, interval time.Duration, lr looker) *poll {
 	p := &poll{interval: interval, looker: lr}
-	p.looker.stat, p.looker.lstat, p.looker.open, p.looker.readdir = os.Stat, os.Lstat, os.OpenFile, (*os.File).Readdir
+	p.looker.stat, p.looker.lstat, p.looker.open, p.looker.readdir = os.Stat, os.Lstat, os.OpenFile, readdir
 	p.pool = newPool(&p.looker)
 	parents := make(map[string]*parent)
 	for i, name := range names {
