@@ -284,6 +284,8 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -listen ./dir", 1, `listen on unix socket "./dir": something else than a socket is there`},
 		{"target.txt -listen ./none/s", 1, `listen on unix socket "./none/s": its folder: .*`},
 		{"target.txt -listen " + long, 1, `listen on unix socket "./x*": path too long by \d+ bytes \(a socket's may have \d+ there\)`},
+		{"-file -- target.txt", 2, `invalid value "--" for flag -file: a value is missing .*`},
+		{"-ignore -- target.txt", 2, `invalid value "--" for flag -ignore: a value is missing .*`},
 		{"target.txt -ignore [", 2, `invalid value "\[" for flag -ignore: not a pattern, such as \*.tmp or .git/ .*`},
 		{"target.txt -ignore ''", 2, `invalid value "" for flag -ignore: a pattern may not be empty .*`},
 		{"-connect localhost -content", 2, `-content does not go with -connect .*`},

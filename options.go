@@ -85,12 +85,12 @@ func parseOptions(args []string) (*options, error) {
 	o := &options{interval: time.Second, socketMode: 0o600}
 	set := flag.NewFlagSet("net-watcher", flag.ContinueOnError)
 	set.SetOutput(io.Discard) // main says it
-	set.Func("file", "", o.addFile)
+	set.Func("file", "", noDashes(o.addFile))
 	set.Func("listen", "", o.addListen)
 	set.Func("interval", "", o.setInterval)
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
-	set.Func("ignore", "", o.addIgnore)
+	set.Func("ignore", "", noDashes(o.addIgnore))
 	set.BoolVar(&o.looker.content, "content", false, "")
 	set.BoolVar(&o.looker.fresh, "fresh", false, "")
 	set.Func("connect", "", o.setConnect)
@@ -99,8 +99,8 @@ func parseOptions(args []string) (*options, error) {
 	set.BoolVar(&o.verbose, "v", false, "")
 	set.BoolVar(&o.version, "version", false, "")
 
-	// Package flag stops at the first word that is no flag, and after "--";
-	// only the latter is for good.
+	// Package flag stops at the first word that is no flag, and after "--",
+	// which is no flag's value; only the latter is for good.
 	dashes := false
 	for {
 		if err := set.Parse(args); err != nil {
@@ -169,6 +169,17 @@ func (o *options) finishWatch(files []string) error {
 		return o.addListen("localhost:" + defaultPort)
 	}
 	return nil
+}
+
+// noDashes keeps a flag whose value was left out from taking the "--" after it.
+// (The other flags refuse that by themselves.)
+func noDashes(set func(string) error) func(string) error {
+	return func(value string) error {
+		if value == "--" {
+			return errors.New("a value is missing (or else write ./--, as a pattern [-]-)")
+		}
+		return set(value)
+	}
 }
 
 func (o *options) addFile(name string) error {
