@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Measures net-watcher beside others that poll, and beside a bare loop of stat:
-# the same tree, looked at once a second, in the same run, one after the other.
-# Prints Markdown. Linux only. It takes four minutes, and whatever else runs
-# meanwhile is in the figures.
+# the same tree, looked at once a second, in the same run, by turns. Prints
+# Markdown. Linux only. It takes eight minutes, and whatever else runs meanwhile
+# is in the figures.
 #
-#   scripts/bench.sh [-installed] [FOLDERS FILES [SECONDS]]
+#   scripts/bench.sh [-installed] [FOLDERS FILES [SECONDS [ROUNDS]]]
 #
-# The tree is FOLDERS with FILES in each (1000 100), and each program is measured
-# for SECONDS (20). With -installed, what is not installed is left out. chokidar
-# is fetched with npm, once, into ${XDG_CACHE_HOME:-~/.cache}/net-watcher-bench.
-# GOGC=50 or the like in the environment holds for net-watcher.
+# The tree is FOLDERS with FILES in each (1000 100). In each of the ROUNDS (5)
+# each program is measured for SECONDS (10). With -installed, what is not
+# installed is left out. chokidar is fetched with npm, once, into
+# ${XDG_CACHE_HOME:-~/.cache}/net-watcher-bench. GOGC=50 or the like in the
+# environment holds for net-watcher.
 set -euo pipefail
 export LC_ALL=C # for the point in EPOCHREALTIME and in awk
 
@@ -17,16 +18,16 @@ export LC_ALL=C # for the point in EPOCHREALTIME and in awk
 chokidar=4.0.3
 
 die() { echo "bench.sh: $*" >&2; exit 1; }
-usage() { echo "usage: scripts/bench.sh [-installed] [FOLDERS FILES [SECONDS]]" >&2; exit 2; }
+usage() { echo "usage: scripts/bench.sh [-installed] [FOLDERS FILES [SECONDS [ROUNDS]]]" >&2; exit 2; }
 
 installed=''
 if [[ ${1-} = -installed ]]; then
 	installed=yes
 	shift
 fi
-case $# in 0 | 2 | 3) ;; *) usage ;; esac
-folders=${1-1000} files=${2-100} seconds=${3-20} appends=20
-for number in "$folders" "$files" "$seconds"; do
+case $# in 0 | 2 | 3 | 4) ;; *) usage ;; esac
+folders=${1-1000} files=${2-100} seconds=${3-10} rounds=${4-5} appends=20
+for number in "$folders" "$files" "$seconds" "$rounds"; do
 	[[ $number =~ ^[1-9][0-9]{0,6}$ ]] || usage
 done
 ((folders * files > appends && seconds > 2)) || die "it takes more than $appends files and 2 seconds"
@@ -167,21 +168,25 @@ stamp() {
 	done
 }
 
+# The median of a[1] to a[n], in awk. It sorts them.
+median='
+	function sort(a, n,   i, j, x) {
+		for (i = 2; i <= n; i++) {
+			x = a[i]
+			for (j = i - 1; j > 0 && a[j] > x; j--) a[j + 1] = a[j]
+			a[j + 1] = x
+		}
+	}
+	function median(a, n) { sort(a, n); return (a[int((n + 1) / 2)] + a[int(n / 2) + 1]) / 2 }
+'
+
 # figures BEGIN END: what the appends and the stamped lines between these times
 # say: CPU in ms per second, seconds from look to look, CPU in ms per look, the
 # median and the maximum of the seconds from an append to its report, and how
 # many of how many appends were not reported. From one report to another there
 # are whole looks, so no part of one is in the figures.
 figures() {
-	awk -v begin="$1" -v end="$2" -v heart="${heart##*/}" -v hertz="$(getconf CLK_TCK)" '
-		function sort(a, n,   i, j, x) {
-			for (i = 2; i <= n; i++) {
-				x = a[i]
-				for (j = i - 1; j > 0 && a[j] > x; j--) a[j + 1] = a[j]
-				a[j + 1] = x
-			}
-		}
-		function median(a, n) { sort(a, n); return (a[int((n + 1) / 2)] + a[int(n / 2) + 1]) / 2 }
+	awk -v begin="$1" -v end="$2" -v heart="${heart##*/}" -v hertz="$(getconf CLK_TCK)" "$median"'
 		{ name = $NF; sub(/.*\//, "", name) }
 		FNR == NR { appended[name] = $1; unreported++; appends++; next }
 		name == heart && $1 >= begin && $1 <= end { time[++n] = $1; cpu[n] = $2 }
@@ -204,11 +209,10 @@ figures() {
 # status PID FIELD: a field of /proc/PID/status in kB, in MB.
 status() { awk -v field="$2:" '$1 == field { printf "%.1f", $2 * 1024 / 1e6 }' "/proc/$1/status"; }
 
-# measure NAME PID: prints the table's row of the program with that process,
-# whose reports come by the pipe, and ends it.
+# measure NAME PID: adds the figures of the program with that process, whose
+# reports come by the pipe, to the results, and ends it.
 measure() {
 	local name=$1 pid=$2 i due begin end file chosen memory peak row
-	local second period look delay worst unreported of
 	: >lines
 	stamp "$pid" <pipe >>lines &
 	pids+=($!)
@@ -240,21 +244,57 @@ measure() {
 	[[ -z $(pgrep -P "$pid") ]] || die "$name has several processes: what is measured here is one"
 	for ((i = 0; ; i++)); do
 		row=$(figures "$begin" "$end") || die "$name looks too seldom for $seconds s to tell"
-		read -r second period look delay worst unreported of <<<"$row"
-		((unreported == 0 || i == 30)) || [[ $name = bare* ]] && break
+		read -ra row <<<"$row"
+		((row[5] == 0 || i == 30)) || [[ $name = bare* ]] && break
 		nap 0.5
 	done
-	bare=${bare:-$look}
-	[[ $name != net-watcher ]] || ours=("$second" "$look")
-	[[ $name != fswatch ]] || theirs=("$second" "$look")
-	delay+=" s, $worst s"
-	((unreported == 0)) || delay+=" ($unreported of $of never)"
-	[[ $name != bare* ]] || delay=''
-	echo "| $name | $second | $period s | $look | $(ratio "$look" "$bare") | $memory ($peak) | $delay |"
+	printf '%s\t' "$name" "$memory" "$peak" "${row[@]}" | sed 's/\t$/\n/' >>results
 	stop "${pids[@]}"
 	pids=()
 }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else printf "-" }'; }
+
+# table: prints what the results say, round by round: the median, and of memory
+# and of the worst the most.
+table() {
+	awk -F '\t' "$median"'
+		# of returns the median of what was measured of name, or of what it is to
+		# that of another in each round; sorted has all of them.
+		function of(field, other,   k, it) {
+			for (k = 1; k <= rounds[name]; k++) {
+				it = other == "" ? 1 : v[other, field, k]
+				sorted[k] = it > 0 ? v[name, field, k] / it : 0
+			}
+			return median(sorted, rounds[name])
+		}
+		function times(other,   it) {
+			it = of(look, other)
+			return it > 0 ? sprintf("%.2f", it) : "-" # too little to tell
+		}
+		function spread() { return sprintf("(%.2f to %.2f)", sorted[1], sorted[rounds[name]]) }
+		BEGIN { memory = 2; peak = 3; second = 4; period = 5; look = 6; delay = 7; worst = 8; unreported = 9; appends = 10 }
+		{
+			if (!rounds[$1]) names[++n] = $1
+			k = ++rounds[$1]
+			for (i = 2; i <= NF; i++) {
+				v[$1, i, k] = $i
+				if ($i > most[$1, i]) most[$1, i] = $i
+				sum[$1, i] += $i
+			}
+		}
+		END {
+			for (i = 1; i <= n; i++) {
+				name = names[i]
+				printf "| %s | %.1f | %.2f s | %.1f ", name, of(second), of(period), of(look)
+				printf "| %s | %.1f (%.1f) |", times(names[1]), most[name, memory], most[name, peak]
+				if (i > 1) printf " %.2f s, %.2f s", of(delay), most[name, worst]
+				if (i > 1 && sum[name, unreported]) printf " (%d of %d never)", sum[name, unreported], sum[name, appends]
+				print " |"
+			}
+			name = "net-watcher"
+			print "\nA look of net-watcher takes " times(names[1]) " " spread() " times the CPU time of the bare loop."
+			if (rounds["fswatch"]) print "It takes " times("fswatch") " " spread() " times that of a look of fswatch."
+		}' results
+}
 
 # begin COMMAND...: starts a program whose reports come by the pipe.
 begin() {
@@ -271,34 +311,33 @@ ${GOGC:+ with GOGC=$GOGC}\
 $(! has fswatch || fswatch --version | sed -n '1s/^/, /p')\
 ${python:+, watchdog $("$python" -c 'from watchdog.version import *; print(VERSION_STRING)') with $("$python" --version)}\
 ${chokidar:+, chokidar $chokidar with Node $(node --version)}."
+
+for _ in $(seq "$rounds"); do
+	begin env -u GOGC ./bare "$tree"
+	measure "bare loop of stat" "$program"
+	# The client stands for any program that is told, so it is not counted.
+	./net-watcher -listen ./socket "$tree" 2>server.log &
+	server=$!
+	pids+=("$server")
+	begin ./net-watcher -connect ./socket
+	measure net-watcher "$server"
+	if has fswatch; then
+		begin fswatch -m poll_monitor -l 1 -r "$tree"
+		measure fswatch "$program"
+	fi
+	if [[ $python ]]; then
+		begin "$python" watch.py "$tree"
+		measure "watchdog, PollingObserver" "$program"
+	fi
+	if [[ $chokidar ]]; then
+		NODE_PATH=$modules/node_modules begin node watch.js "$tree"
+		measure "chokidar, usePolling" "$program"
+	fi
+done
 echo
 echo "| | CPU, ms per second | a look each | CPU, ms per look | times the bare loop | memory, MB (peak) | from append to report: median, worst |"
 echo "|---|--:|--:|--:|--:|--:|--:|"
-
-begin env -u GOGC ./bare "$tree"
-measure "bare loop of stat" "$program"
-# The client stands for any program that is told, so it is not counted.
-./net-watcher -listen ./socket "$tree" 2>server.log &
-server=$!
-pids+=("$server")
-begin ./net-watcher -connect ./socket
-measure net-watcher "$server"
-if has fswatch; then
-	begin fswatch -m poll_monitor -l 1 -r "$tree"
-	measure fswatch "$program"
-fi
-if [[ $python ]]; then
-	begin "$python" watch.py "$tree"
-	measure "watchdog, PollingObserver" "$program"
-fi
-if [[ $chokidar ]]; then
-	NODE_PATH=$modules/node_modules begin node watch.js "$tree"
-	measure "chokidar, usePolling" "$program"
-fi
-if [[ ${theirs[1]-0.0} != 0.0 ]]; then
-	echo
-	echo "Of fswatch's CPU time net-watcher uses $(ratio "${ours[1]}" "${theirs[1]}") per look, $(ratio "${ours[0]}" "${theirs[0]}") per second."
-fi
+table
 
 echo
 echo "Load in the end: $(cut -d ' ' -f 1 /proc/loadavg)."
@@ -310,7 +349,7 @@ touch target.txt
 server=$!
 pids+=("$server")
 begin ./net-watcher -connect ./socket
-spent() { awk '{ ns += $1 } END { print ns }' "/proc/$server/task"/*/schedstat; }
+spent() { awk '{ ns += $1 } END { printf "%.0f", ns }' "/proc/$server/task"/*/schedstat; }
 nap 2
 begin=$EPOCHREALTIME before=$(spent)
 nap "$seconds"
