@@ -98,7 +98,7 @@ func TestBursts(t *testing.T) {
 				f.publish([]Event{change(target, int64(len(published)))})
 				published = append(published, target)
 			}
-			time.Sleep(time.Duration(random.IntN(int(writeTimeout)))) // it does not read
+			time.Sleep(time.Duration(random.Int64N(int64(writeTimeout)))) // it does not read
 			for {
 				conn.SetReadDeadline(time.Now().Add(1))
 				line, err := lines.ReadString('\n')
