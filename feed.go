@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"sync"
@@ -24,7 +25,8 @@ const maxOnWay = 64 << 20
 // each at a place of its own. The methods may be called from any goroutine.
 type feed struct {
 	// more has a value whenever a batch has come that waiting readers have not
-	// been started for. Who receives from it calls waiting.
+	// been started for, or too much may be on its way. Who receives from it calls
+	// waiting.
 	more chan struct{}
 
 	maxEvents, maxBytes int // of log
@@ -39,15 +41,14 @@ type feed struct {
 	behind  bool         // a batch has come since the last call of waiting
 	closed  bool
 
+	tellings uint64 // so far
+
 	head   uint64  // the number of the next batch
 	log    []batch // the last of them; the newest is number head-1
 	events int     // in log
 	bytes  int     // in log
 
-	onWay      []*blob // what readers are being told, the longest of it first
-	onWayBytes int
-
-	greetings [formats]greeting
+	greetings [formats]*blob // of the last who joined, a line per target
 	summaries [formats]summary
 }
 
@@ -62,17 +63,15 @@ type tracked struct {
 type blob struct {
 	lines []byte
 	head  uint64 // of the feed when it was made
-
-	// Guarded by feed.mu.
-	readers int  // being told this
-	stale   bool // a greeting that another has replaced
+	made  time.Time
+	stale bool // a greeting that another has replaced; guarded by feed.mu
 }
 
 // newBlobLocked returns the events as lines, made now. It must be called with mu
 // held.
 func (f *feed) newBlobLocked(in format, events []Event) *blob {
 	lines := encode(in, events)
-	return &blob{lines: append(make([]byte, 0, len(lines)), lines...), head: f.head} // with no room to spare
+	return &blob{lines: bytes.Clone(lines), head: f.head, made: time.Now()} // with no room to spare
 }
 
 // batch is the events of one look, encoded in every format that a reader had
@@ -94,6 +93,7 @@ type reader struct {
 	want   format // to change to when all that waits is read
 	first  *blob  // the greeting, until it is read
 	holds  *blob  // what it is being told
+	began  uint64 // the number of that telling
 	busy   bool   // being told
 	gone   bool
 }
@@ -187,7 +187,7 @@ func (f *feed) join(r *reader, want format) (int, bool) {
 // and returns the greeting that belongs there. It must be called with mu held.
 func (f *feed) greetLocked(r *reader) *blob {
 	r.format, r.cursor = r.want, f.head
-	return f.greetings[r.format].at(f, r.format)
+	return f.greetingLocked(r.format)
 }
 
 // ask makes r change to another format when it has read what waits for it. It
@@ -206,34 +206,33 @@ func (f *feed) ask(r *reader, want format) bool {
 func (f *feed) waiting(rs []*reader) (waiting, slow []*reader) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.behind {
-		f.behind = false
-		for r := range f.readers {
-			if f.startLocked(r) {
-				rs = append(rs, r)
-			}
+	var late []*reader                // who is being told something else than the latest
+	told := make(map[*blob][]*reader) // the same by what that is
+	over := -f.maxOnWay
+	for r := range f.readers {
+		if f.behind && f.startLocked(r) {
+			rs = append(rs, r)
 		}
-	}
-	f.letGoLocked() // all may have left
-	over := f.onWayBytes - f.maxOnWay
-	isLatest := func(b *blob) bool { return b.head+1 >= f.head && !b.stale }
-	for _, b := range f.onWay {
-		if isLatest(b) {
-			over -= len(b.lines)
-		}
-	}
-	for _, b := range f.onWay {
-		if over <= 0 {
-			break
-		}
-		if isLatest(b) {
+		b := r.holds
+		if b == nil || b.head+1 >= f.head && !b.stale {
 			continue
 		}
-		over -= len(b.lines)
-		for r := range f.readers {
-			if r.holds == b {
-				slow = append(slow, r)
-			}
+		if told[b] == nil {
+			over += len(b.lines)
+		}
+		told[b] = append(told[b], r)
+		late = append(late, r)
+	}
+	f.behind = false
+	f.letGoLocked() // all may have left
+	if over > 0 {
+		slices.SortFunc(late, func(a, b *reader) int { return cmp.Compare(a.began, b.began) })
+	}
+	for ; over > 0; late = late[1:] {
+		if b := late[0].holds; told[b] != nil {
+			over -= len(b.lines)
+			slow = append(slow, told[b]...)
+			told[b] = nil
 		}
 	}
 	return rs, slow
@@ -280,40 +279,12 @@ func (f *feed) next(r *reader) (lines []byte, gone bool) {
 		f.busy--
 		f.letGoLocked()
 	}
-	f.holdLocked(r, b)
-	if b == nil {
+	f.tellings++
+	r.began = f.tellings
+	if r.holds = b; b == nil {
 		return nil, gone
 	}
 	return b.lines[skip:], false
-}
-
-// holdLocked notes that r is being told b, nil for nothing, and no longer what
-// it was told before. It must be called with mu held.
-func (f *feed) holdLocked(r *reader, b *blob) {
-	if old := r.holds; old != nil {
-		if old.readers--; old.readers == 0 {
-			i := slices.Index(f.onWay, old)
-			f.onWay = slices.Delete(f.onWay, i, i+1)
-			f.onWayBytes -= len(old.lines)
-		}
-	}
-	if r.holds = b; b == nil {
-		return
-	}
-	if b.readers++; b.readers == 1 {
-		f.onWay = append(f.onWay, b)
-		if f.onWayBytes += len(b.lines); f.onWayBytes > f.maxOnWay {
-			f.wake()
-		}
-	}
-}
-
-// abandon notes that r, which is being told something, will not be told the rest
-// of it, nor anything else.
-func (f *feed) abandon(r *reader) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.holdLocked(r, nil)
 }
 
 // letGoLocked empties the log if everyone has read all of it. It must be called
@@ -358,29 +329,26 @@ func (f *feed) close() []*reader {
 	return rs
 }
 
-// greeting is a line per target as it was at one place in the feed, shared by
-// all who join there.
-type greeting struct {
-	*blob
-	when time.Time
-}
-
-// at returns the greeting at the head of f. It is made once for each change;
-// and once a second if nothing changes, because its text says when it was
-// made. It must be called with f.mu held.
-func (g *greeting) at(f *feed, in format) *blob {
-	if now := time.Now(); g.blob == nil || g.head != f.head || now.Sub(g.when) >= time.Second {
+// greetingLocked returns a line per target as it is at the head of f, shared by
+// all who join there. It is made once for each change; and once a second if
+// nothing changes, because its text says when it was made. It must be called
+// with mu held.
+func (f *feed) greetingLocked(in format) *blob {
+	g := f.greetings[in]
+	if now := time.Now(); g == nil || g.head != f.head || now.Sub(g.made) >= time.Second {
 		events := make([]Event, len(f.targets))
 		for i, t := range f.targets {
 			events[i] = t.now
 			events[i].Timestamp = now.UnixMilli()
 		}
-		if g.blob != nil {
+		if g != nil {
 			g.stale = true
+			f.wake()
 		}
-		*g = greeting{f.newBlobLocked(in, events), now}
+		g = f.newBlobLocked(in, events)
+		f.greetings[in] = g
 	}
-	return g.blob
+	return g
 }
 
 // summary is a Missed line per target, as it was at one place in the feed,

@@ -286,7 +286,6 @@ func (u *subscriber) tell(p *pen) {
 		n, err := p.write(u.raw, lines)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded): // it is at its end, and between two lines
-			u.server.feed.abandon(&u.reader)
 			u.close()
 			return
 		case err != nil:
@@ -342,7 +341,6 @@ func (u *subscriber) fail(err error) {
 	if u.deadline.Load() == nil {
 		u.fault.CompareAndSwap(nil, &why)
 	}
-	u.server.feed.abandon(&u.reader)
 	if c, ok := u.conn.(*net.TCPConn); ok {
 		c.SetLinger(0) // or else the kernel would go on sending for minutes
 	}
