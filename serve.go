@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -382,36 +383,23 @@ func (u *subscriber) drain() {
 // words finds the words that a subscriber sends, one a line, in a stream of
 // anything. The zero value is ready for use.
 type words struct {
-	length int     // bytes of the line so far
-	word   [4]byte // what is in it, without blanks at its ends
-	n      int     // bytes in word; more if it is too long to be one, or is none
-	ended  bool    // a blank came after word
+	line []byte // so far, but for what is beyond maxWord and one more
 }
 
 // find returns the last format that the next bytes of the stream ask for, and
 // whether there is one.
 func (w *words) find(b []byte) (want format, heard bool) {
-	for _, c := range b {
-		switch c {
-		case '\n':
-			if f, ok := parseFormat(string(w.word[:min(w.n, len(w.word))])); ok && w.n == len(w.word) && w.length <= maxWord {
-				want, heard = f, true
-			}
-			*w = words{}
-			continue
-		case ' ', '\t', '\r':
-			w.ended = w.n > 0
-		default:
-			if w.n < len(w.word) && !w.ended {
-				w.word[w.n] = c
-				w.n++
-			} else {
-				w.n = len(w.word) + 1
-			}
+	for {
+		part, rest, ended := bytes.Cut(b, []byte("\n"))
+		w.line = append(w.line, part[:min(len(part), maxWord+1-len(w.line))]...)
+		if !ended {
+			return want, heard
 		}
-		w.length = min(w.length+1, maxWord+1)
+		if f, ok := parseFormat(string(bytes.Trim(w.line, " \t\r"))); ok && len(w.line) <= maxWord {
+			want, heard = f, true
+		}
+		w.line, b = nil, rest
 	}
-	return want, heard
 }
 
 // pen writes to sockets without waiting.
