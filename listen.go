@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -213,7 +212,8 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 func findStale(path string) (fs.FileInfo, error) {
 	// What the system would call an invalid argument.
 	most := len(syscall.RawSockaddrUnix{}.Path) - 1
-	if over := max(len(path), len(aside(path)+"/s")) - most; over > 0 {
+	folder, _ := filepath.Split(path)
+	if over := max(len(path), len(folder+"./.4294967295/s")) - most; over > 0 {
 		return nil, fmt.Errorf("path too long by %d bytes (a socket's may have %d there)", over, len(path)-over)
 	}
 	info, err := os.Lstat(path)
@@ -244,11 +244,17 @@ func findStale(path string) (fs.FileInfo, error) {
 // alternatives are worse: a chmod at the path comes after the first moment at
 // which someone can connect, and the umask is that of the whole process.
 func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
-	folder, err := makePrivate(l.path)
+	// All else of the path stays as it is: what ".." means depends on links, and
+	// "@" at the beginning of a socket's path is not part of a name.
+	dir, _ := filepath.Split(l.path)
+	folder, err := os.MkdirTemp(cmp.Or(dir, "."), ".")
+	if err == nil {
+		defer os.RemoveAll(folder)
+		err = makeUsable(folder)
+	}
 	if err != nil {
 		return fmt.Errorf("its folder: %w", cause(err))
 	}
-	defer os.RemoveAll(folder)
 	socket := folder + "/s"
 	if err = l.bind(socket); err != nil {
 		return err
@@ -263,32 +269,6 @@ func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 		l.UnixListener.Close()
 	}
 	return err
-}
-
-// aside returns a path, drawn at random, for a private folder beside path. It
-// is short, and always as long: the system's limit holds for a socket in there
-// too. All else of path stays as it is: what ".." means depends on links, and
-// "@" at the beginning of a socket's path is not part of a name.
-func aside(path string) string {
-	folder, _ := filepath.Split(path)
-	return fmt.Sprintf("%s.%03x", folder, rand.N(0x1000))
-}
-
-// makePrivate makes a folder beside path that only its owner can enter.
-func makePrivate(path string) (string, error) {
-	for try := 1; ; try++ {
-		folder := aside(path)
-		err := os.Mkdir(folder, 0o700)
-		if err == nil {
-			if err = makeUsable(folder); err != nil {
-				os.Remove(folder)
-			}
-			return folder, err
-		}
-		if !errors.Is(err, fs.ErrExist) || try == 100 {
-			return "", err
-		}
-	}
 }
 
 // makeUsable gives its owner back what the umask took away of a new folder. It
