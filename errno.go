@@ -12,19 +12,14 @@ import (
 // cause returns what err, from package net or os, says beside the call, the
 // path and the addresses, for messages that name these in their own way.
 func cause(err error) error {
-	if e, ok := errors.AsType[*net.OpError](err); ok {
-		err = e.Err
+	for {
+		switch err.(type) {
+		case *net.OpError, *os.SyscallError, *fs.PathError, *os.LinkError:
+			err = errors.Unwrap(err)
+		default:
+			return err
+		}
 	}
-	if e, ok := errors.AsType[*os.SyscallError](err); ok {
-		err = e.Err
-	}
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err
-	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
-		err = e.Err
-	}
-	return err
 }
 
 // isErrno reports whether err is the system's error number unix or, on
