@@ -2,24 +2,16 @@
 
 package main
 
-import (
-	"errors"
-	"syscall"
-)
+import "syscall"
 
 // writeNow writes to a socket what it takes without waiting, maybe nothing, and
 // returns how much that was.
 func writeNow(fd uintptr, b []byte) (int, error) {
 	n, err := syscall.Write(int(fd), b)
-	if isLater(err) {
+	if err == syscall.EAGAIN || err == syscall.EINTR { // the same may succeed later
 		return 0, nil
 	}
 	return max(n, 0), err
-}
-
-// isLater reports whether err says that the same call may succeed later.
-func isLater(err error) bool {
-	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR)
 }
 
 // maxFiles returns how many descriptors this process may have. (Go has raised
