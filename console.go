@@ -27,18 +27,8 @@ type console struct {
 	timer *time.Timer // set while a second runs
 }
 
-// connected says that who has come, and that there are now so many.
-func (c *console) connected(who string, now int) { c.tell("connected", who, "", now) }
-
-// disconnected says that who has gone, why (may be empty), and that there are
-// now so many.
-func (c *console) disconnected(who, why string, now int) { c.tell("disconnected", who, why, now) }
-
-// refused says that there is no descriptor for who, and that there are so many.
-func (c *console) refused(who string, now int) {
-	c.tell("refused", who, "no more descriptors (ulimit -n)", now)
-}
-
+// tell says what has become of who, why (may be empty), and how many there are
+// now.
 func (c *console) tell(what, who, why string, now int) {
 	if c.all || c.admit(what, why) {
 		line := fmt.Sprintf("subscriber %s: %s (%d now)", what, who, now)

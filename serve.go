@@ -157,7 +157,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 				who := peerName(l, conn)
 				conn.Close()
 				s.conns.Add(-1)
-				s.console.refused(who, now-1)
+				s.console.tell("refused", who, "no more descriptors (ulimit -n)", now-1)
 			} else {
 				s.wg.Go(func() { s.subscribe(l, conn) })
 			}
@@ -226,7 +226,7 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 		return
 	}
 	u.tell(newPen())
-	s.console.connected(peerName(l, conn), now)
+	s.console.tell("connected", peerName(l, conn), "", now)
 
 	why := u.hear()
 	u.hurry()
@@ -235,7 +235,7 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 	if !busy {
 		u.close()
 	}
-	s.console.disconnected(peerName(l, conn), why, now)
+	s.console.tell("disconnected", peerName(l, conn), why, now)
 }
 
 // hear does as the subscriber says, until it closes its side or is ended. It

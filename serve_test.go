@@ -692,11 +692,11 @@ func TestConsole(t *testing.T) {
 		var now atomic.Int64
 		c := &console{log: log.New(&out, "", 0), count: func() int { return int(now.Load()) }}
 		for i := range 30 {
-			c.connected(fmt.Sprint("c", i), i+1)
+			c.tell("connected", fmt.Sprint("c", i), "", i+1)
 		}
-		c.disconnected("c0", "", 29)
-		c.disconnected("c1", "connection reset by peer", 28)
-		c.disconnected("c2", "connection reset by peer", 27)
+		c.tell("disconnected", "c0", "", 29)
+		c.tell("disconnected", "c1", "connection reset by peer", 28)
+		c.tell("disconnected", "c2", "connection reset by peer", 27)
 		now.Store(27)
 		var want []string
 		for i := range maxComings {
@@ -711,7 +711,7 @@ func TestConsole(t *testing.T) {
 		if diff := cmp.Diff(want, out.take()); diff != "" {
 			t.Errorf("a second later (-want +got):\n%s", diff)
 		}
-		c.disconnected("c3", "", 26)
+		c.tell("disconnected", "c3", "", 26)
 		if diff := cmp.Diff([]string{"subscriber disconnected: c3 (26 now)"}, out.take()); diff != "" {
 			t.Errorf("then (-want +got):\n%s", diff)
 		}
@@ -723,7 +723,7 @@ func TestConsole(t *testing.T) {
 
 		now.Store(1)
 		for range 11 {
-			c.connected("d", 1)
+			c.tell("connected", "d", "", 1)
 		}
 		out.take()
 		c.flush()
@@ -733,7 +733,7 @@ func TestConsole(t *testing.T) {
 
 		c.all = true
 		for range 50 {
-			c.connected("e", 1)
+			c.tell("connected", "e", "", 1)
 		}
 		if got := len(out.take()); got != 50 {
 			t.Errorf("%d lines with -v, want 50", got)
