@@ -61,20 +61,17 @@ type looker struct {
 
 // stat, lstat and open are those of looker, with account of how long they take.
 func (c *caller) stat(name string) (fs.FileInfo, error) {
-	c.begin()
-	defer c.end(1)
+	defer c.begin().end(1)
 	return c.looker.stat(name)
 }
 
 func (c *caller) lstat(name string) (fs.FileInfo, error) {
-	c.begin()
-	defer c.end(1)
+	defer c.begin().end(1)
 	return c.looker.lstat(name)
 }
 
 func (c *caller) open(name string, flags int) (openFile, error) {
-	c.begin()
-	defer c.end(1)
+	defer c.begin().end(1)
 	f, err := c.looker.open(name, flags, 0)
 	return openFile{f, c}, err
 }
@@ -86,8 +83,7 @@ type openFile struct {
 }
 
 func (f openFile) Read(b []byte) (int, error) {
-	f.caller.begin()
-	defer f.caller.end(1)
+	defer f.caller.begin().end(1)
 	return f.File.Read(b)
 }
 
@@ -98,20 +94,17 @@ func (f openFile) Readdir(n int) (infos []fs.FileInfo, err error) {
 }
 
 func (f openFile) ReadDir(n int) ([]fs.DirEntry, error) {
-	f.caller.begin()
-	defer f.caller.end(1)
+	defer f.caller.begin().end(1)
 	return f.File.ReadDir(n)
 }
 
 func (f openFile) Stat() (fs.FileInfo, error) {
-	f.caller.begin()
-	defer f.caller.end(1)
+	defer f.caller.begin().end(1)
 	return f.File.Stat()
 }
 
 func (f openFile) Close() error {
-	f.caller.begin()
-	defer f.caller.end(1)
+	defer f.caller.begin().end(1)
 	return f.File.Close()
 }
 

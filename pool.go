@@ -111,8 +111,11 @@ func newPool(lr *looker) *pool {
 func (p *pool) now() time.Duration { return time.Since(p.epoch) - time.Duration(p.lag.Load()) + 1 }
 
 // begin is to be called before one or more calls of the file system, and end
-// after them with their number.
-func (c *caller) begin() { c.began.Store(int64(c.pool.now())) }
+// after them with their number. It returns c.
+func (c *caller) begin() *caller {
+	c.began.Store(int64(c.pool.now()))
+	return c
+}
 
 func (c *caller) end(calls int) {
 	c.ended = c.pool.now()
