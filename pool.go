@@ -327,19 +327,15 @@ func (p *pool) collect() news {
 			n.lost = append(n.lost, t)
 		}
 	}
-	// Whose call has had no answer for how long.
-	age := func(c *caller) time.Duration {
-		if began := time.Duration(c.began.Load()); began != 0 && now-began >= doubt {
-			return now - began
-		}
-		return 0
-	}
+	// Whose call has had no answer, and for how long the longest in each folder.
+	var hangs [maxCalls]bool
+	hung := make(map[*parent]time.Duration)
 	p.hung = 0
-	hung := make(map[*parent]time.Duration) // the longest in each folder
 	for i := range p.callers {
-		if age := age(&p.callers[i]); age > 0 {
-			in := p.callers[i].target.in
-			hung[in] = max(hung[in], age)
+		c := &p.callers[i]
+		if began := time.Duration(c.began.Load()); began != 0 && now-began >= doubt {
+			hangs[i] = true
+			hung[c.target.in] = max(hung[c.target.in], now-began)
 			p.hung++
 		}
 	}
@@ -347,7 +343,7 @@ func (p *pool) collect() news {
 		c := &p.callers[i]
 		switch t := c.target; {
 		case t == nil || now-t.since < patience:
-		case age(c) > 0 && hung[t.in] >= patience:
+		case hangs[i] && hung[t.in] >= patience:
 			lose(t, noAnswer)
 		case !t.seen:
 			lose(t, notDone)
