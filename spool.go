@@ -27,6 +27,7 @@ type spool struct {
 	lines []byte        // that wait
 	lost  int           // lines after those for which there was no room
 	empty chan struct{} // closed when nothing waits any more; nil if nothing does
+	stuck bool          // wait has waited in vain, and nothing was written since
 }
 
 func newSpool(to io.Writer) *spool { return &spool{to: to} }
@@ -60,7 +61,7 @@ func (s *spool) take() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lines, lost := s.lines, s.lost
-	s.lines, s.lost = nil, 0
+	s.lines, s.lost, s.stuck = nil, 0, false
 	if lost > 0 {
 		lines = fmt.Appendf(lines, "%d more lines, while nobody read this\n", lost)
 	}
@@ -71,17 +72,21 @@ func (s *spool) take() []byte {
 	return lines
 }
 
-// wait waits until all has been written, but not for long: for the end of the
-// program, and for what comes after it on the same terminal.
+// wait waits until all has been written, but not for long, and not again if that
+// was in vain: for the end of the program, and for what comes after it on the
+// same terminal.
 func (s *spool) wait() {
 	s.mu.Lock()
-	empty := s.empty
+	empty, stuck := s.empty, s.stuck
 	s.mu.Unlock()
-	if empty == nil {
+	if empty == nil || stuck {
 		return
 	}
 	select {
 	case <-empty:
 	case <-time.After(spoolTime):
+		s.mu.Lock()
+		s.stuck = s.empty == empty
+		s.mu.Unlock()
 	}
 }

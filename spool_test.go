@@ -28,19 +28,29 @@ func TestSpool(t *testing.T) {
 			s.Write(line)
 		}
 		s.Write([]byte("it would fit\n"))
-		begin := time.Now()
-		s.wait()
-		if took := time.Since(begin); took != spoolTime {
-			t.Errorf("the end took %v, want %v", took, spoolTime)
+		wait := func(want time.Duration) {
+			t.Helper()
+			begin := time.Now()
+			s.wait()
+			if took := time.Since(begin); took != want {
+				t.Errorf("the wait took %v, want %v", took, want)
+			}
 		}
+		wait(spoolTime)
+		wait(0) // not again
 
-		go func() { s.wait(); in.Close() }()
-		got, err := io.ReadAll(out)
-		must(t, err)
 		want := append(bytes.Repeat(line, 1+maxSpool/len(line)), "4 more lines, while nobody read this\n"...)
+		got := make([]byte, len(want))
+		_, err := io.ReadFull(out, got)
+		must(t, err)
 		if !bytes.Equal(got, want) {
-			t.Errorf("got %d bytes, the last of them %q, want %d and %q", len(got), got[max(0, len(got)-50):], len(want), want[len(want)-50:])
+			t.Errorf("the last of what it wrote is %q, want %q", got[len(got)-50:], want[len(want)-50:])
 		}
+		synctest.Wait()
+		wait(0) // all is written
+		s.Write(line)
+		wait(spoolTime) // it was read in the meantime
+		out.Close()
 	})
 }
 
