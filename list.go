@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 )
 
 // A folder is read in portions of so many entries, small ones first, so that
@@ -33,10 +32,11 @@ func (w *walk) list(name, below string) ([]entry, look, bool) {
 		}
 		f, err := w.open(name, flags)
 		if err != nil {
-			l, ok := failed(err)
-			if isErrno(err, syscall.ELOOP, 0) { // it has become a link
-				l, ok = look{kind: absent}, true
+			info, there := w.lstat(name)
+			if below != "" && there == nil && !info.IsDir() { // it has become a link, say
+				return nil, look{kind: absent}, true
 			}
+			l, ok := failed(err)
 			return nil, l, ok
 		}
 		l := listing{walk: w, name: name, below: below, entries: w.entries[:0]}

@@ -150,7 +150,8 @@ func TestListTwice(t *testing.T) {
 	}
 }
 
-// A folder that may not be read, and one that turns out to be a link.
+// A folder that may not be read, one that may not be opened, and one that has
+// become something else by then, for which each system has another error.
 func TestListFails(t *testing.T) {
 	tt := newTreeTest(t, looker{}, func() {
 		must(t, os.Mkdir("d/sub", 0o777))
@@ -168,11 +169,29 @@ func TestListFails(t *testing.T) {
 	tt.expect("readable d/sub/")
 	tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if name == "d/sub" {
-			return nil, errNumber(syscall.ELOOP, 0)
+			return nil, pathError(errors.New("inappropriate file type"))
 		}
 		return os.OpenFile(name, flag, mode)
 	}
+	tt.expect("unreadable d/sub/: inappropriate file type")
+	tt.looker.lstat = func(name string) (fs.FileInfo, error) {
+		if name == "d/sub" {
+			name += "/a" // as if it were a file
+		}
+		return os.Lstat(name)
+	}
 	tt.expect("removed d/sub/a", "removed d/sub/")
+}
+
+// A target may be a link to a folder, which may not be opened.
+func TestListLink(t *testing.T) {
+	tt := newTreeTest(t, looker{}, func() {
+		must(t, os.Rename("d", "real"))
+		symlink(t, "real", "d")
+		write(t, "real/a", "1", day1)
+	})
+	tt.looker.open = func(string, int, fs.FileMode) (*os.File, error) { return nil, pathError(fs.ErrPermission) }
+	tt.expect("unreadable d: permission denied")
 }
 
 // Whether a folder is gone says its path, and not what is said of it while it
