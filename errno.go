@@ -60,8 +60,11 @@ func isPassing(err error) bool {
 		isErrno(err, syscall.ETIMEDOUT, 10060) || // WSAETIMEDOUT
 		isErrno(err, syscall.ENETDOWN, 10050) || // WSAENETDOWN
 		isErrno(err, syscall.ENETUNREACH, 10051) || // WSAENETUNREACH
+		isErrno(err, syscall.EHOSTDOWN, 10064) || // WSAEHOSTDOWN
 		isErrno(err, syscall.EHOSTUNREACH, 10065) || // WSAEHOSTUNREACH
 		isErrno(err, syscall.EPROTO, 10054) ||
+		isErrno(err, syscall.ENOPROTOOPT, 10042) || // WSAENOPROTOOPT
+		isErrno(err, syscall.EOPNOTSUPP, 10045) || // WSAEOPNOTSUPP
 		isErrno(err, syscall.EPERM, 10013) // WSAEACCES; a firewall said no
 }
 
