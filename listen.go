@@ -85,7 +85,7 @@ func (a address) dial(ctx context.Context) (net.Conn, error) {
 
 // hostHint returns what to do about err if it says that there is no such host.
 func hostHint(err error) string {
-	if e, ok := errors.AsType[*net.DNSError](err); ok {
+	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
 		return fmt.Sprintf(" (for a Unix socket: unix:%s)", e.Name)
 	}
 	return ""

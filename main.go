@@ -232,7 +232,7 @@ func announce(ls []net.Listener) []string {
 		where = append(where, l.Addr().String())
 	}
 	a := ls[0].Addr().(*net.TCPAddr)
-	host := a.IP.String()
+	host, _, _ := net.SplitHostPort(where[0])
 	if len(ls) > 1 || a.IP.IsUnspecified() {
 		host = "localhost"
 	}

@@ -373,6 +373,10 @@ func TestAnnounce(t *testing.T) {
 		{[]net.Listener{at("127.0.0.1")}, []string{"listening on 127.0.0.1:7 (try: nc 127.0.0.1 7)"}},
 		{[]net.Listener{at("::")}, []string{"listening on [::]:7 (try: nc localhost 7)", "warning: [::]:7" + open}},
 		{[]net.Listener{at("192.0.2.1")}, []string{"listening on 192.0.2.1:7 (try: nc 192.0.2.1 7)", "warning: 192.0.2.1:7" + open}},
+		{
+			[]net.Listener{fakeListener{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 7}}},
+			[]string{"listening on [fe80::1%eth0]:7 (try: nc fe80::1%eth0 7)", "warning: [fe80::1%eth0]:7" + open},
+		},
 		{[]net.Listener{fakeListener{&net.UnixAddr{Name: "/run/s", Net: "unix"}}}, []string{"listening on /run/s (try: nc -U /run/s)"}},
 	} {
 		if diff := cmp.Diff(test.want, announce(test.listeners)); diff != "" {
