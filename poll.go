@@ -75,6 +75,10 @@ func (p *poll) start(ctx context.Context) ([]Event, error) {
 	for p.pool.isOpen() && ctx.Err() == nil {
 		p.wait(ctx, nil)
 	}
+	if ctx.Err() != nil {
+		p.pool.end()
+		return nil, ctx.Err()
+	}
 	var events []Event
 	for _, t := range p.targets {
 		e := Event{
@@ -86,9 +90,6 @@ func (p *poll) start(ctx context.Context) ([]Event, error) {
 			State:    state(t.tag),
 		}
 		switch {
-		case ctx.Err() != nil:
-			p.pool.end()
-			return nil, ctx.Err()
 		case t.hung != "":
 			e.Error, e.State = t.hung, unreadableState
 		case !t.seen:
