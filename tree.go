@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // entry is one thing in a folder, or a target itself, and what the last look
@@ -240,7 +241,8 @@ func (w *walk) merge(f *folder, listing []entry, name, path string) (delta uint6
 	return delta + w.update(f, listing, name)
 }
 
-// recall looks at e, which is missing from the listing of its folder at path.
+// recall looks at e, which is missing from the listing of its folder at path. Of
+// what is too deep down for a path, only the listing tells.
 func (w *walk) recall(e *entry, path string) look {
 	base, isFolder := strings.CutSuffix(e.name, "/")
 	info, err := w.lstat(path + "/" + base)
@@ -249,7 +251,7 @@ func (w *walk) recall(e *entry, path string) look {
 		if now, ok := w.inFolder(path, info); ok {
 			return now
 		}
-	case err == nil || isNotThere(err):
+	case err == nil || isNotThere(err) || isErrno(err, syscall.ENAMETOOLONG, 206): // ERROR_FILENAME_EXCED_RANGE
 		return look{kind: absent}
 	}
 	return e.look

@@ -404,13 +404,14 @@ func TestRecall(t *testing.T) {
 		opened error
 		want   look
 	}{
-		"there, but not for long":    {info("f"), errNumber(syscall.ENOENT, 2), absent},
-		"there, and no descriptors":  {info("f"), errNumber(syscall.EMFILE, 4), was},
-		"there, and denied":          {info("f"), pathError(errors.New("denied")), look{why: "denied"}},
-		"a folder":                   {info("folder"), nil, absent},
-		"gone":                       {fakeFile{err: errNumber(syscall.ENOENT, 2)}, nil, absent},
-		"an error is not a deletion": {fakeFile{err: pathError(errors.New("denied"))}, nil, was},
-		"nor is want of descriptors": {fakeFile{err: errNumber(syscall.EMFILE, 4)}, nil, was},
+		"there, but not for long":   {info("f"), errNumber(syscall.ENOENT, 2), absent},
+		"there, and no descriptors": {info("f"), errNumber(syscall.EMFILE, 4), was},
+		"there, and denied":         {info("f"), pathError(errors.New("denied")), look{why: "denied"}},
+		"a folder":                  {info("folder"), nil, absent},
+		"gone":                      {fakeFile{err: errNumber(syscall.ENOENT, 2)}, nil, absent},
+		"listed no more, and too long to ask for": {fakeFile{err: errNumber(syscall.ENAMETOOLONG, 206)}, nil, absent},
+		"an error is not a deletion":              {fakeFile{err: pathError(errors.New("denied"))}, nil, was},
+		"nor is want of descriptors":              {fakeFile{err: errNumber(syscall.EMFILE, 4)}, nil, was},
 	} {
 		p := newPoll(nil, time.Second, looker{content: true})
 		p.looker.lstat = func(string) (fs.FileInfo, error) { return test.found.info, test.found.err }
