@@ -176,7 +176,7 @@ func (o *options) finishWatch(files []string) error {
 func noDashes(set func(string) error) func(string) error {
 	return func(value string) error {
 		if value == "--" {
-			return errors.New("a value is missing (or else write ./--, as a pattern [-]-)")
+			return errors.New(`a value is missing (or else write ./--, as a pattern '\--')`)
 		}
 		return set(value)
 	}
