@@ -74,6 +74,8 @@ stop() {
 }
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
+	# A read that a signal broke off leaves its timer to bash, which may die of it.
+	[[ -z ${never-} ]] || nap 0.01
 	stop "${pids[@]}"
 	rm -rf "$folder"
 }
@@ -81,6 +83,7 @@ trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export GOTMPDIR=$folder # or else an interrupted build would leave something
 go build -C "$repo" -o "$folder/net-watcher" .
 cd "$folder"
 cat >bare.go <<'END'
@@ -367,12 +370,14 @@ has strace || exit 0
 strace -f -ttt -y -e trace=%file,%desc -o trace \
 	bash -c 'echo $$ >server.pid && exec ./net-watcher -listen ./socket target.txt' 2>server.log &
 pids+=($!)
+until [[ -s server.pid ]]; do nap 0.01; done
+pids=("$(<server.pid)" "${pids[@]}") # strace ends with it, but not it with strace
 begin ./net-watcher -connect ./socket
 nap 2
 begin=$EPOCHREALTIME
 nap "$seconds"
 end=$EPOCHREALTIME
-stop "$(<server.pid)" "${pids[@]}"
+stop "${pids[@]}"
 pids=()
 awk -v begin="$begin" -v end="$end" '
 	$2 >= begin && $2 < end && !/<(anon_inode|socket|UNIX)[^>]*>|MAP_ANONYMOUS/ && $3 !~ /^(<|epoll_)/ {
