@@ -125,12 +125,14 @@ func (l *listing) add(infos []fs.FileInfo) {
 }
 
 // addEach adds to the listing what is left to be read of the folder f, and
-// looks at one thing after the other, or at several at a time.
+// looks at one thing after the other, or at several at a time. It reads nothing
+// but names: where a file system does not say what is a folder, package os would
+// look at one thing after the other to find out.
 func (l *listing) addEach(f openFile) error {
-	var listed []fs.DirEntry
+	var names []string
 	for {
-		some, err := f.ReadDir(maxPortion)
-		listed = append(listed, some...)
+		some, err := f.Readdirnames(maxPortion)
+		names = append(names, some...)
 		if err == io.EOF {
 			break
 		}
@@ -138,32 +140,54 @@ func (l *listing) addEach(f openFile) error {
 			return err
 		}
 	}
-	listed = slices.DeleteFunc(listed, func(d fs.DirEntry) bool { return l.ignored(entryName(d), l.below) })
-	infos, errs := make([]fs.FileInfo, len(listed)), make([]error, len(listed))
-	l.each(len(listed), func(w *walk, i int) {
-		infos[i], errs[i] = w.lstat(l.name + "/" + listed[i].Name())
+	names = slices.DeleteFunc(names, func(name string) bool { return l.ignored(name, l.below) })
+	infos, errs := make([]fs.FileInfo, len(names)), make([]error, len(names))
+	l.each(len(names), func(w *walk, i int) {
+		infos[i], errs[i] = w.lstat(l.name + "/" + names[i])
 	})
+	bad := make(map[string]error)
 	for i, err := range errs {
 		switch {
 		case err == nil || isNotThere(err):
 		case isOutOfFiles(err):
 			return err
 		default:
-			e := entry{name: entryName(listed[i])}
-			e.look, _ = failed(err)
-			l.entries = append(l.entries, e)
+			bad[names[i]] = err
 		}
 	}
 	l.add(slices.DeleteFunc(infos, func(info fs.FileInfo) bool { return info == nil }))
-	return nil
+	if len(bad) == 0 {
+		return nil
+	}
+	return l.addBad(f, bad)
 }
 
-// entryName is the name of an entry for what was listed as d.
-func entryName(d fs.DirEntry) string {
-	if d.IsDir() {
-		return d.Name() + "/"
+// addBad adds to the listing of the folder f what could not be looked at, with
+// these errors. What of that is a folder only f says.
+func (l *listing) addBad(f openFile, bad map[string]error) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
 	}
-	return d.Name()
+	for {
+		some, err := f.ReadDir(maxPortion)
+		for _, d := range some {
+			e := entry{name: d.Name()}
+			err, ok := bad[e.name]
+			if d.IsDir() {
+				e.name += "/"
+			}
+			if ok && !l.ignored(e.name, l.below) {
+				e.look, _ = failed(err)
+				l.entries = append(l.entries, e)
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // finish looks at what is unfinished. It returns false if it could not do so.

@@ -93,6 +93,11 @@ func (f openFile) Readdir(n int) (infos []fs.FileInfo, err error) {
 	return f.caller.readdir(f.File, n)
 }
 
+func (f openFile) Readdirnames(n int) ([]string, error) {
+	defer f.caller.begin().end(1)
+	return f.File.Readdirnames(n)
+}
+
 func (f openFile) ReadDir(n int) ([]fs.DirEntry, error) {
 	defer f.caller.begin().end(1)
 	return f.File.ReadDir(n)
