@@ -156,36 +156,30 @@ func (l *listing) addEach(f openFile) error {
 		}
 	}
 	l.add(slices.DeleteFunc(infos, func(info fs.FileInfo) bool { return info == nil }))
-	if len(bad) == 0 {
-		return nil
+	if len(bad) > 0 {
+		l.addBad(f, bad)
 	}
-	return l.addBad(f, bad)
+	return nil
 }
 
 // addBad adds to the listing of the folder f what could not be looked at, with
-// these errors. What of that is a folder only f says.
-func (l *listing) addBad(f openFile, bad map[string]error) error {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	for {
-		some, err := f.ReadDir(maxPortion)
+// these errors. What of that is a folder only f says; if it does not, that is
+// left out of the listing, and what was there before is recalled.
+func (l *listing) addBad(f openFile, bad map[string]error) {
+	_, err := f.Seek(0, io.SeekStart)
+	for err == nil {
+		var some []fs.DirEntry
+		some, err = f.ReadDir(maxPortion)
 		for _, d := range some {
 			e := entry{name: d.Name()}
-			err, ok := bad[e.name]
+			why, ok := bad[e.name]
 			if d.IsDir() {
 				e.name += "/"
 			}
 			if ok && !l.ignored(e.name, l.below) {
-				e.look, _ = failed(err)
+				e.look, _ = failed(why)
 				l.entries = append(l.entries, e)
 			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
 		}
 	}
 }

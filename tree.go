@@ -253,6 +253,10 @@ func (w *walk) recall(e *entry, path string) look {
 		}
 	case err == nil || isNotThere(err) || isErrno(err, syscall.ENAMETOOLONG, 206): // ERROR_FILENAME_EXCED_RANGE
 		return look{kind: absent}
+	default:
+		if now, ok := failed(err); ok {
+			return now
+		}
 	}
 	return e.look
 }

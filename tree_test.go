@@ -410,7 +410,7 @@ func TestRecall(t *testing.T) {
 		"a folder":                  {info("folder"), nil, absent},
 		"gone":                      {fakeFile{err: errNumber(syscall.ENOENT, 2)}, nil, absent},
 		"listed no more, and too long to ask for": {fakeFile{err: errNumber(syscall.ENAMETOOLONG, 206)}, nil, absent},
-		"an error is not a deletion":              {fakeFile{err: pathError(errors.New("denied"))}, nil, was},
+		"an error is not a deletion":              {fakeFile{err: pathError(errors.New("denied"))}, nil, look{why: "denied"}},
 		"nor is want of descriptors":              {fakeFile{err: errNumber(syscall.EMFILE, 4)}, nil, was},
 	} {
 		p := newPoll(nil, time.Second, looker{content: true})
