@@ -124,6 +124,41 @@ func TestListEach(t *testing.T) {
 	}
 }
 
+// What could not be looked at is unreadable, and nothing else is, also where the
+// folder does not say what it is.
+func TestListUntyped(t *testing.T) {
+	tt := newTreeTest(t, looker{}, func() {
+		write(t, "d/a", "1", day1)
+		write(t, "d/bad", "1", day1)
+		must(t, os.Mkdir("d/sub", 0o777))
+	})
+	lr := tt.looker
+	var folder *os.File
+	tt.looker.readdir = breakListing
+	tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+		if name == "d/sub" {
+			return nil, pathError(errors.New("input/output error"))
+		}
+		var err error
+		folder, err = os.OpenFile(name, flag, mode)
+		return folder, err
+	}
+	tt.looker.lstat = func(name string) (fs.FileInfo, error) {
+		if name == "d/bad" || name == "d/sub" {
+			folder.Close() // so that it says nothing
+			return nil, pathError(errors.New("input/output error"))
+		}
+		return os.Lstat(name)
+	}
+	write(t, "d/a", "22", day1)
+	want := []string{"modified d/a, 2 bytes", "unreadable d/bad: input/output error", "unreadable d/sub/: input/output error"}
+	if diff := cmp.Diff(want, brief(tt.look())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	tt.looker.readdir, tt.looker.lstat, tt.looker.open = lr.readdir, lr.lstat, lr.open
+	tt.expect("readable d/sub/", "readable d/bad, 1 bytes")
+}
+
 // breakListing reads one thing, and then no more.
 func breakListing(f *os.File, n int) ([]fs.FileInfo, error) {
 	if n > minPortion {
