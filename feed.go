@@ -343,7 +343,7 @@ func (f *feed) greetingLocked(in format) *blob {
 		}
 		if g != nil {
 			g.stale = true
-			f.wake()
+			f.wake() // whoever is still told that may make it too much
 		}
 		g = f.newBlobLocked(in, events)
 		f.greetings[in] = g

@@ -210,7 +210,8 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 // findStale returns what is at path if that is a socket without a server, nil
 // if nothing is there, and an error if it must be left alone.
 func findStale(path string) (fs.FileInfo, error) {
-	// What the system would call an invalid argument.
+	// What the system would call an invalid argument: the path, or that in the
+	// folder of bindAside, which os.MkdirTemp names by up to 10 digits.
 	most := len(syscall.RawSockaddrUnix{}.Path) - 1
 	folder, _ := filepath.Split(path)
 	if over := max(len(path), len(folder+"./.4294967295/s")) - most; over > 0 {
