@@ -99,7 +99,7 @@ func (c *client) follow(ctx context.Context) error {
 // found notes that the connection is good: the server speaks JSON.
 func (c *client) found() {
 	if c.ever {
-		c.log.Printf("back at %s", c.server)
+		c.log.Printf("reconnected to %s", c.server)
 	} else {
 		c.log.Printf("following %s", c.server)
 	}
@@ -113,9 +113,9 @@ func (c *client) lost(err error) {
 		why = "the server closed the connection"
 	}
 	if !c.since.IsZero() {
-		c.log.Printf("lost %s: %s", c.server, why)
+		c.log.Printf("connection to %s lost: %s", c.server, why)
 	} else if !c.trying || c.all {
-		c.log.Printf("trying %s again: %s", c.server, why)
+		c.log.Printf("cannot connect to %s, retrying: %s", c.server, why)
 		c.trying = true
 	}
 	c.since = time.Time{}
@@ -177,7 +177,7 @@ func (s *session) read() ([]Event, error) {
 		line, err := s.in.ReadSlice('\n')
 		line = bytes.TrimRight(line, "\r\n")
 		if err == bufio.ErrBufferFull || len(line) > maxLine {
-			err = fmt.Errorf("a line of more than %d bytes", maxLine)
+			err = fmt.Errorf("the server sent a line of more than %d bytes", maxLine)
 		}
 		switch {
 		case err != nil && s.good():
@@ -276,12 +276,12 @@ func (s *session) noJSON(err error) error {
 	if len(s.heard) > 0 {
 		heard = fmt.Sprintf("%q", s.heard)
 	}
-	why := cause(err).Error()
+	why := fmt.Sprintf("no JSON line: %v", cause(err))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		why = fmt.Sprintf("after %v", helloTimeout)
+		why = fmt.Sprintf("no JSON line within %v", helloTimeout)
 	case err == io.EOF:
-		why = "and it closed the connection"
+		why = "no JSON line before it closed the connection"
 	}
-	return fmt.Errorf("no line of JSON from it (%s), but %s", why, heard)
+	return fmt.Errorf("not a net-watcher server? %s; it sent %s", why, heard)
 }

@@ -137,8 +137,8 @@ func TestClientReads(t *testing.T) {
 		{name: "text after JSON", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + "Goodbye\n" + modifiedLine("a", "3"), want: []string{"modified a 2"}, end: "not a line of events: invalid character 'G' looking for beginning of value"},
 		{name: "broken JSON", sent: watchingLine("a", "1", 1) + `{"type":` + "\n", end: "not a line of events: unexpected end of JSON input"},
 		{name: "a long line", sent: watchingLine("a", "1", 1) + `{"file":"` + long + "\"}\r\n" + modifiedLine("a", "2"), want: []string{"modified a 2"}},
-		{name: "too long a line", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + `{"file":"x` + long + "\"}\n" + modifiedLine("a", "3"), want: []string{"modified a 2"}, end: "a line of more than 1048576 bytes"},
-		{name: "a line without end", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + strings.Repeat("x", 3<<20), want: []string{"modified a 2"}, end: "a line of more than 1048576 bytes"},
+		{name: "too long a line", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + `{"file":"x` + long + "\"}\n" + modifiedLine("a", "3"), want: []string{"modified a 2"}, end: "the server sent a line of more than 1048576 bytes"},
+		{name: "a line without end", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + strings.Repeat("x", 3<<20), want: []string{"modified a 2"}, end: "the server sent a line of more than 1048576 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestClientReads(t *testing.T) {
 				if test.end == "" {
 					test.end = "the server closed the connection"
 				}
-				c.expect(test.want, "following there", "lost there: "+test.end)
+				c.expect(test.want, "following there", "connection to there lost: "+test.end)
 				c.stop()
 			})
 		})
@@ -173,7 +173,7 @@ func TestClientMissed(t *testing.T) {
 
 		conn = c.accept()
 		c.send(conn, watchingLine("a", "2", 3), watchingLine("b", "1", 3), watchingLine("d", "2", 3))
-		c.expect(nil, "lost there: the server closed the connection", "back at there")
+		c.expect(nil, "connection to there lost: the server closed the connection", "reconnected to there")
 		conn.Close()
 
 		// The second connection breaks in the middle of its greeting, what is
@@ -184,19 +184,19 @@ func TestClientMissed(t *testing.T) {
 		conn = c.accept()
 		c.send(conn, watchingLine("a", "3", 3), watchingLine("b", "2", 3), watchingLine("d", "3", 3))
 		c.expect([]string{"missed a 3", "missed b 2", "missed d 3"},
-			"lost there: the server closed the connection", "back at there",
-			"lost there: the server closed the connection", "back at there")
+			"connection to there lost: the server closed the connection", "reconnected to there",
+			"connection to there lost: the server closed the connection", "reconnected to there")
 		conn.Close()
 
 		// Another set of targets, and back.
 		conn = c.accept()
 		c.send(conn, watchingLine("b", "2", 2), watchingLine("new", "1", 2))
-		c.expect(nil, "lost there: the server closed the connection", "back at there",
+		c.expect(nil, "connection to there lost: the server closed the connection", "reconnected to there",
 			"there now watches new too", "there no longer watches a", "there no longer watches d")
 		conn.Close()
 		conn = c.accept()
 		c.send(conn, watchingLine("a", "4", 2), watchingLine("new", "1", 2))
-		c.expect([]string{"missed a 4"}, "lost there: the server closed the connection", "back at there",
+		c.expect([]string{"missed a 4"}, "connection to there lost: the server closed the connection", "reconnected to there",
 			"there now watches a too", "there no longer watches b")
 		if c.begins != 1 {
 			t.Errorf("begun %d times", c.begins)
@@ -282,12 +282,12 @@ func TestClientNoJSON(t *testing.T) {
 		say  func(net.Conn)
 		want string
 	}{
-		{"silence", func(net.Conn) {}, "no line of JSON from it (after 5s), but nothing"},
-		{"ssh", func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, `no line of JSON from it (after 5s), but "SSH-2.0-OpenSSH_9.2"`},
-		{"a prompt", func(c net.Conn) { io.WriteString(c, "login: ") }, `no line of JSON from it (after 5s), but "login: "`},
-		{"a long talk", func(c net.Conn) { io.WriteString(c, strings.Repeat(strings.Repeat("la", 25)+"\n", 1000)); c.Close() }, `no line of JSON from it (and it closed the connection), but "` + strings.Repeat("la", 30) + `"`},
-		{"the end", func(c net.Conn) { c.Close() }, "no line of JSON from it (and it closed the connection), but nothing"},
-		{"half of JSON", func(c net.Conn) { io.WriteString(c, `{"type":`); c.Close() }, `no line of JSON from it (and it closed the connection), but "{\"type\":"`},
+		{"silence", func(net.Conn) {}, "not a net-watcher server? no JSON line within 5s; it sent nothing"},
+		{"ssh", func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, `not a net-watcher server? no JSON line within 5s; it sent "SSH-2.0-OpenSSH_9.2"`},
+		{"a prompt", func(c net.Conn) { io.WriteString(c, "login: ") }, `not a net-watcher server? no JSON line within 5s; it sent "login: "`},
+		{"a long talk", func(c net.Conn) { io.WriteString(c, strings.Repeat(strings.Repeat("la", 25)+"\n", 1000)); c.Close() }, `not a net-watcher server? no JSON line before it closed the connection; it sent "` + strings.Repeat("la", 30) + `"`},
+		{"the end", func(c net.Conn) { c.Close() }, "not a net-watcher server? no JSON line before it closed the connection; it sent nothing"},
+		{"half of JSON", func(c net.Conn) { io.WriteString(c, `{"type":`); c.Close() }, `not a net-watcher server? no JSON line before it closed the connection; it sent "{\"type\":"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -297,7 +297,7 @@ func TestClientNoJSON(t *testing.T) {
 				}
 				conn := c.accept()
 				// Said once, however often it is tried.
-				c.expect(nil, "trying there again: "+test.want)
+				c.expect(nil, "cannot connect to there, retrying: "+test.want)
 				c.send(conn, watchingLine("a", "1", 1))
 				time.Sleep(time.Hour) // there is no limit on silence after that
 				c.send(conn, modifiedLine("a", "2"))
@@ -325,9 +325,9 @@ func TestClientSaysOnce(t *testing.T) {
 				return nil, fmt.Errorf("reason %d", tries)
 			}
 			must(t, c.follow(ctx))
-			want := []string{"trying there again: reason 1"}
+			want := []string{"cannot connect to there, retrying: reason 1"}
 			if all {
-				want = append(want, "trying there again: reason 2", "trying there again: reason 3", "trying there again: reason 4")
+				want = append(want, "cannot connect to there, retrying: reason 2", "cannot connect to there, retrying: reason 3", "cannot connect to there, retrying: reason 4")
 			}
 			c.expect(nil, want...)
 		}
@@ -344,8 +344,8 @@ func TestClientSharedName(t *testing.T) {
 			conn.Close()
 		}
 		c.send(c.accept(), watchingLine("x", "1", 2), watchingLine("x", "3", 2))
-		c.expect([]string{"missed x 3"}, "following there", "lost there: the server closed the connection", "back at there",
-			"lost there: the server closed the connection", "back at there")
+		c.expect([]string{"missed x 3"}, "following there", "connection to there lost: the server closed the connection", "reconnected to there",
+			"connection to there lost: the server closed the connection", "reconnected to there")
 		if c.begins != 1 {
 			t.Errorf("begun %d times", c.begins)
 		}
@@ -364,7 +364,7 @@ func TestClientClassicTargets(t *testing.T) {
 			conn.Close()
 		}
 		c.expect([]string{"changed b ", "missed a ", "missed b ", "changed b "}, "following there",
-			"lost there: the server closed the connection", "back at there", "lost there: the server closed the connection")
+			"connection to there lost: the server closed the connection", "reconnected to there", "connection to there lost: the server closed the connection")
 		if c.begins != 1 || len(c.states) != 2 {
 			t.Errorf("begun %d times; states %v", c.begins, c.states)
 		}
@@ -426,9 +426,9 @@ func TestClientRetries(t *testing.T) {
 			t.Errorf("after a connection that did not last: %v", p)
 		}
 		want := []string{
-			"trying there again: connection refused", "following there", "lost there: the server closed the connection",
-			"trying there again: connection refused", "back at there", "lost there: the server closed the connection",
-			"trying there again: connection refused",
+			"cannot connect to there, retrying: connection refused", "following there", "connection to there lost: the server closed the connection",
+			"cannot connect to there, retrying: connection refused", "reconnected to there", "connection to there lost: the server closed the connection",
+			"cannot connect to there, retrying: connection refused",
 		}
 		if diff := cmp.Diff(want, c.output.take()); diff != "" {
 			t.Errorf("console (-want +got):\n%s", diff)
@@ -450,7 +450,7 @@ func TestClientOnce(t *testing.T) {
 
 		c = newClientTest(t, true)
 		c.accept().Close()
-		if err := <-c.done; message(err) != "follow there: no line of JSON from it (and it closed the connection), but nothing" {
+		if err := <-c.done; message(err) != "follow there: not a net-watcher server? no JSON line before it closed the connection; it sent nothing" {
 			t.Errorf("follow: %v", err)
 		}
 
@@ -635,7 +635,7 @@ func TestFlap(t *testing.T) {
 			awaitLine("following it")
 			r.stop()
 			restart() // and nothing changed
-			awaitLine("back at it")
+			awaitLine("reconnected to it")
 			must(t, os.Chtimes(file, day2, day2))
 			e := next()
 			if e.Change != Modified || !e.Mtime.Equal(day2) {
@@ -647,12 +647,12 @@ func TestFlap(t *testing.T) {
 			if e := next(); e.Change != Missed || !e.Mtime.Equal(day1) || e.File != file {
 				t.Errorf("got %+v, want %s missed", e, file)
 			}
-			awaitLine("back at it")
+			awaitLine("reconnected to it")
 			r.stop()
 			must(t, os.Chtimes(file, day2, day2))
 			must(t, os.Chtimes(file, day1, day1)) // there and back: the same state
 			restart()
-			awaitLine("back at it")
+			awaitLine("reconnected to it")
 			must(t, os.Remove(file))
 			if e := next(); e.Change != Removed {
 				t.Errorf("got %+v, want the file removed", e)

@@ -48,7 +48,7 @@ func TestByteASecond(t *testing.T) {
 			}
 		}
 		got := s.output.take()
-		want := "subscriber disconnected: pipe (1 now): it reads too slowly, a write took over 10s"
+		want := "subscriber disconnected: pipe (1 now): dropped: reads too slowly (a 64 KiB write took more than 10s)"
 		if got[len(got)-1] != want {
 			t.Errorf("console: %q, want %q", got, want)
 		}
@@ -160,7 +160,7 @@ func TestOnWay(t *testing.T) {
 		}
 		dropped := 0
 		for _, line := range s.output.take() {
-			if strings.HasSuffix(line, "now): it reads too slowly, and others wait for memory") {
+			if strings.HasSuffix(line, "now): dropped: reads too slowly (more than 64 MiB in flight)") {
 				dropped++
 			}
 		}
@@ -522,7 +522,7 @@ func TestMost(t *testing.T) {
 		}
 		dial(t, l).expect("[text] watching a")
 		s.stop(t)
-		want := "subscriber refused: " + who + " (2 now): no more descriptors (ulimit -n)"
+		want := "subscriber refused: " + who + " (2 now): no file descriptors left (ulimit -n)"
 		if got := s.output.take(); !slices.Contains(got, want) {
 			t.Errorf("console: %q, want %q in it", got, want)
 		}

@@ -52,7 +52,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	if served != limit-reserve {
 		t.Errorf("%d are served, want %d", served, limit-reserve)
 	}
-	p.await(`more refused \(no more descriptors \(ulimit -n\)\)`)
+	p.await(`more refused \(no file descriptors left \(ulimit -n\)\)`)
 	for i := range 20 {
 		name := filepath.Join(dir, "d", "sub", fmt.Sprint(i))
 		write(t, name, "1", day1)

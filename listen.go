@@ -175,7 +175,7 @@ func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net:
 func (l *unixListener) Close() error { return l.close() }
 
 // errLive is why a socket's path is not to be had.
-var errLive = errors.New("another server is listening there")
+var errLive = errors.New("another server is listening on it")
 
 // listenUnix listens on a Unix socket at path with these permissions, which
 // hold before anyone can connect (on Windows, those of its folder count). It
@@ -224,7 +224,7 @@ func findStale(path string) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, err
 	case info.Mode().Type() != fs.ModeSocket:
-		return nil, errors.New("something else than a socket is there")
+		return nil, errors.New("path exists and is not a socket")
 	}
 	conn, err := net.Dial("unix", path)
 	switch {
@@ -235,7 +235,7 @@ func findStale(path string) (fs.FileInfo, error) {
 		return nil, nil // its server has just ended
 	case !isRefused(err):
 		// Say, a full backlog or no permission: someone may well listen.
-		return nil, fmt.Errorf("another server may be listening there: %w", cause(err))
+		return nil, fmt.Errorf("another server may be listening on it: %w", cause(err))
 	}
 	return info, nil
 }
@@ -254,7 +254,7 @@ func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 		err = makeUsable(folder)
 	}
 	if err != nil {
-		return fmt.Errorf("its folder: %w", cause(err))
+		return fmt.Errorf("directory not usable: %w", cause(err))
 	}
 	socket := folder + "/s"
 	if err = l.bind(socket); err != nil {

@@ -247,7 +247,7 @@ func TestListenUnixNoSocket(t *testing.T) {
 	write(t, file, "precious", day1)
 	must(t, os.Mkdir(folder, 0o777))
 	for _, path := range []string{file, folder} {
-		if _, err := listenUnix(path, 0o600); message(err) != "something else than a socket is there" {
+		if _, err := listenUnix(path, 0o600); message(err) != "path exists and is not a socket" {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -262,7 +262,7 @@ func TestListenUnixSymlink(t *testing.T) {
 	path, link := filepath.Join(dir, "s"), filepath.Join(dir, "link")
 	abandon(t, path)
 	symlink(t, path, link)
-	if _, err := listenUnix(link, 0o600); message(err) != "something else than a socket is there" {
+	if _, err := listenUnix(link, 0o600); message(err) != "path exists and is not a socket" {
 		t.Errorf("%v", err)
 	}
 }

@@ -79,7 +79,7 @@ func TestListenUnixBusy(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	if _, err := listenUnix(path, 0o600); err == nil || !strings.HasPrefix(err.Error(), "another server may be listening there: ") {
+	if _, err := listenUnix(path, 0o600); err == nil || !strings.HasPrefix(err.Error(), "another server may be listening on it: ") {
 		t.Errorf("%v", err)
 	}
 }

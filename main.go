@@ -58,7 +58,7 @@ func main() {
 	}
 	status, hint := 1, ""
 	if _, ok := errors.AsType[usageError](err); ok {
-		status, hint = 2, " (-h tells more)"
+		status, hint = 2, " (for help: -h)"
 	}
 	console := newSpool(os.Stderr) // which may be one that nobody reads
 	fmt.Fprintf(console, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
@@ -126,10 +126,10 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 
 	p := newPoll(o.files, o.interval, o.looker)
 	p.late = func(things int, took time.Duration) {
-		log.Printf("looking at %d files took %v, longer than the interval of %v", things, took.Round(time.Millisecond), o.interval)
+		log.Printf("scanning %d files took %v, longer than -interval %v", things, took.Round(time.Millisecond), o.interval)
 	}
 	p.full = func() {
-		log.Printf("%d calls of the file system have no answer: other files wait until one has", maxCalls)
+		log.Printf("%d file system calls are hung; further files cannot be checked until one returns", maxCalls)
 	}
 	watching, err := p.start(ctx)
 	if ctx.Err() != nil {
@@ -140,7 +140,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	}
 	for i, e := range watching {
 		if i == 10 && !o.verbose {
-			log.Printf("watching %d more", len(watching)-i)
+			log.Printf("watching %d more (-v lists them)", len(watching)-i)
 			break
 		}
 		log.Printf("%s every %v", &e, o.interval)
@@ -180,7 +180,7 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, console *
 		all:    o.verbose,
 		begun:  func() {},
 		handle: func(events []Event) error {
-			console.wait() // "back at" goes before what was missed
+			console.wait() // "reconnected to" goes before what was missed
 			return tell(events)
 		},
 	}
@@ -238,7 +238,7 @@ func announce(ls []net.Listener) []string {
 	}
 	lines := []string{fmt.Sprintf("listening on %s (try: nc %s %d)", strings.Join(where, " and "), host, a.Port)}
 	if !a.IP.IsLoopback() {
-		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: whoever can reach it is told file names and times", where[0]))
+		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: anyone who can reach it can read file names and change times", where[0]))
 	}
 	return lines
 }

@@ -264,39 +264,39 @@ func TestBadInput(t *testing.T) {
 		status int
 		want   string // a pattern
 	}{
-		{"", 2, `no file named \(try: net-watcher target.txt\) \(-h tells more\)`},
-		{"-listen localhost:0", 2, `no file named .*`},
-		{"-frobnicate target.txt", 2, `flag provided but not defined: -frobnicate \(-h tells more\)`},
-		{"target.txt -frobnicate", 2, `flag provided but not defined: -frobnicate \(-h tells more\)`},
+		{"", 2, `no FILE given \(try: net-watcher target.txt\) \(for help: -h\)`},
+		{"-listen localhost:0", 2, `no FILE given .*`},
+		{"-frobnicate target.txt", 2, `flag provided but not defined: -frobnicate \(for help: -h\)`},
+		{"target.txt -frobnicate", 2, `flag provided but not defined: -frobnicate \(for help: -h\)`},
 		{"-\x1b[2J\x01", 2, `flag provided but not defined: -\\x1b\[2J\\x01 .*`},
 		{"target.txt -interval", 2, `flag needs an argument: -interval .*`},
-		{"target.txt -interval 999us", 2, `invalid value "999us" for flag -interval: at least 1ms is needed .*`},
+		{"target.txt -interval 999us", 2, `invalid value "999us" for flag -interval: must be at least 1ms .*`},
 		{"target.txt -interval 5", 2, `invalid value "5" for flag -interval: not a duration, such as 2s or 500ms .*`},
-		{"target.txt -format xml", 2, `invalid value "xml" for flag -format: there are text and json .*`},
+		{"target.txt -format xml", 2, `invalid value "xml" for flag -format: must be "text" or "json" .*`},
 		{"target.txt -socket-mode 999", 2, `invalid value "999" for flag -socket-mode: not octal permissions, such as 0660 .*`},
 		{"target.txt -socket-mode 1777", 2, `invalid value "1777" for flag -socket-mode: .*`},
 		{"target.txt -listen a:b:c", 2, `invalid value "a:b:c" for flag -listen: address "a:b:c": not host:port, and not unix:PATH either .*`},
 		{"target.txt -listen unix:@x", 2, `invalid value "unix:@x" for flag -listen: .* abstract sockets .*`},
-		{"target.txt ''", 2, `a file's name may not be empty .*`},
-		{"-file ''", 2, `invalid value "" for flag -file: a file's name may not be empty .*`},
+		{"target.txt ''", 2, `a FILE must not be empty .*`},
+		{"-file ''", 2, `invalid value "" for flag -file: a FILE must not be empty .*`},
 		{"target.txt -listen " + port, 1, `listen tcp ` + regexp.QuoteMeta(port) + `: .* \(for another port: -listen HOST:PORT\)`},
-		{"target.txt -listen ./file", 1, `listen on unix socket "./file": something else than a socket is there`},
-		{"target.txt -listen ./dir", 1, `listen on unix socket "./dir": something else than a socket is there`},
-		{"target.txt -listen ./none/s", 1, `listen on unix socket "./none/s": its folder: .*`},
+		{"target.txt -listen ./file", 1, `listen on unix socket "./file": path exists and is not a socket`},
+		{"target.txt -listen ./dir", 1, `listen on unix socket "./dir": path exists and is not a socket`},
+		{"target.txt -listen ./none/s", 1, `listen on unix socket "./none/s": directory not usable: .*`},
 		{"target.txt -listen " + long, 1, `listen on unix socket "./x*": path too long by \d+ bytes \(a socket's may have \d+ there\)`},
 		{"-file -- target.txt", 2, `invalid value "--" for flag -file: a value is missing .*`},
 		{"-ignore -- target.txt", 2, `invalid value "--" for flag -ignore: a value is missing .*`},
 		{"target.txt -ignore [", 2, `invalid value "\[" for flag -ignore: not a pattern, such as \*.tmp or .git/ .*`},
-		{"target.txt -ignore ''", 2, `invalid value "" for flag -ignore: a pattern may not be empty .*`},
-		{"-connect localhost -content", 2, `-content does not go with -connect .*`},
-		{"-connect localhost -interval 1s", 2, `-interval does not go with -connect .*`},
-		{"-connect localhost target.txt", 2, `"target.txt": there are no FILEs with -connect \(a COMMAND goes after --\) .*`},
+		{"target.txt -ignore ''", 2, `invalid value "" for flag -ignore: a PATTERN must not be empty .*`},
+		{"-connect localhost -content", 2, `-content cannot be used with -connect .*`},
+		{"-connect localhost -interval 1s", 2, `-interval cannot be used with -connect .*`},
+		{"-connect localhost target.txt", 2, `"target.txt": -connect takes no FILE \(a COMMAND goes after --\) .*`},
 		{"-connect localhost --", 2, `no COMMAND after -- .*`},
 		{"-connect localhost -initial", 2, `-initial needs a COMMAND \(after --\) .*`},
 		{"-connect -- make", 2, `invalid value "--" for flag -connect: address "--" looks like a flag .*`},
-		{"-connect localhost:0", 2, `invalid value "localhost:0" for flag -connect: nobody can be at port 0 .*`},
-		{"-connect localhost -connect ::1", 2, `invalid value "::1" for flag -connect: there is one server to follow .*`},
-		{"target.txt -once", 2, `-once goes with -connect only .*`},
+		{"-connect localhost:0", 2, `invalid value "localhost:0" for flag -connect: a server cannot be at port 0 .*`},
+		{"-connect localhost -connect ::1", 2, `invalid value "::1" for flag -connect: -connect may be given once .*`},
+		{"target.txt -once", 2, `-once needs -connect .*`},
 		{"-connect ./none/s -once", 1, `follow ./none/s: .*`},
 		{"-connect localhost -- ./none/command", 1, `.*./none/command.*`},
 		{"target.txt -listen ./s -listen " + port, 1, `listen tcp .*`},
@@ -364,7 +364,7 @@ func TestReadme(t *testing.T) {
 
 func TestAnnounce(t *testing.T) {
 	at := func(ip string) net.Listener { return fakeListener{&net.TCPAddr{IP: net.ParseIP(ip), Port: 7}} }
-	const open = " is open to the network: whoever can reach it is told file names and times"
+	const open = " is open to the network: anyone who can reach it can read file names and change times"
 	for _, test := range []struct {
 		listeners []net.Listener
 		want      []string

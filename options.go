@@ -21,25 +21,25 @@ import (
 const usage = `usage: net-watcher [flags] FILE...
        net-watcher -connect ADDRESS [flags] [-- COMMAND [ARG...]]
 
-Looks at files once a second and tells everyone who connects what changed. With
--connect, is the one who is told: prints the changes, or runs COMMAND on them.
+Polls files once a second and sends every change to all connected clients. With
+-connect, acts as such a client: prints the changes, or runs COMMAND on them.
 
   -file PATH         a file or directory to watch, as FILE; may be repeated
   -listen ADDRESS    where to serve; may be repeated (default localhost:60300)
-  -interval DURATION how often to look, such as 500ms; at least 1ms (default 1s)
-  -format FORMAT     text or json (default text): how to speak to a subscriber
-                     that does not say what it wants; or how to print
+  -interval DURATION how often to scan, such as 500ms; at least 1ms (default 1s)
+  -format FORMAT     text or json (default text): for a subscriber that does not
+                     ask for one, and for what is printed
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
-  -ignore PATTERN    leave out below directories, by name or by path, such as
-                     *.tmp; with / at the end, folders; may be repeated
-  -content           compare contents, not times: reads every file at every look
-  -fresh             open folders and files before looking at them, so that a
+  -ignore PATTERN    below directories, leave out what matches by name or path,
+                     such as *.tmp; with / at the end, only directories; may be
+                     repeated
+  -content           compare contents, not times: reads every file at every scan
+  -fresh             open directories and files before each stat, so that a
                      network file system asks its server
-  -connect ADDRESS   the server to follow, however often it goes and comes
-  -once              with -connect: fail, or end, with the first connection
+  -connect ADDRESS   follow the server at ADDRESS, and reconnect when needed
+  -once              with -connect: end with the first connection
   -initial           with -connect and a COMMAND: run it at the start too
-  -v                 say more on the console: each change, each subscriber, each
-                     try to connect
+  -v                 log each change, each subscriber, each attempt to connect
   -version           print the version
   -h                 print this
 
@@ -49,9 +49,9 @@ before or after FILEs; after -- everything is a FILE, or the COMMAND. A FILE
 need not be there yet; of a directory, everything below it is watched.
 
 A subscriber that sends the line json gets JSON lines from then on, one that
-sends the line text gets text. COMMAND gets the changes as JSON lines on its
-standard input, and the file and the change of the last one in NET_WATCHER_FILE
-and NET_WATCHER_CHANGE.
+sends the line text gets text lines. COMMAND gets the changes as JSON lines on
+its standard input, and the file and the change of the last one in
+NET_WATCHER_FILE and NET_WATCHER_CHANGE.
 
 Exit status: 0 stopped by a signal, 1 something failed, 2 wrong usage.
 
@@ -124,11 +124,11 @@ func parseOptions(args []string) (*options, error) {
 		switch f.Name {
 		case "file", "listen", "interval", "socket-mode", "ignore", "content", "fresh":
 			if o.connect != nil {
-				err = fmt.Errorf("-%s does not go with -connect", f.Name)
+				err = fmt.Errorf("-%s cannot be used with -connect", f.Name)
 			}
 		case "once", "initial":
 			if o.connect == nil {
-				err = fmt.Errorf("-%s goes with -connect only", f.Name)
+				err = fmt.Errorf("-%s needs -connect", f.Name)
 			}
 		}
 	})
@@ -138,7 +138,7 @@ func parseOptions(args []string) (*options, error) {
 	case o.connect == nil:
 		return o, o.finishWatch(args)
 	case len(o.files) > 0:
-		return nil, fmt.Errorf("%q: there are no FILEs with -connect (a COMMAND goes after --)", o.files[0])
+		return nil, fmt.Errorf("%q: -connect takes no FILE (a COMMAND goes after --)", o.files[0])
 	case dashes && len(args) == 0:
 		return nil, errors.New("no COMMAND after --")
 	case dashes:
@@ -163,7 +163,7 @@ func (o *options) finishWatch(files []string) error {
 		return again
 	})
 	if len(o.files) == 0 {
-		return errors.New("no file named (try: net-watcher target.txt)")
+		return errors.New("no FILE given (try: net-watcher target.txt)")
 	}
 	if len(o.listen) == 0 {
 		return o.addListen("localhost:" + defaultPort)
@@ -184,7 +184,7 @@ func noDashes(set func(string) error) func(string) error {
 
 func (o *options) addFile(name string) error {
 	if name == "" {
-		return errors.New("a file's name may not be empty")
+		return errors.New("a FILE must not be empty")
 	}
 	if n := len(name) - 1; n > 0 && os.IsPathSeparator(name[n]) && filepath.VolumeName(name) != name[:n] {
 		name = name[:n]
@@ -195,7 +195,7 @@ func (o *options) addFile(name string) error {
 
 func (o *options) addIgnore(pattern string) error {
 	if strings.TrimSuffix(pattern, "/") == "" {
-		return errors.New("a pattern may not be empty")
+		return errors.New("a PATTERN must not be empty")
 	}
 	if _, err := path.Match(strings.TrimSuffix(pattern, "/"), ""); err != nil {
 		return errors.New("not a pattern, such as *.tmp or .git/")
@@ -215,7 +215,7 @@ func (o *options) addListen(s string) error {
 
 func (o *options) setConnect(s string) error {
 	if o.connect != nil {
-		return errors.New("there is one server to follow")
+		return errors.New("-connect may be given once")
 	}
 	a, err := parseAddress(s)
 	if err != nil {
@@ -224,7 +224,7 @@ func (o *options) setConnect(s string) error {
 	if a.network == "tcp" {
 		host, port, _ := net.SplitHostPort(a.name)
 		if port == "0" {
-			return errors.New("nobody can be at port 0")
+			return errors.New("a server cannot be at port 0")
 		}
 		a.name = net.JoinHostPort(cmp.Or(host, "localhost"), port)
 	}
@@ -238,7 +238,7 @@ func (o *options) setInterval(s string) (err error) {
 		return errors.New("not a duration, such as 2s or 500ms")
 	}
 	if o.interval < time.Millisecond {
-		return errors.New("at least 1ms is needed")
+		return errors.New("must be at least 1ms")
 	}
 	return nil
 }
@@ -246,7 +246,7 @@ func (o *options) setInterval(s string) (err error) {
 func (o *options) setFormat(s string) error {
 	var ok bool
 	if o.format, ok = parseFormat(s); !ok {
-		return errors.New("there are text and json")
+		return errors.New(`must be "text" or "json"`)
 	}
 	return nil
 }

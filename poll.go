@@ -93,7 +93,7 @@ func (p *poll) start(ctx context.Context) ([]Event, error) {
 		case t.hung != "":
 			e.Error, e.State = t.hung, unreadableState
 		case !t.seen:
-			return nil, fmt.Errorf("look at %q: too many open files", t.name)
+			return nil, fmt.Errorf("scan %q: too many open files", t.name)
 		default:
 			e.Missing = t.root.look == look{kind: absent}
 			t.root.say(&e)

@@ -41,9 +41,9 @@ const (
 
 // Why a target is unreadable of which nothing is heard.
 const (
-	noAnswer = "no answer in 5s"
-	notDone  = "first look not done in 5s"
-	tooMany  = "64 calls without an answer"
+	noAnswer = "file system not responding for 5s"
+	notDone  = "initial scan not finished after 5s"
+	tooMany  = "too many hung file system calls (64)"
 )
 
 // parent is a folder that targets are in. What hangs for one of them most

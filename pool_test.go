@@ -181,8 +181,8 @@ func TestHung(t *testing.T) {
 		ff.put("disk/f", 2)
 		time.Sleep(time.Second)
 		want := []told{
-			{7 * time.Second, "unreadable nfs/f: no answer in 5s"},
-			{7 * time.Second, "unreadable nfs/g: no answer in 5s"},
+			{7 * time.Second, "unreadable nfs/f: file system not responding for 5s"},
+			{7 * time.Second, "unreadable nfs/g: file system not responding for 5s"},
 			{7 * time.Second, "modified disk/f"},
 		}
 		if diff := cmp.Diff(want, tl.take()); diff != "" {
@@ -246,7 +246,7 @@ func TestHungTransitions(t *testing.T) {
 					ff.hang("f")
 					var want, got []string
 					if was.why == "" {
-						want = append(want, "unreadable f: no answer in 5s")
+						want = append(want, "unreadable f: file system not responding for 5s")
 					}
 					now, isKnown := kinds[after]
 					if isKnown {
@@ -315,7 +315,7 @@ func TestHungStart(t *testing.T) {
 		if took := time.Since(begin); took != patience {
 			t.Errorf("the start took %v", took)
 		}
-		want := []string{"watching nfs/f (unreadable: no answer in 5s)", "watching nfs/gone (unreadable: no answer in 5s)", "watching disk/f, 1 bytes"}
+		want := []string{"watching nfs/f (unreadable: file system not responding for 5s)", "watching nfs/gone (unreadable: file system not responding for 5s)", "watching disk/f, 1 bytes"}
 		if diff := cmp.Diff(want, brief(got)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -346,7 +346,7 @@ func TestHungMany(t *testing.T) {
 	}{
 		{1, 2000, maxScouts, 0, "watching disk/f, 1 bytes"},
 		{maxCalls - 1, 1, maxCalls - 1, 0, "watching disk/f, 1 bytes"},
-		{2000, 1, maxCalls, 1, "watching disk/f (unreadable: 64 calls without an answer)"},
+		{2000, 1, maxCalls, 1, "watching disk/f (unreadable: too many hung file system calls (64))"},
 	} {
 		t.Run(fmt.Sprint(test.folders, test.files), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -505,7 +505,7 @@ func TestHungFolder(t *testing.T) {
 				name := fmt.Sprint("nfs/", i)
 				names = append(names, name)
 				ff.put(name, 1)
-				want = append(want, told{interval + patience, "unreadable " + name + ": no answer in 5s"})
+				want = append(want, told{interval + patience, "unreadable " + name + ": file system not responding for 5s"})
 			}
 			p := newFakePoll(ff, names...)
 			p.interval = interval
@@ -538,7 +538,7 @@ func TestHungSlow(t *testing.T) {
 		ff.hang("nfs/0")
 		tl := tellingsOf(t, p)
 		time.Sleep(time.Minute)
-		if got := tl.take(); len(got) != 1 || got[0].Event != "unreadable nfs/0: no answer in 5s" {
+		if got := tl.take(); len(got) != 1 || got[0].Event != "unreadable nfs/0: file system not responding for 5s" {
 			t.Errorf("told %v", got)
 		}
 		ff.release("nfs/0")
@@ -673,7 +673,7 @@ func TestHungBlind(t *testing.T) {
 		}
 		for range 2 {
 			ff.hang("f")
-			expect(10*time.Second, "unreadable f: no answer in 5s")
+			expect(10*time.Second, "unreadable f: file system not responding for 5s")
 			ff.set("f", fakeFile{err: errNumber(syscall.EMFILE, 4)})
 			ff.release("f")
 			expect(3 * time.Second)
@@ -711,7 +711,7 @@ func TestStopped(t *testing.T) {
 				for p.pool.isOpen() {
 					got = append(got, brief(p.wait(t.Context(), nil))...)
 				}
-				if diff := cmp.Diff([]string{"unreadable f: no answer in 5s"}, got); diff != "" {
+				if diff := cmp.Diff([]string{"unreadable f: file system not responding for 5s"}, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 				if took := time.Since(begin); took < patience-2*doubt {
@@ -808,7 +808,7 @@ func TestNotDone(t *testing.T) {
 		}
 		for _, line := range brief(watching) {
 			switch {
-			case strings.HasSuffix(line, " (unreadable: first look not done in 5s)"):
+			case strings.HasSuffix(line, " (unreadable: initial scan not finished after 5s)"):
 				notDone++
 			case strings.HasSuffix(line, ", 1 bytes"):
 				done++
@@ -888,7 +888,7 @@ func TestHungTree(t *testing.T) {
 		write(t, "d/a", "22", day1)
 		write(t, "d/b/d", "1", day1)
 		must(t, os.Remove("d/b/c"))
-		if diff := cmp.Diff([]string{"unreadable d: no answer in 5s"}, brief(tt.look())); diff != "" {
+		if diff := cmp.Diff([]string{"unreadable d: file system not responding for 5s"}, brief(tt.look())); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		close(released)

@@ -119,7 +119,7 @@ func (s *server) wake(ctx context.Context) {
 		tellAll(waiting)
 		clear(waiting) // for the garbage collector
 		for _, r := range slow {
-			r.of.(*subscriber).drop("it reads too slowly, and others wait for memory")
+			r.of.(*subscriber).drop("dropped: reads too slowly (more than 64 MiB in flight)")
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 				who := peerName(l, conn)
 				conn.Close()
 				s.conns.Add(-1)
-				s.console.tell("refused", who, "no more descriptors (ulimit -n)", now-1)
+				s.console.tell("refused", who, "no file descriptors left (ulimit -n)", now-1)
 			} else {
 				s.wg.Go(func() { s.subscribe(l, conn) })
 			}
@@ -337,7 +337,7 @@ func (u *subscriber) write(lines []byte) error {
 func (u *subscriber) fail(err error) {
 	why := cause(err).Error()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		why = fmt.Sprintf("it reads too slowly, a write took over %v", writeTimeout)
+		why = fmt.Sprintf("dropped: reads too slowly (a 64 KiB write took more than %v)", writeTimeout)
 	}
 	if u.deadline.Load() == nil {
 		u.fault.CompareAndSwap(nil, &why)

@@ -345,7 +345,7 @@ func TestStuckSubscriber(t *testing.T) {
 		honest.expect("[text] modified a")
 		want := []string{
 			"subscriber connected: pipe (1 now)", "subscriber connected: pipe (2 now)",
-			"subscriber disconnected: pipe (1 now): it reads too slowly, a write took over 10s",
+			"subscriber disconnected: pipe (1 now): dropped: reads too slowly (a 64 KiB write took more than 10s)",
 		}
 		if diff := cmp.Diff(want, s.output.take()); diff != "" {
 			t.Errorf("console (-want +got):\n%s", diff)

@@ -63,7 +63,7 @@ func (s *spool) take() []byte {
 	lines, lost := s.lines, s.lost
 	s.lines, s.lost, s.stuck = nil, 0, false
 	if lost > 0 {
-		lines = fmt.Appendf(lines, "%d more lines, while nobody read this\n", lost)
+		lines = fmt.Appendf(lines, "%d log lines dropped while stderr was blocked\n", lost)
 	}
 	if lines == nil {
 		close(s.empty)

@@ -39,7 +39,7 @@ func TestSpool(t *testing.T) {
 		wait(spoolTime)
 		wait(0) // not again
 
-		want := append(bytes.Repeat(line, 1+maxSpool/len(line)), "4 more lines, while nobody read this\n"...)
+		want := append(bytes.Repeat(line, 1+maxSpool/len(line)), "4 log lines dropped while stderr was blocked\n"...)
 		got := make([]byte, len(want))
 		_, err := io.ReadFull(out, got)
 		must(t, err)

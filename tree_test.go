@@ -434,7 +434,7 @@ func TestTreeBlindStart(t *testing.T) {
 		}
 		return os.OpenFile(name, flag, mode)
 	}
-	if _, err := p.start(t.Context()); message(err) != `look at "d": too many open files` {
+	if _, err := p.start(t.Context()); message(err) != `scan "d": too many open files` {
 		t.Errorf("%v", err)
 	}
 }

@@ -83,13 +83,13 @@ fi
 echo "written behind the mount: net-watcher told it, inotify saw nothing"
 
 kill -STOP "$bindfs"
-await "unreadable" told "unreadable mount/f: no answer in 5s"
-await "unreadable" told "unreadable mount/tree: no answer in 5s"
+await "unreadable" told "unreadable mount/f: file system not responding for 5s"
+await "unreadable" told "unreadable mount/tree: file system not responding for 5s"
 echo "three" >>elsewhere/f
 await "what is elsewhere" told "modified elsewhere/f"
 nc -U socket >greeting &
 pids+=($!)
-await "a greeting" grep -q 'watching mount/f (unreadable: no answer in 5s)' greeting
+await "a greeting" grep -q 'watching mount/f (unreadable: file system not responding for 5s)' greeting
 echo "the mount hangs: it is unreadable, all else goes on"
 
 echo "three" >>behind/f
@@ -104,7 +104,7 @@ kill -STOP "$bindfs"
 other=$!
 pids+=("$other")
 await "the start" grep -q listening other.log
-grep -q 'watching mount/f (unreadable: no answer in 5s)' other.log || die "$(cat other.log)"
+grep -q 'watching mount/f (unreadable: file system not responding for 5s)' other.log || die "$(cat other.log)"
 grep -q 'watching elsewhere/f every' other.log || die "$(cat other.log)"
 kill "$server" "$other"
 gone() { ! kill -0 "$server" && ! kill -0 "$other"; }
