@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"net-watcher/internal/wire"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -92,7 +93,7 @@ func cpu() time.Duration {
 // in the same run.
 func BenchmarkFanout(b *testing.B) {
 	const n = 200
-	line := encode(textLines, []Event{change("a", 1)})
+	line := wire.Encode(wire.Text, []wire.Event{change("a", 1)})
 	connect := func(l net.Listener) []net.Conn {
 		var peers []net.Conn
 		for range n {
@@ -123,11 +124,11 @@ func BenchmarkFanout(b *testing.B) {
 
 	l := listenHere()
 	ctx, cancel := context.WithCancel(b.Context())
-	s := newServer(newTestFeed("a"), textLines, log.New(io.Discard, "", 0), false)
+	s := newServer(newTestFeed("a"), wire.Text, log.New(io.Discard, "", 0), false)
 	done := make(chan error)
 	go func() { done <- s.serve(ctx, l) }()
 	peers := connect(l)
-	read(peers, len(textTime)+len(" watching a (not there)\n"))
+	read(peers, len(wire.TimeLayout)+len(" watching a (not there)\n"))
 
 	l = listenHere()
 	defer l.Close()
@@ -146,7 +147,7 @@ func BenchmarkFanout(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		begin := time.Now()
-		s.feed.publish([]Event{change("a", 1)})
+		s.feed.publish([]wire.Event{change("a", 1)})
 		read(peers, len(line))
 		served = append(served, time.Since(begin))
 		begin = time.Now()

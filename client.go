@@ -12,6 +12,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 	"os"
 	"slices"
 	"time"
@@ -53,7 +55,7 @@ type client struct {
 
 	// handle is called with the Changed events, in order, as many as came at a
 	// time. An error from it is final.
-	handle func([]Event) error
+	handle func([]wire.Event) error
 
 	states map[string]string // of each target, after the last line about it
 	served map[string]int    // the targets of the last complete greeting; nil before
@@ -79,7 +81,7 @@ func (c *client) follow(ctx context.Context) error {
 			return nil
 		case final:
 			return failed.error
-		case c.once && good && (err == io.EOF || isReset(err)):
+		case c.once && good && (err == io.EOF || oserr.IsReset(err)):
 			return nil
 		case c.once:
 			return fmt.Errorf("follow %s: %w", c.server, err)
@@ -126,14 +128,14 @@ func (c *client) lost(err error) {
 func (c *client) connect(ctx context.Context) error {
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return cause(err)
+		return oserr.Cause(err)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
 	conn.SetDeadline(time.Now().Add(helloTimeout))
 	if _, err := io.WriteString(conn, "json\n"); err != nil {
-		return cause(err)
+		return oserr.Cause(err)
 	}
 	s := newSession(c, conn)
 	for {
@@ -171,8 +173,8 @@ func (s *session) good() bool { return !s.since.IsZero() }
 // read waits for a line, and takes in all others that have come by then. It
 // returns the Changed events in them: those that are told, and a Missed for
 // those that were not while there was no connection.
-func (s *session) read() ([]Event, error) {
-	var events []Event
+func (s *session) read() ([]wire.Event, error) {
+	var events []wire.Event
 	for more := true; more; more = s.hasLine() {
 		line, err := s.in.ReadSlice('\n')
 		line = bytes.TrimRight(line, "\r\n")
@@ -181,7 +183,7 @@ func (s *session) read() ([]Event, error) {
 		}
 		switch {
 		case err != nil && s.good():
-			return events, cause(err)
+			return events, oserr.Cause(err)
 		case err != nil:
 			s.hear(line)
 			return events, s.noJSON(err)
@@ -191,7 +193,7 @@ func (s *session) read() ([]Event, error) {
 			s.hear(line)
 			continue
 		}
-		e, err := decode(line)
+		e, err := wire.Decode(line)
 		if err != nil {
 			return events, err
 		}
@@ -199,13 +201,13 @@ func (s *session) read() ([]Event, error) {
 			s.found()
 		}
 		switch e.Type {
-		case Watching:
+		case wire.Watching:
 			if missed, ok := s.watching(e); ok {
 				events = append(events, missed)
 			}
-		case Changed:
-			e.Name = s.name
-			target := cmp.Or(e.Target, e.File, s.name)
+		case wire.Changed:
+			e.File = cmp.Or(e.File, s.name)
+			target := e.TargetName()
 			if _, ok := s.states[target]; ok {
 				s.states[target] = e.State
 			}
@@ -223,7 +225,7 @@ func (s *session) hasLine() bool {
 
 // watching takes in a line of the greeting. It returns a Missed, and whether the
 // target differs from what it was when it was last told of.
-func (s *session) watching(e Event) (missed Event, ok bool) {
+func (s *session) watching(e wire.Event) (missed wire.Event, ok bool) {
 	s.name = e.File
 	target, before := e.File, s.greeted[e.File]
 	if before > 0 && e.Targets > 0 {
@@ -242,7 +244,7 @@ func (s *session) watching(e Event) (missed Event, ok bool) {
 	}
 	// A server without states may have missed anything.
 	differs := e.State != last || e.State == "" && before == 0
-	return e.missed(time.Now().UnixMilli()), known && differs
+	return e.AsMissed(time.Now().UnixMilli()), known && differs
 }
 
 // complete compares the targets of a whole greeting with those of the last.
@@ -260,7 +262,7 @@ func (s *session) complete() {
 func (s *session) sayMore(a, b map[string]int, what string) {
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		if b[name] == 0 {
-			s.log.Printf("%s "+what, s.server, printable(name))
+			s.log.Printf("%s "+what, s.server, wire.Printable(name))
 		}
 	}
 }
@@ -276,7 +278,7 @@ func (s *session) noJSON(err error) error {
 	if len(s.heard) > 0 {
 		heard = fmt.Sprintf("%q", s.heard)
 	}
-	why := fmt.Sprintf("no JSON line: %v", cause(err))
+	why := fmt.Sprintf("no JSON line: %v", oserr.Cause(err))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		why = fmt.Sprintf("no JSON line within %v", helloTimeout)

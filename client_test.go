@@ -9,6 +9,8 @@ import (
 	"io"
 	"log"
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,13 +32,13 @@ type clientTest struct {
 	dials  chan net.Conn // the servers' ends
 	events []string      // handled, in brief
 	begins int           // calls of begun
-	output *lockedBuffer
+	output *check.Buffer
 	cancel context.CancelFunc
 	done   chan error // the result of follow
 }
 
 func newClientTest(t *testing.T, once bool) *clientTest {
-	c := &clientTest{T: t, dials: make(chan net.Conn), output: &lockedBuffer{}, done: make(chan error, 1)}
+	c := &clientTest{T: t, dials: make(chan net.Conn), output: &check.Buffer{}, done: make(chan error, 1)}
 	c.client = &client{
 		server: "there", once: once, log: log.New(c.output, "", 0),
 		dial: func(ctx context.Context) (net.Conn, error) {
@@ -49,7 +51,7 @@ func newClientTest(t *testing.T, once bool) *clientTest {
 			}
 		},
 		begun: func() { c.begins++ },
-		handle: func(events []Event) error {
+		handle: func(events []wire.Event) error {
 			for _, e := range events {
 				c.events = append(c.events, e.String()+" "+e.State)
 			}
@@ -89,12 +91,8 @@ func (c *clientTest) send(conn net.Conn, lines ...string) {
 func (c *clientTest) expect(events []string, console ...string) {
 	c.Helper()
 	synctest.Wait()
-	if diff := cmp.Diff(events, c.events); diff != "" {
-		c.Errorf("events (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(console, c.output.take()); diff != "" {
-		c.Errorf("console (-want +got):\n%s", diff)
-	}
+	check.Equal(c.T, "events", events, c.events)
+	check.Equal(c.T, "console", console, c.output.Take())
 	c.events = nil
 }
 
@@ -134,8 +132,8 @@ func TestClientReads(t *testing.T) {
 		{name: "an unfinished line", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + strings.TrimSpace(modifiedLine("a", "3")), want: []string{"modified a 2"}},
 		{name: "UTF-8", sent: watchingLine("größe 😀", "1", 1) + modifiedLine("größe 😀", "2"), want: []string{"modified größe 😀 2"}},
 		{name: "a greeting in mid-stream", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + watchingLine("a", "2", 1) + modifiedLine("a", "3"), want: []string{"modified a 2", "modified a 3"}},
-		{name: "text after JSON", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + "Goodbye\n" + modifiedLine("a", "3"), want: []string{"modified a 2"}, end: "not a line of events: invalid character 'G' looking for beginning of value"},
-		{name: "broken JSON", sent: watchingLine("a", "1", 1) + `{"type":` + "\n", end: "not a line of events: unexpected end of JSON input"},
+		{name: "text after JSON", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + "Goodbye\n" + modifiedLine("a", "3"), want: []string{"modified a 2"}, end: "not a JSON line: invalid character 'G' looking for beginning of value"},
+		{name: "broken JSON", sent: watchingLine("a", "1", 1) + `{"type":` + "\n", end: "not a JSON line: unexpected end of JSON input"},
 		{name: "a long line", sent: watchingLine("a", "1", 1) + `{"file":"` + long + "\"}\r\n" + modifiedLine("a", "2"), want: []string{"modified a 2"}},
 		{name: "too long a line", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + `{"file":"x` + long + "\"}\n" + modifiedLine("a", "3"), want: []string{"modified a 2"}, end: "the server sent a line of more than 1048576 bytes"},
 		{name: "a line without end", sent: watchingLine("a", "1", 1) + modifiedLine("a", "2") + strings.Repeat("x", 3<<20), want: []string{"modified a 2"}, end: "the server sent a line of more than 1048576 bytes"},
@@ -242,10 +240,10 @@ func TestClientClassic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClientTest(t, false)
 		var text, json bytes.Buffer
-		print := map[*bytes.Buffer]func([]Event) error{&text: printer(&text, textLines), &json: printer(&json, jsonLines)}
-		c.handle = func(events []Event) error {
+		print := map[*bytes.Buffer]func([]wire.Event) error{&text: printer(&text, wire.Text), &json: printer(&json, wire.JSON)}
+		c.handle = func(events []wire.Event) error {
 			for i := range events {
-				if e := &events[i]; e.Change == Missed {
+				if e := &events[i]; e.Change == wire.Missed {
 					if e.Timestamp != time.Now().UnixMilli() {
 						t.Errorf("missed at %d, and it is %d", e.Timestamp, time.Now().UnixMilli())
 					}
@@ -260,17 +258,13 @@ func TestClientClassic(t *testing.T) {
 			conn.Close()
 		}
 		synctest.Wait()
-		at := time.UnixMilli(1450694370094).Format(textTime)
+		at := time.UnixMilli(1450694370094).Format(wire.TimeLayout)
 		wantText := strings.Repeat(at+" changed target.txt\n", 2)
 		wantText += at + " missed target.txt\n" + wantText
-		if diff := cmp.Diff(wantText, text.String()); diff != "" {
-			t.Errorf("text (-want +got):\n%s", diff)
-		}
-		const changed = `{"type":"changed","timestamp":1450694370094}` + "\n"
-		want := changed + changed + strings.Replace(changed, "}", `,"file":"target.txt","change":"missed"}`, 1) + changed + changed
-		if diff := cmp.Diff(want, json.String()); diff != "" {
-			t.Errorf("JSON (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "text", wantText, text.String())
+		const changed = `{"type":"changed","timestamp":1450694370094,"file":"target.txt"}` + "\n"
+		want := changed + changed + strings.Replace(changed, "}", `,"change":"missed"}`, 1) + changed + changed
+		check.Equal(t, "JSON", want, json.String())
 		c.stop()
 	})
 }
@@ -324,7 +318,7 @@ func TestClientSaysOnce(t *testing.T) {
 				}
 				return nil, fmt.Errorf("reason %d", tries)
 			}
-			must(t, c.follow(ctx))
+			check.Must(t, c.follow(ctx))
 			want := []string{"cannot connect to there, retrying: reason 1"}
 			if all {
 				want = append(want, "cannot connect to there, retrying: reason 2", "cannot connect to there, retrying: reason 3", "cannot connect to there, retrying: reason 4")
@@ -382,7 +376,7 @@ func TestClientRetries(t *testing.T) {
 		c := newClientTest(t, false)
 		c.cancel()
 		<-c.done
-		c.output.take()
+		c.output.Take()
 		c.dial = func(context.Context) (net.Conn, error) {
 			tries = append(tries, time.Now())
 			lasts, ok := connection[len(tries)]
@@ -430,9 +424,7 @@ func TestClientRetries(t *testing.T) {
 			"cannot connect to there, retrying: connection refused", "reconnected to there", "connection to there lost: the server closed the connection",
 			"cannot connect to there, retrying: connection refused",
 		}
-		if diff := cmp.Diff(want, c.output.take()); diff != "" {
-			t.Errorf("console (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "console", want, c.output.Take())
 	})
 }
 
@@ -450,14 +442,14 @@ func TestClientOnce(t *testing.T) {
 
 		c = newClientTest(t, true)
 		c.accept().Close()
-		if err := <-c.done; message(err) != "follow there: not a net-watcher server? no JSON line before it closed the connection; it sent nothing" {
+		if err := <-c.done; check.Message(err) != "follow there: not a net-watcher server? no JSON line before it closed the connection; it sent nothing" {
 			t.Errorf("follow: %v", err)
 		}
 
 		c = newClientTest(t, true)
 		conn = c.accept()
 		c.send(conn, watchingLine("a", "1", 1), "{\n")
-		if err := <-c.done; message(err) != "follow there: not a line of events: unexpected end of JSON input" {
+		if err := <-c.done; check.Message(err) != "follow there: not a JSON line: unexpected end of JSON input" {
 			t.Errorf("follow: %v", err)
 		}
 	})
@@ -468,7 +460,7 @@ func TestClientEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClientTest(t, false)
 		full := errors.New("disk full")
-		c.handle = func([]Event) error { return full }
+		c.handle = func([]wire.Event) error { return full }
 		conn := c.accept()
 		io.WriteString(conn, watchingLine("a", "1", 1)+modifiedLine("a", "2"))
 		if err := <-c.done; err != full {
@@ -495,18 +487,18 @@ func TestClientEnds(t *testing.T) {
 func FuzzClient(f *testing.F) {
 	f.Add([]byte(watchingLine("größe", "1", 1)+"\r\n"+modifiedLine("größe", "2")), uint16(1))
 	f.Add([]byte("hello\n"+watchingLine("a", "1", 2)+modifiedLine("a", "2")+"{\n"), uint16(7))
-	f.Add([]byte(`{"type":"watching","file":"t"}`+"\n"+`{"type":"changed","timestamp":1450694370094}`+"\n"), uint16(50))
+	f.Add([]byte(`{"type":"watching","file":"t"}`+"\n"+`{"type":"changed","timestamp":1450694370094,"file":"target.txt"}`+"\n"), uint16(50))
 	f.Fuzz(func(t *testing.T, stream []byte, chunk uint16) {
 		if chunk == 0 {
 			return
 		}
-		read := func(chunk int) (events []Event, states map[string]string, heard, failed string) {
+		read := func(chunk int) (events []wire.Event, states map[string]string, heard, failed string) {
 			c := &client{server: "there", log: log.New(io.Discard, "", 0), begun: func() {}, states: make(map[string]string)}
 			s := newSession(c, &chunks{stream, chunk})
 			for failed == "" {
 				got, err := s.read()
 				for _, e := range got {
-					if e.Change == Missed {
+					if e.Change == wire.Missed {
 						e.Timestamp = 0 // its own time
 					}
 					events = append(events, e)
@@ -536,7 +528,7 @@ type restartable struct {
 	t      *testing.T
 	file   string
 	listen string
-	output *lockedBuffer
+	output *check.Buffer
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -545,13 +537,13 @@ type restartable struct {
 func (r *restartable) start() string {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
-	r.cancel, r.done, r.output = cancel, make(chan error, 1), &lockedBuffer{}
+	r.cancel, r.done, r.output = cancel, make(chan error, 1), &check.Buffer{}
 	out := r.output
 	go func() {
 		r.done <- run(ctx, []string{"-interval", "5ms", "-listen", r.listen, r.file}, io.Discard, out)
 	}()
 	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
-		for _, line := range out.take() {
+		for _, line := range out.Take() {
 			if at, ok := strings.CutPrefix(line, "listening on "); ok {
 				at, _, _ = strings.Cut(at, " ")
 				return at
@@ -566,19 +558,19 @@ func (r *restartable) start() string {
 func (r *restartable) stop() {
 	r.t.Helper()
 	r.cancel()
-	must(r.t, <-r.done)
+	check.Must(r.t, <-r.done)
 }
 
 // The server goes and comes: a change in between is a missed, none is nothing.
 func TestFlap(t *testing.T) {
 	for _, transport := range []string{"tcp", "unix"} {
 		t.Run(transport, func(t *testing.T) {
-			dir := socketFolder(t)
+			dir := check.SocketDir(t)
 			file := filepath.Join(dir, "target.txt")
-			write(t, file, "1", day1)
+			check.Write(t, file, "1", check.Day1)
 			r := &restartable{t: t, file: file, listen: "127.0.0.1:0"}
 			if transport == "unix" {
-				needUnix(t)
+				check.NeedUnix(t)
 				r.listen = filepath.Join(dir, "s")
 			}
 			var mu sync.Mutex // guards at
@@ -589,18 +581,18 @@ func TestFlap(t *testing.T) {
 				at = r.start()
 			}
 
-			events := make(chan Event, 100)
-			console := &lockedBuffer{}
+			events := make(chan wire.Event, 100)
+			console := &check.Buffer{}
 			c := &client{
 				server: "it", log: log.New(console, "", 0), begun: func() {},
 				dial: func(ctx context.Context) (net.Conn, error) {
 					mu.Lock() // and so not before it is there again
 					a, err := parseAddress(at)
 					mu.Unlock()
-					must(t, err)
+					check.Must(t, err)
 					return a.dial(ctx)
 				},
-				handle: func(es []Event) error {
+				handle: func(es []wire.Event) error {
 					for _, e := range es {
 						events <- e
 					}
@@ -613,7 +605,7 @@ func TestFlap(t *testing.T) {
 			awaitLine := func(want string) {
 				t.Helper()
 				for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
-					if slices.Contains(console.take(), want) {
+					if slices.Contains(console.Take(), want) {
 						return
 					}
 					if time.Now().After(deadline) {
@@ -621,14 +613,14 @@ func TestFlap(t *testing.T) {
 					}
 				}
 			}
-			next := func() Event {
+			next := func() wire.Event {
 				t.Helper()
 				select {
 				case e := <-events:
 					return e
 				case <-time.After(30 * time.Second):
 					t.Fatal("no event")
-					return Event{}
+					return wire.Event{}
 				}
 			}
 
@@ -636,30 +628,30 @@ func TestFlap(t *testing.T) {
 			r.stop()
 			restart() // and nothing changed
 			awaitLine("reconnected to it")
-			must(t, os.Chtimes(file, day2, day2))
+			check.Must(t, os.Chtimes(file, check.Day2, check.Day2))
 			e := next()
-			if e.Change != Modified || !e.Mtime.Equal(day2) {
+			if e.Change != wire.Modified || !e.Mtime.Equal(check.Day2) {
 				t.Errorf("got %+v, want the file modified", e)
 			}
 			r.stop()
-			must(t, os.Chtimes(file, day1, day1))
+			check.Must(t, os.Chtimes(file, check.Day1, check.Day1))
 			restart()
-			if e := next(); e.Change != Missed || !e.Mtime.Equal(day1) || e.File != file {
+			if e := next(); e.Change != wire.Missed || !e.Mtime.Equal(check.Day1) || e.File != file {
 				t.Errorf("got %+v, want %s missed", e, file)
 			}
 			awaitLine("reconnected to it")
 			r.stop()
-			must(t, os.Chtimes(file, day2, day2))
-			must(t, os.Chtimes(file, day1, day1)) // there and back: the same state
+			check.Must(t, os.Chtimes(file, check.Day2, check.Day2))
+			check.Must(t, os.Chtimes(file, check.Day1, check.Day1)) // there and back: the same state
 			restart()
 			awaitLine("reconnected to it")
-			must(t, os.Remove(file))
-			if e := next(); e.Change != Removed {
+			check.Must(t, os.Remove(file))
+			if e := next(); e.Change != wire.Removed {
 				t.Errorf("got %+v, want the file removed", e)
 			}
 			r.stop()
 			cancel()
-			must(t, <-done)
+			check.Must(t, <-done)
 		})
 	}
 }
@@ -667,17 +659,17 @@ func TestFlap(t *testing.T) {
 // The program itself, as a client: it prints, and ends when nobody reads.
 func TestProgramFollows(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "target.txt")
-	write(t, file, "1", day1)
+	check.Write(t, file, "1", check.Day1)
 	server := start(t, "-interval", "5ms", "-listen", "127.0.0.1:0", file)
 	at := server.await(`^listening on (\S+) `)
 
 	out, in, err := os.Pipe()
-	must(t, err)
+	check.Must(t, err)
 	client := realProgram(t, "-connect", at, "-format", "json")
 	client.Stdout = in
 	console, err := client.StderrPipe()
-	must(t, err)
-	must(t, client.Start())
+	check.Must(t, err)
+	check.Must(t, client.Start())
 	t.Cleanup(func() { client.Process.Kill() }) // so that a failing test ends
 	in.Close()
 	// From here on a change is told.
@@ -687,17 +679,17 @@ func TestProgramFollows(t *testing.T) {
 	}
 	out.SetReadDeadline(time.Now().Add(30 * time.Second)) // where a pipe can have one
 	lines := bufio.NewReader(out)
-	write(t, file, "22", day2)
+	check.Write(t, file, "22", check.Day2)
 	line, err := lines.ReadBytes('\n')
-	must(t, err)
-	if e, err := decode(line); err != nil || e.Type != Changed || e.File != file {
+	check.Must(t, err)
+	if e, err := wire.Decode(line); err != nil || e.Type != wire.Changed || e.File != file {
 		t.Errorf("printed %q, %v", line, err)
 	}
 	out.Close()
 	done := make(chan error, 1)
 	go func() { done <- client.Wait() }()
 	for size := 3; ; size++ { // until a change finds nobody there
-		write(t, file, strings.Repeat("x", size), day2)
+		check.Write(t, file, strings.Repeat("x", size), check.Day2)
 		select {
 		case err := <-done:
 			if err != nil {

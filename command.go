@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log"
+	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"slices"
@@ -42,7 +42,7 @@ type command struct {
 
 // errand is what a command is to be told.
 type errand struct {
-	events []Event
+	events []wire.Event
 	bytes  int // of events as JSON, but for what collapse made
 }
 
@@ -74,9 +74,9 @@ func (c *command) run(ctx context.Context) {
 func (c *command) want() { c.ask(nil) }
 
 // add asks for a run on these events. It never waits. The error is always nil.
-func (c *command) add(events []Event) error {
-	events = slices.DeleteFunc(slices.Clone(events), func(e Event) bool {
-		return e.Change == Unreadable // there is nothing to be done about it
+func (c *command) add(events []wire.Event) error {
+	events = slices.DeleteFunc(slices.Clone(events), func(e wire.Event) bool {
+		return e.Change == wire.Unreadable // there is nothing to be done about it
 	})
 	if len(events) > 0 {
 		c.ask(events)
@@ -85,14 +85,14 @@ func (c *command) add(events []Event) error {
 }
 
 // ask adds the events to what the next run is told.
-func (c *command) ask(events []Event) {
+func (c *command) ask(events []wire.Event) {
 	var e errand
 	select {
 	case e = <-c.next:
 	default:
 	}
 	e.events = append(e.events, events...)
-	e.bytes += len(encode(jsonLines, events))
+	e.bytes += len(wire.Encode(wire.JSON, events))
 	if e.bytes > maxBatch {
 		e = errand{events: collapse(e.events)}
 	}
@@ -105,18 +105,17 @@ func (c *command) finish() { close(c.next) }
 
 // collapse returns a Missed for each target of the events, in the order of the
 // last event of each.
-func collapse(events []Event) []Event {
-	target := func(e Event) string { return cmp.Or(e.Target, e.File, e.Name) }
+func collapse(events []wire.Event) []wire.Event {
 	last := make(map[string]int)
 	for i, e := range events {
-		last[target(e)] = i
+		last[e.TargetName()] = i
 	}
-	var missed []Event
+	var missed []wire.Event
 	for i, e := range events {
-		if last[target(e)] != i {
+		if last[e.TargetName()] != i {
 			continue
 		}
-		m := e.missed(e.Timestamp)
+		m := e.AsMissed(e.Timestamp)
 		if e.Target != "" { // the rest is not that of the target
 			m.File, m.Size, m.Mtime = e.Target, nil, time.Time{}
 		}
@@ -134,16 +133,16 @@ func variable(s string) string {
 }
 
 // runOnce runs the command to its end.
-func (c *command) runOnce(ctx context.Context, batch []Event) {
-	lines := encode(jsonLines, batch)
+func (c *command) runOnce(ctx context.Context, batch []wire.Event) {
+	lines := wire.Encode(wire.JSON, batch)
 	if len(lines) > maxBatch {
 		batch = collapse(batch)
-		lines = encode(jsonLines, batch)
+		lines = wire.Encode(wire.JSON, batch)
 	}
 	var file, change string
 	if len(batch) > 0 {
 		e := batch[len(batch)-1]
-		file, change = cmp.Or(e.File, e.Name), string(e.Change)
+		file, change = e.File, string(e.Change)
 	}
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Stdin = bytes.NewReader(lines)
@@ -158,6 +157,6 @@ func (c *command) runOnce(ctx context.Context, batch []Event) {
 	case errors.Is(err, exec.ErrWaitDelay):
 		// It has ended well; something that it started reads on.
 	case err != nil:
-		c.log.Printf("%s failed: %v", printable(c.args[0]), err)
+		c.log.Printf("%s failed: %v", wire.Printable(c.args[0]), err)
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"io"
 	"log"
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // report is what a command that a test runs tells the test.
@@ -34,7 +34,7 @@ func testCommand(address string) int {
 	}
 	r := report{File: os.Getenv("NET_WATCHER_FILE"), Change: os.Getenv("NET_WATCHER_CHANGE")}
 	for line := range strings.Lines(string(stdin)) {
-		e, err := decode([]byte(line))
+		e, err := wire.Decode([]byte(line))
 		if err != nil {
 			return 102
 		}
@@ -55,7 +55,7 @@ type commandTest struct {
 	*testing.T
 	*command
 	listener net.Listener
-	output   *lockedBuffer
+	output   *check.Buffer
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when run has returned
 }
@@ -63,12 +63,12 @@ type commandTest struct {
 func newCommandTest(t *testing.T) *commandTest {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	check.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	t.Setenv("NET_WATCHER_TEST_COMMAND", l.Addr().String())
 	exe, err := os.Executable()
-	must(t, err)
-	output := &lockedBuffer{}
+	check.Must(t, err)
+	output := &check.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &commandTest{
 		T: t, command: newCommand([]string{exe}, os.Stderr, os.Stderr, log.New(output, "", 0)),
@@ -87,9 +87,9 @@ func (c *commandTest) next() (report, net.Conn) {
 	c.Helper()
 	c.listener.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
 	conn, err := c.listener.Accept()
-	must(c.T, err)
+	check.Must(c.T, err)
 	var r report
-	must(c.T, json.NewDecoder(conn).Decode(&r))
+	check.Must(c.T, json.NewDecoder(conn).Decode(&r))
 	return r, conn
 }
 
@@ -98,11 +98,9 @@ func (c *commandTest) expect(want report, status byte) {
 	c.Helper()
 	got, conn := c.next()
 	defer conn.Close()
-	if diff := cmp.Diff(want, got); diff != "" {
-		c.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(c.T, "events", want, got)
 	_, err := conn.Write([]byte{status})
-	must(c.T, err)
+	check.Must(c.T, err)
 }
 
 func TestCommand(t *testing.T) {
@@ -110,35 +108,33 @@ func TestCommand(t *testing.T) {
 	c.want()
 	c.expect(report{}, 0)
 
-	c.add([]Event{change("a", 1), {Type: Changed, File: "b", Change: Removed}})
+	c.add([]wire.Event{change("a", 1), {Type: wire.Changed, File: "b", Change: wire.Removed}})
 	got, conn := c.next()
 	want := report{File: "b", Change: "removed", Events: []string{"modified a", "removed b"}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(t, "events", want, got)
 
 	// What comes while it runs leads to one more run, with all of it.
-	c.add([]Event{change("c", 1)})
-	c.add([]Event{change("d", 1)})
-	c.add([]Event{{Type: Changed, File: "e", Change: Unreadable, Error: "x"}})
+	c.add([]wire.Event{change("c", 1)})
+	c.add([]wire.Event{change("d", 1)})
+	c.add([]wire.Event{{Type: wire.Changed, File: "e", Change: wire.Unreadable, Error: "x"}})
 	conn.Write([]byte{3})
 	conn.Close()
 	c.expect(report{File: "d", Change: "modified", Events: []string{"modified c", "modified d"}}, 0)
-	if said := strings.Join(c.output.take(), "\n"); !strings.HasSuffix(said, " failed: exit status 3") {
+	if said := strings.Join(c.output.Take(), "\n"); !strings.HasSuffix(said, " failed: exit status 3") {
 		t.Errorf("of a run that failed the console says %q", said)
 	}
 
 	// What cannot be looked at is no reason for a run.
-	c.add([]Event{{Type: Changed, File: "e", Change: Unreadable, Error: "x"}})
-	c.add([]Event{change("f", 1)})
+	c.add([]wire.Event{{Type: wire.Changed, File: "e", Change: wire.Unreadable, Error: "x"}})
+	c.add([]wire.Event{change("f", 1)})
 	c.expect(report{File: "f", Change: "modified", Events: []string{"modified f"}}, 0)
 
 	// At the end, what is left is still done.
-	c.add([]Event{change("g", 1)})
+	c.add([]wire.Event{change("g", 1)})
 	c.finish()
 	c.expect(report{File: "g", Change: "modified", Events: []string{"modified g"}}, 0)
 	<-c.done
-	if said := c.output.take(); said != nil {
+	if said := c.output.Take(); said != nil {
 		t.Errorf("the console says %q", said)
 	}
 }
@@ -146,15 +142,15 @@ func TestCommand(t *testing.T) {
 // A command that is running at the end is ended.
 func TestCommandIsEnded(t *testing.T) {
 	c := newCommandTest(t)
-	c.add([]Event{change("a", 1)})
+	c.add([]wire.Event{change("a", 1)})
 	_, conn := c.next()
-	c.add([]Event{change("b", 1)})
+	c.add([]wire.Event{change("b", 1)})
 	c.cancel()
 	<-c.done
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
 		t.Error("it is still there")
 	}
-	if said := c.output.take(); said != nil {
+	if said := c.output.Take(); said != nil {
 		t.Errorf("the console says %q", said)
 	}
 }
@@ -162,18 +158,18 @@ func TestCommandIsEnded(t *testing.T) {
 // More than a MiB is not told one by one.
 func TestCommandCollapses(t *testing.T) {
 	c := newCommandTest(t)
-	c.add([]Event{change("first", 1)})
+	c.add([]wire.Event{change("first", 1)})
 	_, conn := c.next()
 	for i := range 20_000 {
-		c.add([]Event{change(fmt.Sprintf("f%d", i%3), int64(i))})
+		c.add([]wire.Event{change(fmt.Sprintf("f%d", i%3), int64(i))})
 	}
-	c.add([]Event{{Type: Changed, File: "d/x", Target: "d", Change: Created, State: "1"}})
+	c.add([]wire.Event{{Type: wire.Changed, File: "d/x", Target: "d", Change: wire.Created, State: "1"}})
 	conn.Close()
 	r, conn := c.next()
 	conn.Close()
 	missed := map[string]bool{}
 	for _, line := range r.Events {
-		if change, file, _ := strings.Cut(line, " "); change == string(Missed) {
+		if change, file, _ := strings.Cut(line, " "); change == string(wire.Missed) {
 			if missed[file] {
 				t.Errorf("%s missed twice", file)
 			}
@@ -188,24 +184,22 @@ func TestCommandCollapses(t *testing.T) {
 }
 
 func TestCollapse(t *testing.T) {
-	at := func(e Event, ms int64) Event { e.Timestamp = ms; return e }
-	got := collapse([]Event{
+	at := func(e wire.Event, ms int64) wire.Event { e.Timestamp = ms; return e }
+	got := collapse([]wire.Event{
 		at(change("a", 1), 1),
-		at(Event{Type: Changed, File: "d/x", Target: "d", Change: Created, Size: new(int64(1)), Mtime: day1, State: "1"}, 2),
-		{Type: Changed, Timestamp: 3, Name: "classic"},
+		at(wire.Event{Type: wire.Changed, File: "d/x", Target: "d", Change: wire.Created, Size: new(int64(1)), Mtime: check.Day1, State: "1"}, 2),
+		{Type: wire.Changed, Timestamp: 3, File: "classic"},
 		at(change("a", 4), 4),
-		at(Event{Type: Changed, File: "d/y/", Target: "d", Change: Removed, State: "5"}, 5),
-		at(Event{Type: Changed, File: "b", Change: Removed, State: "0"}, 6),
+		at(wire.Event{Type: wire.Changed, File: "d/y/", Target: "d", Change: wire.Removed, State: "5"}, 5),
+		at(wire.Event{Type: wire.Changed, File: "b", Change: wire.Removed, State: "0"}, 6),
 	})
-	want := []Event{
-		{Type: Changed, Timestamp: 3, Change: Missed, Name: "classic"},
-		{Type: Changed, Timestamp: 4, File: "a", Change: Missed, Size: new(int64(4)), State: "4"},
-		{Type: Changed, Timestamp: 5, File: "d", Change: Missed, State: "5"},
-		{Type: Changed, Timestamp: 6, File: "b", Change: Missed, State: "0"},
+	want := []wire.Event{
+		{Type: wire.Changed, Timestamp: 3, Change: wire.Missed, File: "classic"},
+		{Type: wire.Changed, Timestamp: 4, File: "a", Change: wire.Missed, Size: new(int64(4)), State: "4"},
+		{Type: wire.Changed, Timestamp: 5, File: "d", Change: wire.Missed, State: "5"},
+		{Type: wire.Changed, Timestamp: 6, File: "b", Change: wire.Missed, State: "0"},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(t, "events", want, got)
 }
 
 // A name that no environment can hold is on standard input only.
@@ -213,31 +207,31 @@ func TestCommandNames(t *testing.T) {
 	c := newCommandTest(t)
 	for _, name := range []string{strings.Repeat("x", 200<<10), "a\x00b"} {
 		e := change(name, 1)
-		c.add([]Event{e})
+		c.add([]wire.Event{e})
 		c.expect(report{Change: "modified", Events: []string{e.String()}}, 0)
 	}
-	odd := Event{Type: Changed, File: "a", Change: "b\x00c"}
-	c.add([]Event{odd})
+	odd := wire.Event{Type: wire.Changed, File: "a", Change: "b\x00c"}
+	c.add([]wire.Event{odd})
 	c.expect(report{File: "a", Events: []string{odd.String()}}, 0)
 	// A classic server's change has the name of its greeting, and is no more
 	// than a change.
-	c.add([]Event{{Type: Changed, Timestamp: 1, Name: "target.txt"}})
-	c.expect(report{File: "target.txt", Events: []string{"changed "}}, 0)
+	c.add([]wire.Event{{Type: wire.Changed, Timestamp: 1, File: "target.txt"}})
+	c.expect(report{File: "target.txt", Events: []string{"changed target.txt"}}, 0)
 	c.finish()
 	<-c.done
-	if said := c.output.take(); said != nil {
+	if said := c.output.Take(); said != nil {
 		t.Errorf("the console says %q", said)
 	}
 }
 
 // A command that cannot be started is told, and the next one is tried.
 func TestCommandCannotStart(t *testing.T) {
-	var out lockedBuffer
+	var out check.Buffer
 	c := newCommand([]string{"./no such command"}, io.Discard, io.Discard, log.New(&out, "", 0))
-	c.add([]Event{change("a", 1)})
+	c.add([]wire.Event{change("a", 1)})
 	c.finish()
 	c.run(t.Context())
-	if said := out.take(); len(said) != 1 || !strings.HasPrefix(said[0], "./no such command failed: ") {
+	if said := out.Take(); len(said) != 1 || !strings.HasPrefix(said[0], "./no such command failed: ") {
 		t.Errorf("the console says %q", said)
 	}
 }

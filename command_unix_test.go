@@ -7,6 +7,8 @@ import (
 	"context"
 	"io"
 	"log"
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"strconv"
@@ -24,11 +26,11 @@ func runShell(t *testing.T, ctx context.Context, script string) (*command, *bufi
 		t.Skip(err)
 	}
 	r, w, err := os.Pipe()
-	must(t, err)
+	check.Must(t, err)
 	t.Cleanup(func() { r.Close() })
 	c := newCommand([]string{"sh", "-c", script}, w, os.Stderr, log.New(t.Output(), "", 0))
 	c.killDelay = 300 * time.Millisecond
-	c.add([]Event{change("a", 1)})
+	c.add([]wire.Event{change("a", 1)})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -46,16 +48,16 @@ func TestCommandLeavesSomething(t *testing.T) {
 	pids := []int{}
 	for range 2 {
 		line, err := out.ReadString('\n')
-		must(t, err)
+		check.Must(t, err)
 		pid, err := strconv.Atoi(strings.TrimSpace(line))
-		must(t, err)
+		check.Must(t, err)
 		pids = append(pids, pid)
-		c.add([]Event{change("a", 2)})
+		c.add([]wire.Event{change("a", 2)})
 	}
 	line, err := out.ReadString('\n') // so that none runs any more
-	must(t, err)
+	check.Must(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	must(t, err)
+	check.Must(t, err)
 	c.finish()
 	<-done
 	cancel()

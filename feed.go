@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"net-watcher/internal/wire"
 	"slices"
 	"sync"
 	"time"
@@ -36,9 +37,9 @@ type feed struct {
 	targets []*tracked // in the order of the command line
 	byName  map[string]*tracked
 	readers map[*reader]struct{}
-	using   [formats]int // readers with that format
-	busy    int          // readers being told
-	behind  bool         // a batch has come since the last call of waiting
+	using   [wire.NumFormats]int // readers with that format
+	busy    int                  // readers being told
+	behind  bool                 // a batch has come since the last call of waiting
 	closed  bool
 
 	tellings uint64 // so far
@@ -48,15 +49,15 @@ type feed struct {
 	events int     // in log
 	bytes  int     // in log
 
-	greetings [formats]*blob // of the last who joined, a line per target
-	summaries [formats]summary
+	greetings [wire.NumFormats]*blob // of the last who joined, a line per target
+	summaries [wire.NumFormats]summary
 }
 
 // tracked is a target as the feed knows it from the events so far.
 type tracked struct {
-	now  Event  // Watching
-	last uint64 // number of the last batch that told of it, 0 for none
-	when int64  // timestamp of that batch
+	now  wire.Event // Watching
+	last uint64     // number of the last batch that told of it, 0 for none
+	when int64      // timestamp of that batch
 }
 
 // blob is lines of the wire that any number of readers are told.
@@ -69,8 +70,8 @@ type blob struct {
 
 // newBlobLocked returns the events as lines, made now. It must be called with mu
 // held.
-func (f *feed) newBlobLocked(in format, events []Event) *blob {
-	lines := encode(in, events)
+func (f *feed) newBlobLocked(in wire.Format, events []wire.Event) *blob {
+	lines := wire.Encode(in, events)
 	return &blob{lines: bytes.Clone(lines), head: f.head, made: time.Now()} // with no room to spare
 }
 
@@ -79,7 +80,7 @@ func (f *feed) newBlobLocked(in format, events []Event) *blob {
 type batch struct {
 	events int
 	bytes  int
-	lines  [formats]*blob
+	lines  [wire.NumFormats]*blob
 }
 
 // reader is one subscriber's place in the feed.
@@ -89,17 +90,17 @@ type reader struct {
 	// What follows belongs to the feed.
 
 	cursor uint64 // the batch to read next
-	format format
-	want   format // to change to when all that waits is read
-	first  *blob  // the greeting, until it is read
-	holds  *blob  // what it is being told
-	began  uint64 // the number of that telling
-	busy   bool   // being told
+	format wire.Format
+	want   wire.Format // to change to when all that waits is read
+	first  *blob       // the greeting, until it is read
+	holds  *blob       // what it is being told
+	began  uint64      // the number of that telling
+	busy   bool        // being told
 	gone   bool
 }
 
 // newFeed returns a feed of the targets that the Watching events describe.
-func newFeed(watching []Event) *feed {
+func newFeed(watching []wire.Event) *feed {
 	f := &feed{
 		more:      make(chan struct{}, 1),
 		maxEvents: maxLogEvents,
@@ -119,7 +120,7 @@ func newFeed(watching []Event) *feed {
 
 // publish adds the events, one or more, of one look. It never waits for a
 // reader.
-func (f *feed) publish(events []Event) {
+func (f *feed) publish(events []wire.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range events {
@@ -132,7 +133,7 @@ func (f *feed) publish(events []Event) {
 	b := batch{events: len(events)}
 	for i, n := range f.using {
 		if n > 0 {
-			b.lines[i] = f.newBlobLocked(format(i), events)
+			b.lines[i] = f.newBlobLocked(wire.Format(i), events)
 			b.bytes += len(b.lines[i].lines)
 		}
 	}
@@ -159,16 +160,16 @@ func (f *feed) wake() {
 
 // applyLocked brings the target that e tells of up to date, for the next
 // greeting. It must be called with mu held.
-func (f *feed) applyLocked(e *Event) {
+func (f *feed) applyLocked(e *wire.Event) {
 	t := f.byName[cmp.Or(e.Target, e.File)]
 	t.last, t.when = f.head, e.Timestamp
-	t.now.apply(e)
+	t.now.Apply(e)
 }
 
 // join adds r, in the format want and about to be told a greeting: its caller
 // must see to it that r is told. It returns how many readers there are now, or
 // false if the feed is closed.
-func (f *feed) join(r *reader, want format) (int, bool) {
+func (f *feed) join(r *reader, want wire.Format) (int, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -192,7 +193,7 @@ func (f *feed) greetLocked(r *reader) *blob {
 
 // ask makes r change to another format when it has read what waits for it. It
 // reports whether the caller must see to it that r is told.
-func (f *feed) ask(r *reader, want format) bool {
+func (f *feed) ask(r *reader, want wire.Format) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.want = want
@@ -333,10 +334,10 @@ func (f *feed) close() []*reader {
 // all who join there. It is made once for each change; and once a second if
 // nothing changes, because its text says when it was made. It must be called
 // with mu held.
-func (f *feed) greetingLocked(in format) *blob {
+func (f *feed) greetingLocked(in wire.Format) *blob {
 	g := f.greetings[in]
 	if now := time.Now(); g == nil || g.head != f.head || now.Sub(g.made) >= time.Second {
-		events := make([]Event, len(f.targets))
+		events := make([]wire.Event, len(f.targets))
 		for i, t := range f.targets {
 			events[i] = t.now
 			events[i].Timestamp = now.UnixMilli()
@@ -369,7 +370,7 @@ type mark struct {
 // since returns a summary, at the end of which, from the offset that it also
 // returns, there is a Missed line for every target that a batch from number
 // cursor on told of. It must be called with f.mu held.
-func (s *summary) since(f *feed, in format, cursor uint64) (*blob, int) {
+func (s *summary) since(f *feed, in wire.Format, cursor uint64) (*blob, int) {
 	if s.blob == nil || s.head != f.head {
 		*s = summary{blob: &blob{head: f.head}}
 		order := slices.SortedStableFunc(slices.Values(f.targets), func(a, b *tracked) int {
@@ -377,7 +378,7 @@ func (s *summary) since(f *feed, in format, cursor uint64) (*blob, int) {
 		})
 		for _, t := range order {
 			s.marks = append(s.marks, mark{t.last, len(s.lines)})
-			s.lines = append(s.lines, encode(in, []Event{t.now.missed(t.when)})...)
+			s.lines = append(s.lines, wire.Encode(in, []wire.Event{t.now.AsMissed(t.when)})...)
 		}
 	}
 	i, _ := slices.BinarySearchFunc(s.marks, cursor, func(m mark, cursor uint64) int {

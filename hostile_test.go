@@ -9,6 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -41,13 +43,13 @@ func TestByteASecond(t *testing.T) {
 		for i := range 60 {
 			time.Sleep(time.Second)
 			begin := time.Now()
-			s.feed.publish([]Event{change("a", int64(i))})
+			s.feed.publish([]wire.Event{change("a", int64(i))})
 			honest.expect("[text] modified a")
 			if took := time.Since(begin); took > 0 {
 				t.Errorf("the honest one waited %v", took)
 			}
 		}
-		got := s.output.take()
+		got := s.output.Take()
 		want := "subscriber disconnected: pipe (1 now): dropped: reads too slowly (a 64 KiB write took more than 10s)"
 		if got[len(got)-1] != want {
 			t.Errorf("console: %q, want %q", got, want)
@@ -65,7 +67,7 @@ func TestBursts(t *testing.T) {
 		f := newTestFeed("a", "b", "c", "d")
 		f.maxEvents = room
 		l := newPipeListener()
-		s := newTestServer(f, jsonLines)
+		s := newTestServer(f, wire.JSON)
 		s.start(t, l)
 		conn := l.dial()
 		lines := bufio.NewReader(conn)
@@ -95,7 +97,7 @@ func TestBursts(t *testing.T) {
 		for range 1000 {
 			for range random.IntN(2 * room) {
 				target := string(rune('a' + random.IntN(4)*random.IntN(2)))
-				f.publish([]Event{change(target, int64(len(published)))})
+				f.publish([]wire.Event{change(target, int64(len(published)))})
 				published = append(published, target)
 			}
 			time.Sleep(time.Duration(random.Int64N(int64(writeTimeout)))) // it does not read
@@ -105,12 +107,12 @@ func TestBursts(t *testing.T) {
 				if err != nil {
 					break
 				}
-				e, err := decode([]byte(line))
-				must(t, err)
+				e, err := wire.Decode([]byte(line))
+				check.Must(t, err)
 				switch e.Change {
-				case Missed:
+				case wire.Missed:
 					states[e.File] = e.State
-				case Modified:
+				case wire.Modified:
 					jump(int(*e.Size) - 1)
 					if read++; *e.Size != int64(read) || e.File != published[read] {
 						t.Errorf("told %s %d after event %d", e.File, *e.Size, read-1)
@@ -139,19 +141,19 @@ func TestOnWay(t *testing.T) {
 		f := newTestFeed("a")
 		f.maxOnWay = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
 		l := newPipeListener()
-		s := newTestServer(f, textLines)
+		s := newTestServer(f, wire.Text)
 		s.start(t, l)
 		honest := newPeer(t, l.dial())
 		honest.expect("[text] watching a (not there)")
 		var stuck []net.Conn // each with a greeting of its own, which it does not read
 		for i := range 6 {
-			f.publish([]Event{change("a", int64(i))})
+			f.publish([]wire.Event{change("a", int64(i))})
 			honest.expect("[text] modified a")
 			stuck = append(stuck, l.dial())
 		}
 		time.Sleep(time.Second)
 		honest.expect() // is still there
-		f.publish([]Event{change("a", 9)})
+		f.publish([]wire.Event{change("a", 9)})
 		honest.expect("[text] modified a")
 		time.Sleep(time.Second)
 		// There is room for three greetings, and the latest of all.
@@ -159,7 +161,7 @@ func TestOnWay(t *testing.T) {
 			t.Errorf("%d subscribers are left, want the honest one and 4", n)
 		}
 		dropped := 0
-		for _, line := range s.output.take() {
+		for _, line := range s.output.Take() {
 			if strings.HasSuffix(line, "now): dropped: reads too slowly (more than 64 MiB in flight)") {
 				dropped++
 			}
@@ -186,7 +188,7 @@ func TestOnWayQuiet(t *testing.T) {
 		const room = 3
 		f.maxOnWay = room * len("2026-11-22T03:14:04.512+01:00 watching a (not there)\n")
 		l := newPipeListener()
-		s := newTestServer(f, textLines)
+		s := newTestServer(f, wire.Text)
 		s.start(t, l)
 		var stuck []net.Conn
 		for range 20 {
@@ -207,12 +209,12 @@ func TestOnWayQuiet(t *testing.T) {
 // Of what is being told those are dropped who began first, whoever came first.
 func TestFeedSlow(t *testing.T) {
 	f := newTestFeed("a")
-	a, b, c, d := join(t, f, textLines), join(t, f, textLines), join(t, f, textLines), join(t, f, textLines)
+	a, b, c, d := join(t, f, wire.Text), join(t, f, wire.Text), join(t, f, wire.Text), join(t, f, wire.Text)
 	for _, r := range []*reader{a, b, c, d} {
 		take(t, f, r)
 	}
 	for i := range int64(5) {
-		f.publish([]Event{change("a", i)})
+		f.publish([]wire.Event{change("a", i)})
 	}
 	f.waiting(nil)
 	line := f.log[0].bytes
@@ -230,7 +232,7 @@ func TestFeedSlow(t *testing.T) {
 		t.Errorf("%d are slow, want those told of the second and the first", len(slow))
 	}
 	<-f.more
-	join(t, f, textLines)
+	join(t, f, wire.Text)
 	select {
 	case <-f.more:
 	default:
@@ -298,7 +300,7 @@ func TestShutdownTellsAll(t *testing.T) {
 		var files []*os.File
 		for range 3 * int(grace/busyTime) {
 			file, err := os.Create(filepath.Join(t.TempDir(), "told"))
-			must(t, err)
+			check.Must(t, err)
 			defer file.Close()
 			files = append(files, file)
 			mine, theirs := net.Pipe()
@@ -306,11 +308,11 @@ func TestShutdownTellsAll(t *testing.T) {
 			l.accepts <- &busyConn{Conn: theirs, file: file}
 			time.Sleep(2 * busyTime)
 		}
-		s.feed.publish([]Event{change("a", 1)})
+		s.feed.publish([]wire.Event{change("a", 1)})
 		s.stop(t)
 		for _, file := range files {
 			told, err := os.ReadFile(file.Name())
-			must(t, err)
+			check.Must(t, err)
 			if n := bytes.Count(told, []byte("\n")); n != 2 || !bytes.HasSuffix(told, []byte(" modified a\n")) {
 				t.Errorf("told %q, want the greeting and the change", told)
 			}
@@ -324,12 +326,12 @@ func TestOnWayLatest(t *testing.T) {
 		f := newTestFeed("a")
 		f.maxOnWay = 100
 		l := newPipeListener()
-		s := newTestServer(f, textLines)
+		s := newTestServer(f, wire.Text)
 		s.start(t, l)
 		p := newPeer(t, l.dial())
 		p.expect("[text] watching a (not there)")
 		for range 3 {
-			f.publish(slices.Repeat([]Event{change("a", 1)}, 1000))
+			f.publish(slices.Repeat([]wire.Event{change("a", 1)}, 1000))
 			synctest.Wait()
 			for range 1000 {
 				p.expect("[text] modified a")
@@ -401,7 +403,7 @@ func TestHostile(t *testing.T) {
 			names = append(names, fmt.Sprintf("some/folder/with/a/long/name/%03d", i))
 		}
 		f := newTestFeed(names...)
-		s := newTestServer(f, jsonLines)
+		s := newTestServer(f, wire.JSON)
 		s.start(t, l)
 		var honest []*peer
 		for range 3 {
@@ -409,7 +411,7 @@ func TestHostile(t *testing.T) {
 			p.Conn.SetDeadline(time.Now().Add(time.Minute))
 			for range targets {
 				_, err := p.lines.ReadString('\n')
-				must(t, err)
+				check.Must(t, err)
 			}
 			honest = append(honest, p)
 		}
@@ -451,8 +453,8 @@ func TestHostile(t *testing.T) {
 						t.Errorf("after event %d: %v", i-1, err)
 						return
 					}
-					e, err := decode([]byte(line))
-					if err != nil || e.Change != Modified || *e.Size != int64(i) || e.File != told[i] {
+					e, err := wire.Decode([]byte(line))
+					if err != nil || e.Change != wire.Modified || *e.Size != int64(i) || e.File != told[i] {
 						t.Errorf("event %d: %q, %v", i, line, err)
 						return
 					}
@@ -460,7 +462,7 @@ func TestHostile(t *testing.T) {
 			})
 		}
 		for i := 1; i <= events; {
-			var batch []Event
+			var batch []wire.Event
 			for range min(1+rand.IntN(events/250), events+1-i) {
 				batch = append(batch, change(told[i], int64(i)))
 				i++
@@ -501,7 +503,7 @@ func openFiles(t *testing.T) int {
 // there are served, and when one goes there is room for another.
 func TestMost(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
-		s := newTestServer(newTestFeed("a"), textLines)
+		s := newTestServer(newTestFeed("a"), wire.Text)
 		s.most = 2
 		s.start(t, l)
 		p1, p2 := dial(t, l), dial(t, l)
@@ -513,7 +515,7 @@ func TestMost(t *testing.T) {
 			who = l.Addr().String()
 		}
 		p3.expectEnd()
-		s.feed.publish([]Event{change("a", 1)})
+		s.feed.publish([]wire.Event{change("a", 1)})
 		p1.expect("[text] modified a")
 		p2.expect("[text] modified a")
 		p1.Close()
@@ -523,7 +525,7 @@ func TestMost(t *testing.T) {
 		dial(t, l).expect("[text] watching a")
 		s.stop(t)
 		want := "subscriber refused: " + who + " (2 now): no file descriptors left (ulimit -n)"
-		if got := s.output.take(); !slices.Contains(got, want) {
+		if got := s.output.Take(); !slices.Contains(got, want) {
 			t.Errorf("console: %q, want %q in it", got, want)
 		}
 	})

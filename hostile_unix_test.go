@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +23,7 @@ import (
 func TestOutOfDescriptors(t *testing.T) {
 	const limit = 64
 	dir := t.TempDir()
-	must(t, os.MkdirAll(filepath.Join(dir, "d", "sub"), 0o777))
+	check.Must(t, os.MkdirAll(filepath.Join(dir, "d", "sub"), 0o777))
 	program := realProgram(t, "-listen", "127.0.0.1:0", "-interval", "10ms", "-format", "json", filepath.Join(dir, "d"))
 	cmd := exec.Command("/bin/sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, limit), "sh"}, program.Args...)...)
 	cmd.Env = program.Env
@@ -55,10 +57,10 @@ func TestOutOfDescriptors(t *testing.T) {
 	p.await(`more refused \(no file descriptors left \(ulimit -n\)\)`)
 	for i := range 20 {
 		name := filepath.Join(dir, "d", "sub", fmt.Sprint(i))
-		write(t, name, "1", day1)
+		check.Write(t, name, "1", check.Day1)
 		for {
 			e := honest.next()
-			if e.Error != "" || e.Change == Missed {
+			if e.Error != "" || e.Change == wire.Missed {
 				t.Fatalf("told %s", &e)
 			}
 			if strings.HasSuffix(e.File, fmt.Sprintf("/sub/%d", i)) {
@@ -87,20 +89,20 @@ func TestOutOfDescriptors(t *testing.T) {
 func TestShutdownBetweenLines(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		defer l.Close()
-		s := newTestServer(newTestFeed("a"), textLines)
+		s := newTestServer(newTestFeed("a"), wire.Text)
 		p := dial(t, l)
 		conn, err := l.Accept()
-		must(t, err)
+		check.Must(t, err)
 		s.conns.Add(1)
 		u := s.newSubscriber(conn)
-		s.feed.join(&u.reader, textLines)
+		s.feed.join(&u.reader, wire.Text)
 		u.tell(newPen())
 		p.expect("[text] watching a (not there)")
 
 		past := time.Now().Add(-time.Second)
 		u.deadline.Store(&past)
 		u.hurry()
-		s.feed.publish([]Event{change("a", 1)})
+		s.feed.publish([]wire.Event{change("a", 1)})
 		s.feed.waiting(nil)
 		u.tell(newPen())
 		p.expectEnd()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net-watcher/internal/oserr"
 	"path"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func (w *walk) list(name, below string) ([]entry, look, bool) {
 		if err != nil {
 			info, gone := w.stat(name)
 			switch {
-			case isNotThere(gone) || gone == nil && !info.IsDir():
+			case oserr.IsNotExist(gone) || gone == nil && !info.IsDir():
 				return nil, look{kind: absent}, true
 			case !again && !errors.Is(err, fs.ErrPermission):
 				continue // another folder may have come in its place
@@ -94,7 +95,7 @@ func (l *listing) addAll(f openFile) (err error) {
 	if err == nil || err == io.EOF {
 		return nil
 	}
-	if errors.Is(err, fs.ErrPermission) || isNotThere(err) {
+	if errors.Is(err, fs.ErrPermission) || oserr.IsNotExist(err) {
 		return err
 	}
 	// One thing that cannot be looked at does not stop the others.
@@ -148,8 +149,8 @@ func (l *listing) addEach(f openFile) error {
 	bad := make(map[string]error)
 	for i, err := range errs {
 		switch {
-		case err == nil || isNotThere(err):
-		case isOutOfFiles(err):
+		case err == nil || oserr.IsNotExist(err):
+		case oserr.IsTooManyFiles(err):
 			return err
 		default:
 			bad[names[i]] = err

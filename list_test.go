@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +13,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // A folder whose file system is fast is read in portions, small ones first, and
@@ -38,9 +38,7 @@ func TestListPortions(t *testing.T) {
 			return f, err
 		}
 		mustStart(t, p)
-		if diff := cmp.Diff([]int{8, 16, 32, 64, 128, 256, 256}, portions); diff != "" {
-			t.Errorf("portions (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "portions", []int{8, 16, 32, 64, 128, 256, 256}, portions)
 		for _, f := range opened {
 			if err := f.Close(); !errors.Is(err, os.ErrClosed) {
 				t.Errorf("%s was left open: %v", f.Name(), err)
@@ -59,17 +57,17 @@ func TestListEach(t *testing.T) {
 		next []string // when it is removed
 	}{
 		"an error": {
-			pathError(errors.New("input/output error")),
+			check.PathError(errors.New("input/output error")),
 			[]string{"modified d/a, 2 bytes", "unreadable d/bad: input/output error"},
 			[]string{"removed d/bad"},
 		},
 		"it vanishes": {
-			errNumber(syscall.ENOENT, 2),
+			check.Errno(syscall.ENOENT, 2),
 			[]string{"removed d/bad", "modified d/a, 2 bytes"},
 			nil,
 		},
 		"out of descriptors": {
-			errNumber(syscall.EMFILE, 4),
+			check.Errno(syscall.EMFILE, 4),
 			nil,
 			[]string{"removed d/bad", "modified d/a, 2 bytes"},
 		},
@@ -81,18 +79,18 @@ func TestListEach(t *testing.T) {
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
 				tt := newTreeTest(t, looker{ignore: []string{"x", "y/"}, content: way.content}, func() {
-					write(t, "d/a", "1", day1)
-					write(t, "d/bad", "1", day1)
-					write(t, "d/x", "1", day1)
+					check.Write(t, "d/a", "1", check.Day1)
+					check.Write(t, "d/bad", "1", check.Day1)
+					check.Write(t, "d/x", "1", check.Day1)
 					if way.each {
-						must(t, os.Mkdir("d/b", 0o777))
-						must(t, os.Mkdir("d/y", 0o777))
+						check.Must(t, os.Mkdir("d/b", 0o777))
+						check.Must(t, os.Mkdir("d/y", 0o777))
 					}
 				})
 				fails := map[string]error{"d/bad": test.err}
 				lr := tt.looker
 				if way.each {
-					fails["d/b"] = pathError(errors.New("input/output error")) // it is a folder, and what counts is whether that can be listed
+					fails["d/b"] = check.PathError(errors.New("input/output error")) // it is a folder, and what counts is whether that can be listed
 					fails["d/y"] = fails["d/b"]
 					tt.looker.readdir = breakListing
 				}
@@ -111,13 +109,11 @@ func TestListEach(t *testing.T) {
 					}
 					return os.OpenFile(name, flag, mode)
 				}
-				write(t, "d/a", "22", day1)
-				write(t, "d/x", "22", day1)
-				if diff := cmp.Diff(test.look, brief(tt.look())); diff != "" {
-					t.Errorf("(-want +got):\n%s", diff)
-				}
+				check.Write(t, "d/a", "22", check.Day1)
+				check.Write(t, "d/x", "22", check.Day1)
+				check.Equal(t, "events", test.look, brief(tt.look()))
 				tt.looker.readdir, tt.looker.lstat, tt.looker.open = lr.readdir, lr.lstat, lr.open
-				must(t, os.Remove("d/bad"))
+				check.Must(t, os.Remove("d/bad"))
 				tt.expect(test.next...)
 			})
 		}
@@ -128,16 +124,16 @@ func TestListEach(t *testing.T) {
 // folder does not say what it is.
 func TestListUntyped(t *testing.T) {
 	tt := newTreeTest(t, looker{}, func() {
-		write(t, "d/a", "1", day1)
-		write(t, "d/bad", "1", day1)
-		must(t, os.Mkdir("d/sub", 0o777))
+		check.Write(t, "d/a", "1", check.Day1)
+		check.Write(t, "d/bad", "1", check.Day1)
+		check.Must(t, os.Mkdir("d/sub", 0o777))
 	})
 	lr := tt.looker
 	var folder *os.File
 	tt.looker.readdir = breakListing
 	tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if name == "d/sub" {
-			return nil, pathError(errors.New("input/output error"))
+			return nil, check.PathError(errors.New("input/output error"))
 		}
 		var err error
 		folder, err = os.OpenFile(name, flag, mode)
@@ -146,15 +142,13 @@ func TestListUntyped(t *testing.T) {
 	tt.looker.lstat = func(name string) (fs.FileInfo, error) {
 		if name == "d/bad" || name == "d/sub" {
 			folder.Close() // so that it says nothing
-			return nil, pathError(errors.New("input/output error"))
+			return nil, check.PathError(errors.New("input/output error"))
 		}
 		return os.Lstat(name)
 	}
-	write(t, "d/a", "22", day1)
+	check.Write(t, "d/a", "22", check.Day1)
 	want := []string{"modified d/a, 2 bytes", "unreadable d/bad: input/output error", "unreadable d/sub/: input/output error"}
-	if diff := cmp.Diff(want, brief(tt.look())); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(t, "events", want, brief(tt.look()))
 	tt.looker.readdir, tt.looker.lstat, tt.looker.open = lr.readdir, lr.lstat, lr.open
 	tt.expect("readable d/sub/", "readable d/bad, 1 bytes")
 }
@@ -162,7 +156,7 @@ func TestListUntyped(t *testing.T) {
 // breakListing reads one thing, and then no more.
 func breakListing(f *os.File, n int) ([]fs.FileInfo, error) {
 	if n > minPortion {
-		return nil, pathError(errors.New("input/output error"))
+		return nil, check.PathError(errors.New("input/output error"))
 	}
 	return f.Readdir(1)
 }
@@ -171,13 +165,13 @@ func breakListing(f *os.File, n int) ([]fs.FileInfo, error) {
 // since not at all.
 func TestListTwice(t *testing.T) {
 	tt := newTreeTest(t, looker{}, func() {
-		write(t, "d/a", "1", day1)
-		write(t, "d/gone", "1", day1)
+		check.Write(t, "d/a", "1", check.Day1)
+		check.Write(t, "d/gone", "1", check.Day1)
 	})
 	tt.looker.readdir = breakListing
 	tt.looker.lstat = func(name string) (fs.FileInfo, error) {
 		if name == "d/gone" {
-			return nil, errNumber(syscall.ENOENT, 2)
+			return nil, check.Errno(syscall.ENOENT, 2)
 		}
 		return os.Lstat(name)
 	}
@@ -191,8 +185,8 @@ func TestListTwice(t *testing.T) {
 // become something else by then, for which each system has another error.
 func TestListFails(t *testing.T) {
 	tt := newTreeTest(t, looker{}, func() {
-		must(t, os.Mkdir("d/sub", 0o777))
-		write(t, "d/sub/a", "1", day1)
+		check.Must(t, os.Mkdir("d/sub", 0o777))
+		check.Write(t, "d/sub/a", "1", check.Day1)
 	})
 	lr := tt.looker
 	tt.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
@@ -206,7 +200,7 @@ func TestListFails(t *testing.T) {
 	tt.expect("readable d/sub/")
 	tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if name == "d/sub" {
-			return nil, pathError(errors.New("inappropriate file type"))
+			return nil, check.PathError(errors.New("inappropriate file type"))
 		}
 		return os.OpenFile(name, flag, mode)
 	}
@@ -223,11 +217,11 @@ func TestListFails(t *testing.T) {
 // A target may be a link to a folder, which may not be opened.
 func TestListLink(t *testing.T) {
 	tt := newTreeTest(t, looker{}, func() {
-		must(t, os.Rename("d", "real"))
-		symlink(t, "real", "d")
-		write(t, "real/a", "1", day1)
+		check.Must(t, os.Rename("d", "real"))
+		check.Symlink(t, "real", "d")
+		check.Write(t, "real/a", "1", check.Day1)
 	})
-	tt.looker.open = func(string, int, fs.FileMode) (*os.File, error) { return nil, pathError(fs.ErrPermission) }
+	tt.looker.open = func(string, int, fs.FileMode) (*os.File, error) { return nil, check.PathError(fs.ErrPermission) }
 	tt.expect("unreadable d: permission denied")
 }
 
@@ -235,14 +229,14 @@ func TestListLink(t *testing.T) {
 // is open: that may be due to a server that has restarted (SMB), or has let go
 // of it (NFS).
 func TestListBreaksOff(t *testing.T) {
-	gone := errNumber(syscall.ENOENT, 2)
+	gone := check.Errno(syscall.ENOENT, 2)
 	for _, test := range []struct{ err, why error }{
-		{gone, cause(gone)},
-		{pathError(errors.New("stale file handle")), os.ErrClosed}, // of a second try
+		{gone, oserr.Cause(gone)},
+		{check.PathError(errors.New("stale file handle")), os.ErrClosed}, // of a second try
 	} {
 		tt := newTreeTest(t, looker{}, func() {
-			must(t, os.Mkdir("d/sub", 0o777))
-			write(t, "d/sub/a", "1", day1)
+			check.Must(t, os.Mkdir("d/sub", 0o777))
+			check.Write(t, "d/sub/a", "1", check.Day1)
 		})
 		lr := tt.looker
 		tt.looker.readdir = func(f *os.File, _ int) ([]fs.FileInfo, error) {
@@ -258,7 +252,7 @@ func TestListBreaksOff(t *testing.T) {
 				return f.Readdir(n)
 			}
 			f.Close()
-			must(t, os.RemoveAll("d/sub"))
+			check.Must(t, os.RemoveAll("d/sub"))
 			return nil, test.err
 		}
 		tt.expect("removed d/sub/a", "removed d/sub/")
@@ -268,10 +262,10 @@ func TestListBreaksOff(t *testing.T) {
 // A folder that is replaced while it is listed can be looked at: it is the one
 // that is there now.
 func TestListReplaced(t *testing.T) {
-	for _, err := range []error{errNumber(syscall.ENOENT, 2), pathError(errors.New("stale file handle"))} {
+	for _, err := range []error{check.Errno(syscall.ENOENT, 2), check.PathError(errors.New("stale file handle"))} {
 		tt := newTreeTest(t, looker{}, func() {
-			must(t, os.Mkdir("d/sub", 0o777))
-			write(t, "d/sub/a", "1", day1)
+			check.Must(t, os.Mkdir("d/sub", 0o777))
+			check.Write(t, "d/sub/a", "1", check.Day1)
 		})
 		replaced := false
 		tt.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
@@ -280,9 +274,9 @@ func TestListReplaced(t *testing.T) {
 			}
 			replaced = true
 			f.Close() // or else Windows keeps it
-			must(t, os.RemoveAll("d/sub"))
-			must(t, os.Mkdir("d/sub", 0o777))
-			write(t, "d/sub/b", "1", day1)
+			check.Must(t, os.RemoveAll("d/sub"))
+			check.Must(t, os.Mkdir("d/sub", 0o777))
+			check.Write(t, "d/sub/b", "1", check.Day1)
 			return nil, err
 		}
 		tt.expect("removed d/sub/a", "created d/sub/b, 1 bytes")
@@ -293,25 +287,19 @@ func TestListReplaced(t *testing.T) {
 // a folder when it is opened is gone for now.
 func TestListTarget(t *testing.T) {
 	t.Chdir(t.TempDir())
-	must(t, os.Mkdir("d", 0o777))
-	write(t, "d/a", "1", day1)
-	symlink(t, "d", "link")
+	check.Must(t, os.Mkdir("d", 0o777))
+	check.Write(t, "d/a", "1", check.Day1)
+	check.Symlink(t, "d", "link")
 	p := newTestPoll(t, "link")
-	write(t, "d/a", "22", day1)
-	if diff := cmp.Diff([]string{"modified link/a, 2 bytes"}, brief(looked(p))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Write(t, "d/a", "22", check.Day1)
+	check.Equal(t, "events", []string{"modified link/a, 2 bytes"}, brief(looked(p)))
 	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
-		must(t, os.RemoveAll("d"))
-		write(t, "d", "a file", day1)
+		check.Must(t, os.RemoveAll("d"))
+		check.Write(t, "d", "a file", check.Day1)
 		return os.OpenFile(name, flag, mode)
 	}
-	if diff := cmp.Diff([]string{"removed link/a", "removed link"}, brief(looked(p))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"created link, 6 bytes"}, brief(looked(p))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(t, "events", []string{"removed link/a", "removed link"}, brief(looked(p)))
+	check.Equal(t, "events", []string{"created link, 6 bytes"}, brief(looked(p)))
 }
 
 // Wherever the end comes in a first look, no other thing is looked at after it,
@@ -319,9 +307,9 @@ func TestListTarget(t *testing.T) {
 func TestStopAnywhere(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"d", filepath.Join("d", "sub"), "e"} {
-		must(t, os.Mkdir(name, 0o777))
-		write(t, filepath.Join(name, "a"), "1", day1)
-		write(t, filepath.Join(name, "b"), "1", day1)
+		check.Must(t, os.Mkdir(name, 0o777))
+		check.Write(t, filepath.Join(name, "a"), "1", check.Day1)
+		check.Write(t, filepath.Join(name, "b"), "1", check.Day1)
 	}
 	const all = 2*(1+1+2) + (1 + 2) // d and e: stat, open, two files; d/sub the same without stat
 	for last := 1; last <= all; last++ {

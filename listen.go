@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -71,14 +73,14 @@ func parseAddress(s string) (address, error) {
 }
 
 // String returns a as messages name it.
-func (a address) String() string { return printable(a.name) }
+func (a address) String() string { return wire.Printable(a.name) }
 
 // dial connects to a.
 func (a address) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive()}
 	conn, err := d.DialContext(ctx, a.network, a.name)
 	if err != nil {
-		return nil, fmt.Errorf("%w%s", cause(err), hostHint(err))
+		return nil, fmt.Errorf("%w%s", oserr.Cause(err), hostHint(err))
 	}
 	return conn, nil
 }
@@ -105,7 +107,7 @@ func listen(ctx context.Context, a address, mode fs.FileMode) ([]net.Listener, e
 		l, err := listenUnix(a.name, mode)
 		if err != nil {
 			// Without the path, which may be one that was not asked for.
-			return nil, fmt.Errorf("listen on unix socket %q: %w", a.name, cause(err))
+			return nil, fmt.Errorf("listen on unix socket %q: %w", a.name, oserr.Cause(err))
 		}
 		return []net.Listener{l}, nil
 	}
@@ -117,7 +119,7 @@ func listen(ctx context.Context, a address, mode fs.FileMode) ([]net.Listener, e
 	for try := 1; ; try++ {
 		ls, err := listenTCP(ctx, hosts, port)
 		// A port that is free on one address may be taken on the other.
-		if isInUse(err) && port == "0" && try < 20 {
+		if oserr.IsInUse(err) && port == "0" && try < 20 {
 			continue
 		}
 		return ls, err
@@ -139,14 +141,14 @@ func listenTCP(ctx context.Context, hosts []string, port string) ([]net.Listener
 		case err == nil:
 			ls = append(ls, l)
 			_, port, _ = net.SplitHostPort(l.Addr().String()) // port 0 is a new one each time
-		case isNoFamily(err):
+		case oserr.IsNoAddress(err):
 			lacking = err
 		default:
 			for _, l := range ls {
 				l.Close()
 			}
 			hint := hostHint(err)
-			if isInUse(err) {
+			if oserr.IsInUse(err) {
 				hint = " (for another port: -listen HOST:PORT)"
 			} else if errors.Is(err, fs.ErrPermission) {
 				hint = " (ports from 1024 on need no permission)"
@@ -219,7 +221,7 @@ func findStale(path string) (fs.FileInfo, error) {
 	}
 	info, err := os.Lstat(path)
 	switch {
-	case isNotThere(err):
+	case oserr.IsNotExist(err):
 		return nil, nil // a folder that is missing shows later
 	case err != nil:
 		return nil, err
@@ -231,11 +233,11 @@ func findStale(path string) (fs.FileInfo, error) {
 	case err == nil:
 		conn.Close()
 		return nil, errLive
-	case isNotThere(err):
+	case oserr.IsNotExist(err):
 		return nil, nil // its server has just ended
-	case !isRefused(err):
+	case !oserr.IsRefused(err):
 		// Say, a full backlog or no permission: someone may well listen.
-		return nil, fmt.Errorf("another server may be listening on it: %w", cause(err))
+		return nil, fmt.Errorf("another server may be listening on it: %w", oserr.Cause(err))
 	}
 	return info, nil
 }
@@ -254,7 +256,7 @@ func (l *unixListener) bindAside(stale fs.FileInfo, mode fs.FileMode) error {
 		err = makeUsable(folder)
 	}
 	if err != nil {
-		return fmt.Errorf("directory not usable: %w", cause(err))
+		return fmt.Errorf("directory not usable: %w", oserr.Cause(err))
 	}
 	socket := folder + "/s"
 	if err = l.bind(socket); err != nil {
@@ -291,7 +293,7 @@ func takeAway(path, old string, stale fs.FileInfo) error {
 		return errLive
 	}
 	err := os.Rename(path, old)
-	if isNotThere(err) {
+	if oserr.IsNotExist(err) {
 		return nil
 	}
 	if err != nil {
@@ -312,7 +314,7 @@ func place(socket, path string) error {
 	case errors.Is(err, fs.ErrExist):
 		return errLive
 	}
-	if _, err := os.Lstat(path); !isNotThere(err) {
+	if _, err := os.Lstat(path); !oserr.IsNotExist(err) {
 		return errLive
 	}
 	return os.Rename(socket, path)

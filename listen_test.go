@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,8 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseAddress(t *testing.T) {
@@ -54,8 +54,8 @@ func TestParseAddress(t *testing.T) {
 		{in: "[::1", err: `address "[::1": not host:port, and not unix:PATH either`},
 	} {
 		got, err := parseAddress(test.in)
-		if message(err) != test.err {
-			t.Errorf("%q: error %q, want %q", test.in, message(err), test.err)
+		if check.Message(err) != test.err {
+			t.Errorf("%q: error %q, want %q", test.in, check.Message(err), test.err)
 		}
 		if got != test.want {
 			t.Errorf("%q: got %+v, want %+v", test.in, got, test.want)
@@ -68,34 +68,10 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
-// message is what an error says, "" for none.
-func message(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-// loopbacks returns the loopback addresses that this machine has.
-func loopbacks(t *testing.T) []string {
-	t.Helper()
-	var have []string
-	for _, ip := range []string{"127.0.0.1", "::1"} {
-		l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-		if isNoFamily(err) {
-			continue
-		}
-		must(t, err)
-		l.Close()
-		have = append(have, ip)
-	}
-	return have
-}
-
 // localhost is every loopback address, at one port.
 func TestListenLocalhost(t *testing.T) {
 	ls, err := listen(t.Context(), address{"tcp", "localhost:0"}, 0)
-	must(t, err)
+	check.Must(t, err)
 	var ips []string
 	for _, l := range ls {
 		defer l.Close()
@@ -105,21 +81,19 @@ func TestListenLocalhost(t *testing.T) {
 			t.Errorf("%v is not at port %d", a, want)
 		}
 	}
-	if diff := cmp.Diff(loopbacks(t), ips); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(t, "events", check.Loopbacks(t), ips)
 }
 
 // A port that is taken on any of the addresses is an error, and the others are
 // let go of.
 func TestListenLocalhostInUse(t *testing.T) {
-	for _, ip := range loopbacks(t) {
+	for _, ip := range check.Loopbacks(t) {
 		taken, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-		must(t, err)
+		check.Must(t, err)
 		defer taken.Close()
 		_, port, _ := net.SplitHostPort(taken.Addr().String())
 		_, err = listen(t.Context(), address{"tcp", "LocalHost:" + port}, 0)
-		if !isInUse(err) || !strings.HasSuffix(err.Error(), " (for another port: -listen HOST:PORT)") {
+		if !oserr.IsInUse(err) || !strings.HasSuffix(err.Error(), " (for another port: -listen HOST:PORT)") {
 			t.Errorf("%s taken: %v", ip, err)
 		}
 		taken.Close()
@@ -145,18 +119,16 @@ func TestListenUnknownHost(t *testing.T) {
 // it holds what is named and nothing else.
 func unixFolder(t *testing.T, left ...string) string {
 	t.Helper()
-	needUnix(t)
-	dir := socketFolder(t)
+	check.NeedUnix(t)
+	dir := check.SocketDir(t)
 	t.Cleanup(func() {
 		entries, err := os.ReadDir(dir)
-		must(t, err)
+		check.Must(t, err)
 		var got []string
 		for _, e := range entries {
 			got = append(got, e.Name())
 		}
-		if diff := cmp.Diff(left, got); diff != "" {
-			t.Errorf("left in the folder (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "left in the folder", left, got)
 	})
 	return dir
 }
@@ -174,7 +146,7 @@ func reachable(path string) bool {
 func abandon(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	must(t, err)
+	check.Must(t, err)
 	l.SetUnlinkOnClose(false)
 	l.Close()
 }
@@ -183,12 +155,12 @@ func TestListenUnix(t *testing.T) {
 	path := filepath.Join(unixFolder(t), "s")
 	for _, mode := range []fs.FileMode{0o600, 0o666} {
 		l, err := listenUnix(path, mode)
-		must(t, err)
+		check.Must(t, err)
 		if got := l.Addr().String(); got != path {
 			t.Errorf("address %q, want %q", got, path)
 		}
 		info, err := os.Lstat(path)
-		must(t, err)
+		check.Must(t, err)
 		if runtime.GOOS != "windows" && info.Mode() != fs.ModeSocket|mode {
 			t.Errorf("mode %v, want %v", info.Mode(), fs.ModeSocket|mode)
 		}
@@ -201,8 +173,8 @@ func TestListenUnix(t *testing.T) {
 		if !reachable(path) {
 			t.Error("not reachable after a second server tried")
 		}
-		must(t, l.Close())
-		must(t, l.Close())
+		check.Must(t, l.Close())
+		check.Must(t, l.Close())
 	}
 }
 
@@ -210,7 +182,7 @@ func TestListenUnixReclaims(t *testing.T) {
 	path := filepath.Join(unixFolder(t), "s")
 	abandon(t, path)
 	l, err := listenUnix(path, 0o600)
-	must(t, err)
+	check.Must(t, err)
 	if !reachable(path) {
 		t.Error("not reachable")
 	}
@@ -220,9 +192,9 @@ func TestListenUnixReclaims(t *testing.T) {
 // The path is taken as it is.
 func TestListenUnixPaths(t *testing.T) {
 	t.Chdir(unixFolder(t, "@d", "d", "up"))
-	must(t, os.MkdirAll("d/deep", 0o777))
-	must(t, os.Mkdir("@d", 0o777))
-	must(t, os.Mkdir("up", 0o777))
+	check.Must(t, os.MkdirAll("d/deep", 0o777))
+	check.Must(t, os.Mkdir("@d", 0o777))
+	check.Must(t, os.Mkdir("up", 0o777))
 	paths := []string{"s", "./@s", "./@d/s", "d/deep/../s"}
 	if os.Symlink(filepath.Join("..", "d", "deep"), "up/link") == nil {
 		paths = append(paths, "up/link/../s") // which is d/s
@@ -244,10 +216,10 @@ func TestListenUnixPaths(t *testing.T) {
 func TestListenUnixNoSocket(t *testing.T) {
 	dir := unixFolder(t, "dir", "file")
 	file, folder := filepath.Join(dir, "file"), filepath.Join(dir, "dir")
-	write(t, file, "precious", day1)
-	must(t, os.Mkdir(folder, 0o777))
+	check.Write(t, file, "precious", check.Day1)
+	check.Must(t, os.Mkdir(folder, 0o777))
 	for _, path := range []string{file, folder} {
-		if _, err := listenUnix(path, 0o600); message(err) != "path exists and is not a socket" {
+		if _, err := listenUnix(path, 0o600); check.Message(err) != "path exists and is not a socket" {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -261,8 +233,8 @@ func TestListenUnixSymlink(t *testing.T) {
 	dir := unixFolder(t, "link", "s")
 	path, link := filepath.Join(dir, "s"), filepath.Join(dir, "link")
 	abandon(t, path)
-	symlink(t, path, link)
-	if _, err := listenUnix(link, 0o600); message(err) != "path exists and is not a socket" {
+	check.Symlink(t, path, link)
+	if _, err := listenUnix(link, 0o600); check.Message(err) != "path exists and is not a socket" {
 		t.Errorf("%v", err)
 	}
 }
@@ -272,10 +244,10 @@ func TestListenUnixClose(t *testing.T) {
 	dir := unixFolder(t, "s")
 	path := filepath.Join(dir, "s")
 	l, err := listenUnix(path, 0o600)
-	must(t, err)
-	must(t, os.Remove(path))
+	check.Must(t, err)
+	check.Must(t, os.Remove(path))
 	other, err := listenUnix(path, 0o600)
-	must(t, err)
+	check.Must(t, err)
 	l.Close()
 	if !reachable(path) {
 		t.Error("the socket of another server was removed")
@@ -283,9 +255,9 @@ func TestListenUnixClose(t *testing.T) {
 	other.Close()
 
 	l, err = listenUnix(path, 0o600)
-	must(t, err)
-	must(t, os.Remove(path))
-	write(t, path, "mine", day1)
+	check.Must(t, err)
+	check.Must(t, os.Remove(path))
+	check.Write(t, path, "mine", check.Day1)
 	l.Close()
 }
 
@@ -326,15 +298,15 @@ func TestTakeAway(t *testing.T) {
 	path, old := filepath.Join(dir, "s"), filepath.Join(dir, "old")
 	abandon(t, filepath.Join(dir, "stale"))
 	stale, err := os.Lstat(filepath.Join(dir, "stale"))
-	must(t, err)
+	check.Must(t, err)
 	os.SameFile(stale, stale) // on Windows, look at it now
-	must(t, os.Remove(filepath.Join(dir, "stale")))
+	check.Must(t, os.Remove(filepath.Join(dir, "stale")))
 	abandon(t, filepath.Join(dir, "other")) // another inode than the stale one's
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	must(t, err)
+	check.Must(t, err)
 	defer l.Close()
 	l.SetUnlinkOnClose(false)
-	must(t, os.Remove(filepath.Join(dir, "other")))
+	check.Must(t, os.Remove(filepath.Join(dir, "other")))
 	if err := takeAway(path, old, stale); !errors.Is(err, errLive) || !reachable(path) {
 		t.Errorf("%v; reachable: %v", err, reachable(path))
 	}
@@ -344,7 +316,7 @@ func TestTakeAway(t *testing.T) {
 // for the socket.
 func TestPlaceWithoutLink(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	write(t, path, "of another server", day1)
+	check.Write(t, path, "of another server", check.Day1)
 	if err := place(path+".none", path); err != errLive {
 		t.Errorf("%v, want %v", err, errLive)
 	}
@@ -365,7 +337,7 @@ func TestListenUnixErrors(t *testing.T) {
 	if pad := most - len(dir) - 1; pad > 0 {
 		path := filepath.Join(dir, strings.Repeat("x", pad))
 		l, err := listenUnix(path, 0o600)
-		must(t, err)
+		check.Must(t, err)
 		if !reachable(path) {
 			t.Error("not reachable at the longest path")
 		}

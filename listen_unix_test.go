@@ -5,6 +5,8 @@ package main
 import (
 	"io/fs"
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,9 +21,9 @@ func TestListenUnixUmask(t *testing.T) {
 		old := syscall.Umask(umask)
 		l, err := listenUnix(path, 0o620)
 		syscall.Umask(old)
-		must(t, err)
+		check.Must(t, err)
 		info, err := os.Lstat(path)
-		must(t, err)
+		check.Must(t, err)
 		if info.Mode() != fs.ModeSocket|0o620 {
 			t.Errorf("umask %#o: mode %v", umask, info.Mode())
 		}
@@ -32,7 +34,7 @@ func TestListenUnixUmask(t *testing.T) {
 // The group is that of all else that is made in the folder.
 func TestListenUnixGroup(t *testing.T) {
 	groups, err := os.Getgroups()
-	must(t, err)
+	check.Must(t, err)
 	if os.Geteuid() == 0 {
 		groups = append(groups, os.Getegid()+1)
 	}
@@ -41,22 +43,22 @@ func TestListenUnixGroup(t *testing.T) {
 	}
 	folder := unixFolder(t)
 	for _, group := range groups {
-		must(t, os.Chown(folder, -1, group))
-		must(t, os.Chmod(folder, 0o700|fs.ModeSetgid))
+		check.Must(t, os.Chown(folder, -1, group))
+		check.Must(t, os.Chmod(folder, 0o700|fs.ModeSetgid))
 		for _, umask := range []int{0, 0o777} {
 			old := syscall.Umask(umask)
 			l, err := listenUnix(filepath.Join(folder, "s"), 0o660)
 			syscall.Umask(old)
-			must(t, err)
-			write(t, filepath.Join(folder, "file"), "1", day1)
+			check.Must(t, err)
+			check.Write(t, filepath.Join(folder, "file"), "1", check.Day1)
 			var is [2]syscall.Stat_t
-			must(t, syscall.Lstat(filepath.Join(folder, "s"), &is[0]))
-			must(t, syscall.Lstat(filepath.Join(folder, "file"), &is[1]))
+			check.Must(t, syscall.Lstat(filepath.Join(folder, "s"), &is[0]))
+			check.Must(t, syscall.Lstat(filepath.Join(folder, "file"), &is[1]))
 			if is[0].Gid != is[1].Gid {
 				t.Errorf("umask %#o: the group is %d, want %d", umask, is[0].Gid, is[1].Gid)
 			}
 			l.Close()
-			must(t, os.Remove(filepath.Join(folder, "file")))
+			check.Must(t, os.Remove(filepath.Join(folder, "file")))
 		}
 	}
 }
@@ -65,14 +67,14 @@ func TestListenUnixGroup(t *testing.T) {
 func TestListenUnixBusy(t *testing.T) {
 	path := filepath.Join(unixFolder(t, "s"), "s")
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	must(t, err)
+	check.Must(t, err)
 	defer syscall.Close(fd)
-	must(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))
-	must(t, syscall.Listen(fd, 0))
+	check.Must(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))
+	check.Must(t, syscall.Listen(fd, 0))
 	for range 1000 {
 		conn, err := net.Dial("unix", path)
 		if err != nil {
-			if isRefused(err) {
+			if oserr.IsRefused(err) {
 				t.Skipf("this system says of a busy server what it says of a dead one: %v", err)
 			}
 			break

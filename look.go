@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"io"
 	"io/fs"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 	"os"
 	"time"
 )
@@ -138,7 +140,7 @@ func (c *caller) touch(name string) {
 // failed returns the look at a path that ended in err, and false if that tells
 // nothing.
 func failed(err error) (look, bool) {
-	if isNotThere(err) {
+	if oserr.IsNotExist(err) {
 		return look{kind: absent}, true
 	}
 	return unreadable(err)
@@ -148,11 +150,11 @@ func failed(err error) (look, bool) {
 // false if that tells nothing. Only a path tells that a thing is gone: Linux
 // says of an open folder that it is not there when its SMB server has restarted.
 func unreadable(err error) (look, bool) {
-	if isOutOfFiles(err) {
+	if oserr.IsTooManyFiles(err) {
 		return look{}, false
 	}
 	// An error without words would read as no error.
-	return look{why: cmp.Or(cause(err).Error(), "unknown error")}, true
+	return look{why: cmp.Or(oserr.Cause(err).Error(), "unknown error")}, true
 }
 
 // describe returns the look that found info at the path name.
@@ -194,25 +196,25 @@ func (c *caller) read(name string) (look, bool) {
 
 // compare returns how is differs from was, "" for not at all, and what to
 // compare the next look with. Of a folder it compares only whether it is there.
-func compare(was, is look) (Change, look) {
+func compare(was, is look) (wire.Change, look) {
 	switch {
 	case is.why != "":
 		if was.why != "" {
 			return "", was
 		}
 		was.why = is.why
-		return Unreadable, was
+		return wire.Unreadable, was
 	case is.kind == absent:
 		if was.kind == absent && was.why == "" {
 			return "", is
 		}
-		return Removed, is
+		return wire.Removed, is
 	case was.kind == absent:
-		return Created, is
+		return wire.Created, is
 	case was.kind == is.kind && (is.size != was.size || is.sum != was.sum || is.sum == 0 && (is.sec != was.sec || is.nsec != was.nsec)):
-		return Modified, is
+		return wire.Modified, is
 	case was.why != "":
-		return Readable, is
+		return wire.Readable, is
 	}
 	return "", is
 }
@@ -247,7 +249,7 @@ func (l look) tag(name string) uint64 {
 }
 
 // say fills in the fields of e that tell what l found.
-func (l look) say(e *Event) {
+func (l look) say(e *wire.Event) {
 	switch {
 	case l.why != "":
 		e.Error = l.why

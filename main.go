@@ -16,6 +16,9 @@ import (
 	"io"
 	"log"
 	"net"
+	"net-watcher/internal/console"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -60,9 +63,9 @@ func main() {
 	if _, ok := errors.AsType[usageError](err); ok {
 		status, hint = 2, " (for help: -h)"
 	}
-	console := newSpool(os.Stderr) // which may be one that nobody reads
-	fmt.Fprintf(console, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
-	console.wait()
+	log := console.NewWriter(os.Stderr) // which may be one that nobody reads
+	fmt.Fprintf(log, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
+	log.Wait()
 	os.Exit(status)
 }
 
@@ -80,12 +83,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err = fmt.Fprintln(stdout, version())
 		return err
 	}
-	console := newSpool(stderr)
-	defer console.wait()
+	stderrLog := console.NewWriter(stderr)
+	defer stderrLog.Wait()
 	if o.connect != nil {
-		return follow(ctx, o, stdout, stderr, console)
+		return follow(ctx, o, stdout, stderr, stderrLog)
 	}
-	return watch(ctx, o, log.New(console, "", 0))
+	return watch(ctx, o, log.New(stderrLog, "", 0))
 }
 
 // usageError is an error in how the program was called.
@@ -170,8 +173,8 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 
 // follow follows a server, and prints what changes or runs the command on it,
 // until ctx is done.
-func follow(ctx context.Context, o *options, stdout, stderr io.Writer, console *spool) error {
-	log, tell := log.New(console, "", 0), printer(stdout, o.format)
+func follow(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
+	log, tell := log.New(stderrLog, "", 0), printer(stdout, o.format)
 	c := &client{
 		server: o.connect.String(),
 		dial:   o.connect.dial,
@@ -179,8 +182,8 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, console *
 		log:    log,
 		all:    o.verbose,
 		begun:  func() {},
-		handle: func(events []Event) error {
-			console.wait() // "reconnected to" goes before what was missed
+		handle: func(events []wire.Event) error {
+			stderrLog.Wait() // "reconnected to" goes before what was missed
 			return tell(events)
 		},
 	}
@@ -210,10 +213,10 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, console *
 var errEnough = errors.New("nobody reads the output any more")
 
 // printer returns a function that prints events, at once.
-func printer(w io.Writer, f format) func([]Event) error {
-	return func(events []Event) error {
-		_, err := w.Write(encode(f, events))
-		if isClosedPipe(err) {
+func printer(w io.Writer, f wire.Format) func([]wire.Event) error {
+	return func(events []wire.Event) error {
+		_, err := w.Write(wire.Encode(f, events))
+		if oserr.IsClosedPipe(err) {
 			return errEnough
 		}
 		return err
@@ -224,7 +227,7 @@ func printer(w io.Writer, f format) func([]Event) error {
 // and who can reach it.
 func announce(ls []net.Listener) []string {
 	if a, ok := ls[0].Addr().(*net.UnixAddr); ok {
-		name := printable(a.Name)
+		name := wire.Printable(a.Name)
 		return []string{fmt.Sprintf("listening on %s (try: nc -U %s)", name, name)}
 	}
 	var where []string

@@ -5,8 +5,12 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +40,7 @@ func TestMain(m *testing.M) {
 func realProgram(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
-	must(t, err)
+	check.Must(t, err)
 	cmd := exec.Command(exe, args...)
 	cmd.Env = append(os.Environ(), "NET_WATCHER_IS_TESTED=1")
 	return cmd
@@ -51,7 +55,7 @@ func TestParseOptions(t *testing.T) {
 		{[]string{"a"}, options{files: []string{"a"}, listen: []address{local}, interval: time.Second, socketMode: 0o600}},
 		{
 			[]string{"a", "-interval", "2s", "b", "-file=c", "--format", "json", "d", "-v"},
-			options{files: []string{"a", "b", "c", "d"}, listen: []address{local}, interval: 2 * time.Second, format: jsonLines, socketMode: 0o600, verbose: true},
+			options{files: []string{"a", "b", "c", "d"}, listen: []address{local}, interval: 2 * time.Second, format: wire.JSON, socketMode: 0o600, verbose: true},
 		},
 		{
 			[]string{"-socket-mode", "660", "-listen", "unix:s", "-listen", "::1", "--", "-v", "a", "--"},
@@ -78,7 +82,7 @@ func TestParseOptions(t *testing.T) {
 			[]string{"-connect", "there", "-once", "-initial", "-format", "json", "--", "make", "-v", ""},
 			options{
 				connect: &address{"tcp", "there:60300"}, once: true, initial: true,
-				format: jsonLines, command: []string{"make", "-v", ""}, interval: time.Second, socketMode: 0o600,
+				format: wire.JSON, command: []string{"make", "-v", ""}, interval: time.Second, socketMode: 0o600,
 			},
 		},
 		{[]string{"-connect", ":7"}, options{connect: &address{"tcp", "localhost:7"}, interval: time.Second, socketMode: 0o600}},
@@ -89,9 +93,7 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		if diff := cmp.Diff(test.want, *got, cmp.AllowUnexported(options{}, address{}, looker{})); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", test.args, diff)
-		}
+		check.Equal(t, fmt.Sprintf("%q", test.args), test.want, *got, cmp.AllowUnexported(options{}, address{}, looker{}))
 	}
 	for _, args := range [][]string{{"-h"}, {"--help"}, {"a", "-h"}} {
 		if _, err := parseOptions(args); !errors.Is(err, flag.ErrHelp) {
@@ -119,8 +121,8 @@ func startProgram(t *testing.T, cmd *exec.Cmd) *program {
 	t.Helper()
 	p := &program{t: t, cmd: cmd, lines: make(chan string, 1000), done: make(chan error, 1)}
 	stderr, err := p.cmd.StderrPipe()
-	must(t, err)
-	must(t, p.cmd.Start())
+	check.Must(t, err)
+	check.Must(t, p.cmd.Start())
 	go func() {
 		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
 			p.lines <- scanner.Text()
@@ -180,19 +182,19 @@ func (p *program) stop() {
 // The program as its users have it: files, both transports, both formats, and
 // a state that another run of it knows again.
 func TestProgram(t *testing.T) {
-	needUnix(t)
-	dir := socketFolder(t)
+	check.NeedUnix(t)
+	dir := check.SocketDir(t)
 	target, later, socket := filepath.Join(dir, "target.txt"), filepath.Join(dir, "later.txt"), filepath.Join(dir, "s")
-	write(t, target, "1", day1)
-	var last Event
+	check.Write(t, target, "1", check.Day1)
+	var last wire.Event
 	for run := range 2 {
 		p := start(t, "-interval", "10ms", target, "-listen", "localhost:0", "-listen", socket, later, "-format", "json", "-v")
-		p.await("^watching " + regexp.QuoteMeta(printable(target)) + " every 10ms$")
+		p.await("^watching " + regexp.QuoteMeta(wire.Printable(target)) + " every 10ms$")
 		p.await(`later.txt"? \(not there\) every 10ms$`)
 		port := p.await(`^listening on .* \(try: nc \S+ (\d+)\)$`)
 		p.await(`^listening on .* \(try: nc -U .*\)$`)
 
-		tcp := dialTo(t, "tcp", net.JoinHostPort(loopbacks(t)[0], port))
+		tcp := dialTo(t, "tcp", net.JoinHostPort(check.Loopbacks(t)[0], port))
 		p.await(`^subscriber connected: .* \(1 now\)$`)
 		unix := dialTo(t, "unix", socket)
 		p.await(`^subscriber connected: .* \(2 now\)$`)
@@ -206,18 +208,16 @@ func TestProgram(t *testing.T) {
 		unix.next()
 		if run == 0 {
 			begin := time.Now()
-			write(t, target, "22", day1)
+			check.Write(t, target, "22", check.Day1)
 			e := tcp.next()
-			for e.Size == nil || *e.Size != 2 || !e.Mtime.Equal(day1) { // it may be seen half done
+			for e.Size == nil || *e.Size != 2 || !e.Mtime.Equal(check.Day1) { // it may be seen half done
 				e = tcp.next()
 			}
-			want := Event{
-				Type: Changed, Timestamp: e.Timestamp, File: target, Change: Modified,
-				Size: new(int64(2)), Mtime: day1, State: e.State,
+			want := wire.Event{
+				Type: wire.Changed, Timestamp: e.Timestamp, File: target, Change: wire.Modified,
+				Size: new(int64(2)), Mtime: check.Day1, State: e.State,
 			}
-			if diff := cmp.Diff(want, e); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			check.Equal(t, "events", want, e)
 			if at := time.UnixMilli(e.Timestamp); at.Before(begin.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
 				t.Errorf("at %v, and it is %v", at, begin)
 			}
@@ -247,14 +247,14 @@ func TestProgram(t *testing.T) {
 // Bad input gets one line that names the thing, the right status, and leaves
 // everything as it was.
 func TestBadInput(t *testing.T) {
-	t.Chdir(socketFolder(t))
-	write(t, "target.txt", "1", day1)
-	write(t, "file", "no socket", day1)
-	must(t, os.Mkdir("dir", 0o777))
+	t.Chdir(check.SocketDir(t))
+	check.Write(t, "target.txt", "1", check.Day1)
+	check.Write(t, "file", "no socket", check.Day1)
+	check.Must(t, os.Mkdir("dir", 0o777))
 	before, err := os.ReadDir(".")
-	must(t, err)
+	check.Must(t, err)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	check.Must(t, err)
 	defer taken.Close()
 	port := taken.Addr().String()
 
@@ -323,7 +323,7 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	after, err := os.ReadDir(".")
-	must(t, err)
+	check.Must(t, err)
 	names := func(entries []fs.DirEntry) (names []string) {
 		for _, e := range entries {
 			names = append(names, e.Name())
@@ -351,7 +351,7 @@ func TestStdout(t *testing.T) {
 // The README shows what the program says.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
-	must(t, err)
+	check.Must(t, err)
 	if !strings.Contains(strings.ReplaceAll(string(readme), "\r\n", "\n"), "```\n"+usage+"```\n") {
 		t.Error("README.md does not show the usage as -h prints it")
 	}
@@ -379,9 +379,7 @@ func TestAnnounce(t *testing.T) {
 		},
 		{[]net.Listener{fakeListener{&net.UnixAddr{Name: "/run/s", Net: "unix"}}}, []string{"listening on /run/s (try: nc -U /run/s)"}},
 	} {
-		if diff := cmp.Diff(test.want, announce(test.listeners)); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		check.Equal(t, "events", test.want, announce(test.listeners))
 	}
 }
 
@@ -391,3 +389,88 @@ type fakeListener struct{ addr net.Addr }
 func (l fakeListener) Accept() (net.Conn, error) { return nil, errors.ErrUnsupported }
 func (l fakeListener) Close() error              { return nil }
 func (l fakeListener) Addr() net.Addr            { return l.addr }
+
+// On a terminal the changes stand after what the console says before them.
+func TestOneTerminal(t *testing.T) {
+	l, err := net.Listen("tcp", net.JoinHostPort(check.Loopbacks(t)[0], "0"))
+	check.Must(t, err)
+	defer l.Close()
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			io.WriteString(conn, `{"type":"watching","file":"f","targets":1}`+"\n"+`{"type":"changed","file":"f","change":"modified"}`+"\n")
+			conn.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, conn)
+			conn.Close()
+		}
+	}()
+	for range 10 {
+		said, err := realProgram(t, "-connect", l.Addr().String(), "-once").CombinedOutput()
+		check.Must(t, err)
+		if !regexp.MustCompile(`^following .*\n.* modified f\n$`).Match(said) {
+			t.Fatalf("it says %q", said)
+		}
+	}
+}
+
+// fullPipe returns a pipe that nobody reads and that takes nothing any more.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	check.NeedUnix(t)
+	out, in, err := os.Pipe()
+	check.Must(t, err)
+	t.Cleanup(func() { out.Close(); in.Close() })
+	if err := in.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Skipf("no way to fill a pipe here: %v", err)
+	}
+	if _, err := in.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a pipe that is not full: %v", err)
+	}
+	return in
+}
+
+// Nobody reads the console of the real program: it does all the same what it
+// is there for, and ends well.
+func TestConsoleUnread(t *testing.T) {
+	stderr := fullPipe(t)
+	dir := check.SocketDir(t)
+	target, socket := filepath.Join(dir, "target.txt"), filepath.Join(dir, "s")
+	check.Write(t, target, "1", check.Day1)
+	p := &program{t: t, cmd: realProgram(t, "-v", "-interval", "10ms", "-listen", socket, target), done: make(chan error, 1)}
+	p.cmd.Stderr = stderr
+	check.Must(t, p.cmd.Start())
+	go func() { p.done <- p.cmd.Wait() }()
+	defer p.cmd.Process.Kill()
+	var err error
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if _, err = os.Stat(socket); err == nil {
+			break
+		}
+	}
+	check.Must(t, err)
+	for i := range 3 {
+		s := dialTo(t, "unix", socket)
+		s.expect("[text] watching " + target)
+		s.send("json\n")
+		if e := s.next(); e.Type != wire.Watching {
+			t.Errorf("after the word: %+v", e)
+		}
+		check.Write(t, target, strings.Repeat("x", 10+i), check.Day1)
+		if e := s.next(); e.Change != wire.Modified {
+			t.Errorf("after a change: %+v", e)
+		}
+		s.Close()
+	}
+	p.stop()
+}
+
+// Nor does it keep the program from ending with what has failed.
+func TestErrorUnread(t *testing.T) {
+	cmd := realProgram(t, "-frobnicate")
+	cmd.Stderr = fullPipe(t)
+	check.Must(t, cmd.Start())
+	defer time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() }).Stop()
+	cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != 2 {
+		t.Errorf("status %d, want 2", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net-watcher/internal/wire"
 	"os"
 	"path"
 	"path/filepath"
@@ -67,7 +68,7 @@ type options struct {
 	files      []string
 	listen     []address
 	interval   time.Duration
-	format     format
+	format     wire.Format
 	socketMode fs.FileMode
 	looker     looker
 
@@ -245,7 +246,7 @@ func (o *options) setInterval(s string) (err error) {
 
 func (o *options) setFormat(s string) error {
 	var ok bool
-	if o.format, ok = parseFormat(s); !ok {
+	if o.format, ok = wire.ParseFormat(s); !ok {
 		return errors.New(`must be "text" or "json"`)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,7 +70,7 @@ func newPoll(names []string, interval time.Duration, lr looker) *poll {
 // start takes the first look, which everything later is compared with, and
 // returns one Watching event per target. It gives up when ctx is done, and so
 // do all looks after it.
-func (p *poll) start(ctx context.Context) ([]Event, error) {
+func (p *poll) start(ctx context.Context) ([]wire.Event, error) {
 	p.looker.stopped = func() bool { return ctx.Err() != nil }
 	p.pool.add(p.parents)
 	for p.pool.isOpen() && ctx.Err() == nil {
@@ -79,12 +80,12 @@ func (p *poll) start(ctx context.Context) ([]Event, error) {
 		p.pool.end()
 		return nil, ctx.Err()
 	}
-	var events []Event
+	var events []wire.Event
 	for _, t := range p.targets {
-		e := Event{
-			Type:     Watching,
+		e := wire.Event{
+			Type:     wire.Watching,
 			File:     t.name,
-			Protocol: protocol,
+			Protocol: wire.Protocol,
 			Interval: p.interval.Milliseconds(),
 			Targets:  len(p.targets),
 			State:    state(t.tag),
@@ -112,8 +113,8 @@ var unreadableState = state(look{why: noAnswer}.tag(""))
 // changes looks at every target once an interval, until ctx is done, and
 // yields what the looks find changed, if anything. A target whose look is late
 // (slow file system, stopped machine) lets the ticks that it misses go by.
-func (p *poll) changes(ctx context.Context) iter.Seq[[]Event] {
-	return func(yield func([]Event) bool) {
+func (p *poll) changes(ctx context.Context) iter.Seq[[]wire.Event] {
+	return func(yield func([]wire.Event) bool) {
 		defer p.pool.end()
 		tick := time.Tick(p.interval)
 		for {
@@ -135,7 +136,7 @@ func (p *poll) changes(ctx context.Context) iter.Seq[[]Event] {
 // wait waits until there is something to do about the looks under way, or for
 // a tick, with which those at all other targets begin, or until ctx is done. It
 // returns the news.
-func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []Event {
+func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 	var due <-chan time.Time
 	if d := p.pool.due(); d > 0 {
 		due = time.After(d)
@@ -152,7 +153,7 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []Event {
 
 // news returns what the looks that ended since it was last called found
 // changed.
-func (p *poll) news() []Event {
+func (p *poll) news() []wire.Event {
 	news := p.pool.collect()
 	if news.took > p.interval && p.late != nil {
 		p.late(news.things, news.took)
@@ -163,19 +164,19 @@ func (p *poll) news() []Event {
 	}
 
 	slices.SortFunc(news.ended, func(a, b walk) int { return cmp.Compare(a.of.place, b.of.place) })
-	var events []Event
+	var events []wire.Event
 	for i := range news.ended {
 		w := &news.ended[i]
 		events = append(events, w.of.changes(w)...)
 	}
 	for _, t := range news.lost {
-		events = append(events, Event{Type: Changed, File: t.name, Change: Unreadable, Error: t.hung, State: unreadableState})
+		events = append(events, wire.Event{Type: wire.Changed, File: t.name, Change: wire.Unreadable, Error: t.hung, State: unreadableState})
 	}
 	return events
 }
 
 // changes returns what is to be told of a look at t that has ended.
-func (t *target) changes(w *walk) []Event {
+func (t *target) changes(w *walk) []wire.Event {
 	tag := t.tag
 	t.tag += w.delta
 	steps := w.steps()
@@ -193,16 +194,16 @@ func (t *target) changes(w *walk) []Event {
 			steps = nil
 		case itself:
 		case t.root.look == look{kind: absent}:
-			steps = []step{{change: Removed, look: t.root.look}}
+			steps = []step{{change: wire.Removed, look: t.root.look}}
 		default:
-			steps = slices.Insert(steps, 0, step{change: Readable, look: t.root.look})
+			steps = slices.Insert(steps, 0, step{change: wire.Readable, look: t.root.look})
 		}
 	}
 
-	var events []Event
+	var events []wire.Event
 	for _, s := range steps {
 		tag += s.delta
-		e := Event{Type: Changed, File: t.name, Change: s.change, State: state(tag)}
+		e := wire.Event{Type: wire.Changed, File: t.name, Change: s.change, State: state(tag)}
 		if s.name != "" {
 			e.File, e.Target = t.name+"/"+s.name, t.name
 		}

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +20,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
@@ -41,7 +43,7 @@ func newFakeFiles() *fakeFiles {
 }
 
 func (ff *fakeFiles) put(name string, size int64) {
-	ff.set(name, fakeFile{info: fakeInfo{size: size, mtime: day1}})
+	ff.set(name, fakeFile{info: fakeInfo{size: size, mtime: check.Day1}})
 }
 
 func (ff *fakeFiles) set(name string, f fakeFile) {
@@ -80,7 +82,7 @@ func (ff *fakeFiles) stat(name string) (fs.FileInfo, error) {
 	}
 	f, ok := ff.files[name]
 	if !ok {
-		return nil, errNumber(syscall.ENOENT, 2)
+		return nil, check.Errno(syscall.ENOENT, 2)
 	}
 	return f.info, f.err
 }
@@ -185,9 +187,7 @@ func TestHung(t *testing.T) {
 			{7 * time.Second, "unreadable nfs/g: file system not responding for 5s"},
 			{7 * time.Second, "modified disk/f"},
 		}
-		if diff := cmp.Diff(want, tl.take()); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		check.Equal(t, "events", want, tl.take())
 
 		ff.looks()
 		time.Sleep(3 * time.Hour)
@@ -205,9 +205,7 @@ func TestHung(t *testing.T) {
 		ff.release("nfs/g")
 		want = []told{{0, "modified nfs/g"}, {0, "readable nfs/f"}}
 		sort := cmpopts.SortSlices(func(a, b told) bool { return a.Event < b.Event })
-		if diff := cmp.Diff(want, tl.take(), sort); diff != "" {
-			t.Errorf("when it answers (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "when it answers", want, tl.take(), sort)
 
 		ff.hang("nfs/f")
 		time.Sleep(2 * time.Second)
@@ -223,15 +221,15 @@ func TestHung(t *testing.T) {
 // the table of transitions, and follows from what was told before.
 func TestHungTransitions(t *testing.T) {
 	results := map[string]fakeFile{
-		"there":      {info: fakeInfo{size: 1, mtime: day1}},
-		"other size": {info: fakeInfo{size: 2, mtime: day1}},
-		"not there":  {err: errNumber(syscall.ENOENT, 2)},
-		"denied":     {err: pathError(errors.New("permission denied"))},
-		"blind":      {err: errNumber(syscall.EMFILE, 4)},
+		"there":      {info: fakeInfo{size: 1, mtime: check.Day1}},
+		"other size": {info: fakeInfo{size: 2, mtime: check.Day1}},
+		"not there":  {err: check.Errno(syscall.ENOENT, 2)},
+		"denied":     {err: check.PathError(errors.New("permission denied"))},
+		"blind":      {err: check.Errno(syscall.EMFILE, 4)},
 	}
 	kinds := map[string]look{
-		"there":      fileLook(1, day1),
-		"other size": fileLook(2, day1),
+		"there":      fileLook(1, check.Day1),
+		"other size": fileLook(2, check.Day1),
 		"not there":  {kind: absent},
 		"denied":     {why: "permission denied"},
 	}
@@ -276,9 +274,7 @@ func TestHungTransitions(t *testing.T) {
 						t.Error("it is not open, though there is news")
 					}
 					look()
-					if diff := cmp.Diff(want, got); diff != "" {
-						t.Errorf("(-want +got):\n%s", diff)
-					}
+					check.Equal(t, "events", want, got)
 					if isKnown {
 						fresh := newFakePoll(ff, "f")
 						now, state := follower.targets[0].now, mustStart(t, fresh)[0].State
@@ -316,21 +312,17 @@ func TestHungStart(t *testing.T) {
 			t.Errorf("the start took %v", took)
 		}
 		want := []string{"watching nfs/f (unreadable: file system not responding for 5s)", "watching nfs/gone (unreadable: file system not responding for 5s)", "watching disk/f, 1 bytes"}
-		if diff := cmp.Diff(want, brief(got)); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		check.Equal(t, "events", want, brief(got))
 		if got[0].State != unreadableState {
 			t.Errorf("the state is %s, want %s", got[0].State, unreadableState)
 		}
 		tl := tellingsOf(t, p)
 		time.Sleep(time.Minute)
-		ff.set("nfs/gone", fakeFile{err: errNumber(syscall.ENOENT, 2)})
+		ff.set("nfs/gone", fakeFile{err: check.Errno(syscall.ENOENT, 2)})
 		ff.release("nfs/")
 		wantTold := []told{{time.Minute, "readable nfs/f"}, {time.Minute, "removed nfs/gone"}}
 		sort := cmpopts.SortSlices(func(a, b told) bool { return a.Event < b.Event })
-		if diff := cmp.Diff(wantTold, tl.take(), sort); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		check.Equal(t, "events", wantTold, tl.take(), sort)
 		tl.end()
 	})
 }
@@ -376,8 +368,8 @@ func TestHungMany(t *testing.T) {
 						unreadable++
 					}
 				}
-				if got := watching[middle]; brief([]Event{got})[0] != test.elsewhere {
-					t.Errorf("got %q, want %q", brief([]Event{got}), test.elsewhere)
+				if got := watching[middle]; brief([]wire.Event{got})[0] != test.elsewhere {
+					t.Errorf("got %q, want %q", brief([]wire.Event{got}), test.elsewhere)
 				}
 				if unreadable < len(names) {
 					t.Errorf("%d are unreadable, want %d", unreadable, len(names))
@@ -513,9 +505,7 @@ func TestHungFolder(t *testing.T) {
 			tl := tellingsOf(t, p)
 			ff.hang("nfs/")
 			time.Sleep(interval + time.Minute)
-			if diff := cmp.Diff(want, tl.take()); diff != "" {
-				t.Errorf("looks %v apart (-want +got):\n%s", interval, diff)
-			}
+			check.Equal(t, fmt.Sprintf("looks %v apart", interval), want, tl.take())
 			ff.release("nfs/")
 			tl.end()
 		})
@@ -587,7 +577,7 @@ func TestHungEnd(t *testing.T) {
 			p := newFakePoll(ff, "f")
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err := p.start(ctx)
-			must(t, err)
+			check.Must(t, err)
 			slowDown(&p.looker, call)
 			const after = 10 * time.Millisecond // of the call
 			time.AfterFunc(p.interval+after, cancel)
@@ -667,14 +657,12 @@ func TestHungBlind(t *testing.T) {
 			for _, told := range tl.take() {
 				got = append(got, told.Event)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			check.Equal(t, "events", want, got)
 		}
 		for range 2 {
 			ff.hang("f")
 			expect(10*time.Second, "unreadable f: file system not responding for 5s")
-			ff.set("f", fakeFile{err: errNumber(syscall.EMFILE, 4)})
+			ff.set("f", fakeFile{err: check.Errno(syscall.EMFILE, 4)})
 			ff.release("f")
 			expect(3 * time.Second)
 			ff.hang("f")
@@ -711,9 +699,7 @@ func TestStopped(t *testing.T) {
 				for p.pool.isOpen() {
 					got = append(got, brief(p.wait(t.Context(), nil))...)
 				}
-				if diff := cmp.Diff([]string{"unreadable f: file system not responding for 5s"}, got); diff != "" {
-					t.Errorf("(-want +got):\n%s", diff)
-				}
+				check.Equal(t, "events", []string{"unreadable f: file system not responding for 5s"}, got)
 				if took := time.Since(begin); took < patience-2*doubt {
 					t.Errorf("it was given %v", took)
 				}
@@ -871,9 +857,9 @@ func TestVanishing(t *testing.T) {
 // when it answers what changed meanwhile is told, after readable.
 func TestHungTree(t *testing.T) {
 	t.Chdir(t.TempDir())
-	must(t, os.MkdirAll("d/b", 0o777))
-	write(t, "d/a", "1", day1)
-	write(t, "d/b/c", "1", day1)
+	check.Must(t, os.MkdirAll("d/b", 0o777))
+	check.Write(t, "d/a", "1", check.Day1)
+	check.Write(t, "d/b/c", "1", check.Day1)
 	synctest.Test(t, func(t *testing.T) {
 		tt := &treeTest{T: t, poll: newPoll([]string{"d"}, time.Second, looker{}), follower: make(map[string]uint64), unread: make(map[string]bool)}
 		mustStart(t, tt.poll)
@@ -885,18 +871,14 @@ func TestHungTree(t *testing.T) {
 			}
 			return os.OpenFile(name, flag, mode)
 		}
-		write(t, "d/a", "22", day1)
-		write(t, "d/b/d", "1", day1)
-		must(t, os.Remove("d/b/c"))
-		if diff := cmp.Diff([]string{"unreadable d: file system not responding for 5s"}, brief(tt.look())); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		check.Write(t, "d/a", "22", check.Day1)
+		check.Write(t, "d/b/d", "1", check.Day1)
+		check.Must(t, os.Remove("d/b/c"))
+		check.Equal(t, "events", []string{"unreadable d: file system not responding for 5s"}, brief(tt.look()))
 		close(released)
 		synctest.Wait()
 		want := []string{"readable d", "removed d/b/c", "modified d/a, 2 bytes", "created d/b/d, 1 bytes"}
-		if diff := cmp.Diff(want, brief(tt.look())); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		check.Equal(t, "events", want, brief(tt.look()))
 		tt.checkState()
 	})
 }
@@ -914,20 +896,20 @@ func TestHungTreeBlind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			must(t, os.MkdirAll("d/b", 0o777))
-			write(t, "d/a", "1", day1)
-			write(t, "d/b/c", "1", day1)
+			check.Must(t, os.MkdirAll("d/b", 0o777))
+			check.Write(t, "d/a", "1", check.Day1)
+			check.Write(t, "d/b/c", "1", check.Day1)
 			synctest.Test(t, func(t *testing.T) {
 				p := newPoll([]string{"d"}, time.Second, looker{content: true})
 				if test.isKnown {
 					mustStart(t, p)
 				}
 				released := make(chan struct{})
-				outOfFiles := errNumber(syscall.EMFILE, 4)
+				outOfFiles := check.Errno(syscall.EMFILE, 4)
 				open := func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 					switch {
 					case name == "d/a":
-						return nil, pathError(fs.ErrPermission)
+						return nil, check.PathError(fs.ErrPermission)
 					case name == "d/b" && outOfFiles != nil:
 						<-released
 						return nil, outOfFiles
@@ -942,15 +924,11 @@ func TestHungTreeBlind(t *testing.T) {
 				}
 				close(released)
 				synctest.Wait()
-				if diff := cmp.Diff(test.blind, brief(looked(p))); diff != "" {
-					t.Errorf("(-want +got):\n%s", diff)
-				}
+				check.Equal(t, "events", test.blind, brief(looked(p)))
 				outOfFiles = nil
-				write(t, "d/b/c", "22", day1)
+				check.Write(t, "d/b/c", "22", check.Day1)
 				events, _ := p.look()
-				if diff := cmp.Diff(test.next, brief(events)); diff != "" {
-					t.Errorf("and then (-want +got):\n%s", diff)
-				}
+				check.Equal(t, "and then", test.next, brief(events))
 				fresh := newPoll([]string{"d"}, time.Second, looker{content: true})
 				fresh.looker.open = open
 				if got, want := events[0].State, mustStart(t, fresh)[0].State; got != want {
@@ -1057,7 +1035,7 @@ func TestFast(t *testing.T) {
 	t.Chdir(t.TempDir())
 	makeTree(t, "d", 100, 1)
 	names, err := filepath.Glob("d/*/*")
-	must(t, err)
+	check.Must(t, err)
 	synctest.Test(t, func(t *testing.T) {
 		p := newPoll(append(names, "d"), time.Second, looker{})
 		most := slowDown(&p.looker, 2*time.Microsecond)
@@ -1142,13 +1120,13 @@ func TestCallerSlow(t *testing.T) {
 // once, and when all is calm, those who follow know what a newcomer is told.
 func TestPoolModel(t *testing.T) {
 	results := []fakeFile{
-		{err: errNumber(syscall.ENOENT, 2)},
-		{info: fakeInfo{size: 1, mtime: day1}},
-		{info: fakeInfo{size: 1, mtime: day2}},
-		{info: fakeInfo{size: 2, mtime: day1}},
-		{err: errNumber(syscall.EMFILE, 4)},
-		{err: pathError(errors.New("permission denied"))},
-		{err: pathError(errors.New("stale file handle"))},
+		{err: check.Errno(syscall.ENOENT, 2)},
+		{info: fakeInfo{size: 1, mtime: check.Day1}},
+		{info: fakeInfo{size: 1, mtime: check.Day2}},
+		{info: fakeInfo{size: 2, mtime: check.Day1}},
+		{err: check.Errno(syscall.EMFILE, 4)},
+		{err: check.PathError(errors.New("permission denied"))},
+		{err: check.PathError(errors.New("stale file handle"))},
 	}
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -1189,17 +1167,17 @@ func TestPoolModel(t *testing.T) {
 					for _, e := range events {
 						was := follower.byName[e.File].now
 						unreadable := was.Error != ""
-						fits := map[Change]bool{
-							Created:    unreadable || was.Missing,
-							Modified:   unreadable || !was.Missing,
-							Removed:    unreadable || !was.Missing,
-							Unreadable: !unreadable,
-							Readable:   unreadable,
+						fits := map[wire.Change]bool{
+							wire.Created:    unreadable || was.Missing,
+							wire.Modified:   unreadable || !was.Missing,
+							wire.Removed:    unreadable || !was.Missing,
+							wire.Unreadable: !unreadable,
+							wire.Readable:   unreadable,
 						}
 						if !fits[e.Change] {
 							t.Errorf("seed %d: %s after %s", seed, &e, &was)
 						}
-						follower.publish([]Event{e})
+						follower.publish([]wire.Event{e})
 					}
 				}
 			})
@@ -1235,7 +1213,7 @@ func TestPoolModel(t *testing.T) {
 				}
 			}
 			for name, f := range ff.files {
-				if isOutOfFiles(f.err) {
+				if oserr.IsTooManyFiles(f.err) {
 					ff.set(name, results[1])
 				}
 			}
@@ -1244,14 +1222,12 @@ func TestPoolModel(t *testing.T) {
 			cancel()
 			wg.Wait()
 
-			var got []Event
+			var got []wire.Event
 			for _, target := range follower.targets {
 				got = append(got, target.now)
 			}
 			fresh := mustStart(t, newFakePoll(ff, names...))
-			if diff := cmp.Diff(fresh, got, cmpopts.IgnoreFields(Event{}, "Error")); diff != "" {
-				t.Errorf("seed %d: what the events add up to (-want +got):\n%s", seed, diff)
-			}
+			check.Equal(t, fmt.Sprintf("seed %d: what the events add up to", seed), fresh, got, cmpopts.IgnoreFields(wire.Event{}, "Error"))
 			if p.pool.busy != 0 || p.pool.open != 0 || len(p.pool.queue) > 0 {
 				t.Errorf("seed %d: left are %d callers, %d targets, %d folders", seed, p.pool.busy, p.pool.open, len(p.pool.queue))
 			}

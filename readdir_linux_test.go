@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"net-watcher/internal/check"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // seen is what the program uses of a fs.FileInfo.
@@ -61,25 +61,23 @@ func readAll(t *testing.T, dir string, n int, readdir func(*os.File, int) ([]fs.
 // What readdir tells is what (*os.File).Readdir tells.
 func TestReaddir(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir+"/empty", "", time.Unix(0, 0))
-	write(t, dir+"/old", "a", time.Unix(-1, 999_999_999))
-	write(t, dir+"/new", "ab", time.Unix(1<<33, 1))
-	write(t, dir+"/"+strings.Repeat("x", 255), "abc", time.Unix(1, 0))
-	write(t, dir+"/\xff\n", "", time.Unix(1, 0))
-	write(t, dir+"/large", "", time.Unix(1, 0))
-	must(t, os.Truncate(dir+"/large", 1<<33))
-	must(t, os.Mkdir(dir+"/folder", 0o700))
-	must(t, os.Symlink("folder", dir+"/link"))
-	must(t, os.Symlink("nothing", dir+"/dangling"))
-	must(t, syscall.Mkfifo(dir+"/fifo", 0o600))
+	check.Write(t, dir+"/empty", "", time.Unix(0, 0))
+	check.Write(t, dir+"/old", "a", time.Unix(-1, 999_999_999))
+	check.Write(t, dir+"/new", "ab", time.Unix(1<<33, 1))
+	check.Write(t, dir+"/"+strings.Repeat("x", 255), "abc", time.Unix(1, 0))
+	check.Write(t, dir+"/\xff\n", "", time.Unix(1, 0))
+	check.Write(t, dir+"/large", "", time.Unix(1, 0))
+	check.Must(t, os.Truncate(dir+"/large", 1<<33))
+	check.Must(t, os.Mkdir(dir+"/folder", 0o700))
+	check.Must(t, os.Symlink("folder", dir+"/link"))
+	check.Must(t, os.Symlink("nothing", dir+"/dangling"))
+	check.Must(t, syscall.Mkfifo(dir+"/fifo", 0o600))
 	makeTree(t, dir, 1, 300)
 
 	for _, dir := range []string{dir, filepath.Join(dir, "folder0000")} {
 		want := readAll(t, dir, 1000, (*os.File).Readdir)
 		for _, n := range []int{1, 8, 1000} {
-			if diff := cmp.Diff(want, readAll(t, dir, n, readdir)); diff != "" {
-				t.Errorf("%s by %d (-want +got):\n%s", dir, n, diff)
-			}
+			check.Equal(t, fmt.Sprintf("%s by %d", dir, n), want, readAll(t, dir, n, readdir))
 		}
 	}
 }
@@ -109,7 +107,7 @@ func TestReaddirVanished(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		must(t, os.Remove(name))
+		check.Must(t, os.Remove(name))
 	}
 	next(9, 0, nil)
 	// No folder, no entry of one.
@@ -118,6 +116,6 @@ func TestReaddirVanished(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	must(t, syscall.Dup3(int(null.Fd()), int(f.Fd()), 0))
+	check.Must(t, syscall.Dup3(int(null.Fd()), int(f.Fd()), 0))
 	next(9, 0, syscall.ENOTDIR)
 }

@@ -8,6 +8,9 @@ import (
 	"io"
 	"log"
 	"net"
+	"net-watcher/internal/console"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 	"os"
 	"runtime"
 	"slices"
@@ -53,9 +56,10 @@ const (
 // server tells a feed to everyone who connects.
 type server struct {
 	feed    *feed
-	console *console
-	format  format // until a subscriber asks for another
-	most    int    // connections at the same time
+	log     *log.Logger
+	connLog *console.ConnLog
+	format  wire.Format // until a subscriber asks for another
+	most    int         // connections at the same time
 
 	conns atomic.Int64   // open connections
 	wg    sync.WaitGroup // every goroutine of serve
@@ -63,12 +67,13 @@ type server struct {
 
 // newServer returns a server of f that speaks format to a subscriber that does
 // not say what it wants. With all, no line about subscribers is left out of log.
-func newServer(f *feed, format format, log *log.Logger, all bool) *server {
+func newServer(f *feed, format wire.Format, log *log.Logger, all bool) *server {
 	return &server{
 		feed:    f,
 		format:  format,
 		most:    max(maxFiles()-reserve, 1),
-		console: &console{log: log, all: all, count: f.count},
+		log:     log,
+		connLog: console.NewConnLog(log, all, f.count),
 	}
 }
 
@@ -76,7 +81,7 @@ func newServer(f *feed, format format, log *log.Logger, all bool) *server {
 // done or a listener fails for good; the latter is the error it returns. By
 // then all connections are closed and all goroutines have ended.
 func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
-	defer s.console.flush()
+	defer s.connLog.Flush()
 	defer s.wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -157,15 +162,15 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 				who := peerName(l, conn)
 				conn.Close()
 				s.conns.Add(-1)
-				s.console.tell("refused", who, "no file descriptors left (ulimit -n)", now-1)
+				s.connLog.Report("refused", who, "no file descriptors left (ulimit -n)", now-1)
 			} else {
 				s.wg.Go(func() { s.subscribe(l, conn) })
 			}
 		case ctx.Err() != nil:
 			return nil
-		case isPassing(err):
+		case oserr.IsTransientAccept(err):
 			if time.Since(complained) >= complainEvery {
-				s.console.log.Printf("cannot accept subscribers at %v for now: %v", l.Addr(), cause(err))
+				s.log.Printf("cannot accept subscribers at %v for now: %v", l.Addr(), oserr.Cause(err))
 				complained = time.Now()
 			}
 			select {
@@ -175,7 +180,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 			}
 			delay = min(2*delay, most)
 		default:
-			return fmt.Errorf("accept at %v: %w", l.Addr(), cause(err))
+			return fmt.Errorf("accept at %v: %w", l.Addr(), oserr.Cause(err))
 		}
 	}
 }
@@ -196,7 +201,7 @@ type subscriber struct {
 // peerName returns how messages name the peer of conn, which l accepted.
 func peerName(l net.Listener, conn net.Conn) string {
 	if l.Addr().Network() == "unix" {
-		return printable(l.Addr().String()) // the peers have no names
+		return wire.Printable(l.Addr().String()) // the peers have no names
 	}
 	return conn.RemoteAddr().String()
 }
@@ -226,7 +231,7 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 		return
 	}
 	u.tell(newPen())
-	s.console.tell("connected", peerName(l, conn), "", now)
+	s.connLog.Report("connected", peerName(l, conn), "", now)
 
 	why := u.hear()
 	u.hurry()
@@ -235,7 +240,7 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 	if !busy {
 		u.close()
 	}
-	s.console.tell("disconnected", peerName(l, conn), why, now)
+	s.connLog.Report("disconnected", peerName(l, conn), why, now)
 }
 
 // hear does as the subscriber says, until it closes its side or is ended. It
@@ -254,7 +259,7 @@ func (u *subscriber) hear() string {
 			if err == io.EOF || u.deadline.Load() != nil {
 				return ""
 			}
-			return cause(err).Error()
+			return oserr.Cause(err).Error()
 		case len(said) > 0:
 			time.Sleep(pause)
 		}
@@ -335,7 +340,7 @@ func (u *subscriber) write(lines []byte) error {
 
 // fail ends the connection, on which writing has failed.
 func (u *subscriber) fail(err error) {
-	why := cause(err).Error()
+	why := oserr.Cause(err).Error()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		why = fmt.Sprintf("dropped: reads too slowly (a 64 KiB write took more than %v)", writeTimeout)
 	}
@@ -388,14 +393,14 @@ type words struct {
 
 // find returns the last format that the next bytes of the stream ask for, and
 // whether there is one.
-func (w *words) find(b []byte) (want format, heard bool) {
+func (w *words) find(b []byte) (want wire.Format, heard bool) {
 	for {
 		part, rest, ended := bytes.Cut(b, []byte("\n"))
 		w.line = append(w.line, part[:min(len(part), maxWord+1-len(w.line))]...)
 		if !ended {
 			return want, heard
 		}
-		if f, ok := parseFormat(string(bytes.Trim(w.line, " \t\r"))); ok && len(w.line) <= maxWord {
+		if f, ok := wire.ParseFormat(string(bytes.Trim(w.line, " \t\r"))); ok && len(w.line) <= maxWord {
 			want, heard = f, true
 		}
 		w.line, b = nil, rest

@@ -5,23 +5,22 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // pipeListener hands out the server's ends of pipes, or errors. It works in a
@@ -59,41 +58,17 @@ func (l *pipeListener) dial() net.Conn {
 	return mine
 }
 
-// lockedBuffer is what a console is written to while a test reads it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-// take returns what has been written since the last take, as lines.
-func (b *lockedBuffer) take() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	lines := strings.Split(strings.TrimSuffix(b.b.String(), "\n"), "\n")
-	b.b.Reset()
-	if lines[0] == "" {
-		return nil
-	}
-	return lines
-}
-
 // testServer is a server of the target "a" that runs until its test ends.
 type testServer struct {
 	*server
-	output *lockedBuffer // the console's
+	output *check.Buffer // the console's
 	cancel context.CancelFunc
 	done   chan error // the result of serve
 }
 
 // newTestServer returns a server of f, which is yet to be started.
-func newTestServer(f *feed, in format) *testServer {
-	s := &testServer{output: &lockedBuffer{}, done: make(chan error, 1)}
+func newTestServer(f *feed, in wire.Format) *testServer {
+	s := &testServer{output: &check.Buffer{}, done: make(chan error, 1)}
 	s.server = newServer(f, in, log.New(s.output, "", 0), false)
 	return s
 }
@@ -105,7 +80,7 @@ func (s *testServer) start(t *testing.T, listeners ...net.Listener) {
 }
 
 func startServer(t *testing.T, listeners ...net.Listener) *testServer {
-	s := newTestServer(newTestFeed("a"), textLines)
+	s := newTestServer(newTestFeed("a"), wire.Text)
 	s.start(t, listeners...)
 	return s
 }
@@ -117,7 +92,7 @@ func (s *testServer) stop(t *testing.T) {
 	if err := <-s.done; err != nil {
 		t.Errorf("serve: %v", err)
 	}
-	if len(s.feed.readers) > 0 || s.feed.using != [formats]int{} {
+	if len(s.feed.readers) > 0 || s.feed.using != [wire.NumFormats]int{} {
 		t.Errorf("left over: %d readers, formats %v", len(s.feed.readers), s.feed.using)
 	}
 }
@@ -147,12 +122,12 @@ func (p *peer) expect(want ...string) {
 }
 
 // next reads a line of JSON.
-func (p *peer) next() Event {
+func (p *peer) next() wire.Event {
 	p.t.Helper()
 	line, err := p.lines.ReadBytes('\n')
-	must(p.t, err)
-	e, err := decode(line)
-	must(p.t, err)
+	check.Must(p.t, err)
+	e, err := wire.Decode(line)
+	check.Must(p.t, err)
 	return e
 }
 
@@ -176,40 +151,19 @@ func (p *peer) expectEnd() {
 func transports(t *testing.T, do func(t *testing.T, l net.Listener)) {
 	for _, a := range []struct{ name, address string }{
 		{"tcp", "127.0.0.1:0"},
-		{"unix", "unix:" + filepath.Join(socketFolder(t), "s")},
+		{"unix", "unix:" + filepath.Join(check.SocketDir(t), "s")},
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			if a.name == "unix" {
-				needUnix(t)
+				check.NeedUnix(t)
 			}
 			parsed, err := parseAddress(a.address)
-			must(t, err)
+			check.Must(t, err)
 			ls, err := listen(t.Context(), parsed, 0o600)
-			must(t, err)
+			check.Must(t, err)
 			do(t, ls[0])
 		})
 	}
-}
-
-// socketFolder returns a temporary folder whose name is short enough for a
-// socket in it, as that of t.TempDir may not be.
-func socketFolder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "")
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// needUnix skips the test where the system says that it has no Unix sockets.
-func needUnix(t *testing.T) {
-	t.Helper()
-	l, err := net.Listen("unix", filepath.Join(socketFolder(t), "s"))
-	if isNoFamily(err) {
-		t.Skipf("no Unix sockets here: %v", err)
-	}
-	must(t, err)
-	l.Close()
 }
 
 func dial(t *testing.T, l net.Listener) *peer {
@@ -220,7 +174,7 @@ func dial(t *testing.T, l net.Listener) *peer {
 func dialTo(t *testing.T, network, address string) *peer {
 	t.Helper()
 	conn, err := net.Dial(network, address)
-	must(t, err)
+	check.Must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(30 * time.Second)) // so that a failing test ends
 	return newPeer(t, conn)
@@ -235,14 +189,14 @@ func TestServe(t *testing.T) {
 		p1.expect("[text] watching a (not there)")
 		p2 := dial(t, l)
 		p2.expect("[text] watching a (not there)")
-		s.feed.publish([]Event{change("a", 1)})
+		s.feed.publish([]wire.Event{change("a", 1)})
 		p1.expect("[text] modified a")
 		p2.expect("[text] modified a")
 		p2.send("js")
 		p2.send("on\r\nhow are you?\n")
 		p2.expect("[json] watching a 1")
 		p1.Close()
-		s.feed.publish([]Event{change("a", 2)})
+		s.feed.publish([]wire.Event{change("a", 2)})
 		p2.expect("[json] modified a 2")
 		s.stop(t)
 		p2.expectEnd()
@@ -270,20 +224,18 @@ func TestPeerCloses(t *testing.T) {
 			if l.Addr().Network() == "unix" {
 				who = l.Addr().String()
 				// Half of it is enough.
-				must(t, p.Conn.(*net.UnixConn).CloseWrite())
+				check.Must(t, p.Conn.(*net.UnixConn).CloseWrite())
 			} else {
-				must(t, p.Conn.(*net.TCPConn).CloseWrite())
+				check.Must(t, p.Conn.(*net.TCPConn).CloseWrite())
 			}
 			p.expectEnd()
 			want = append(want, "subscriber connected: "+who+" (1 now)", "subscriber disconnected: "+who+" (0 now)")
 		}
 		s.stop(t)
-		got := s.output.take()
+		got := s.output.Take()
 		slices.Sort(got)
 		slices.Sort(want)
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("console (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "console", want, got)
 	})
 }
 
@@ -308,7 +260,7 @@ func TestDescriptors(t *testing.T) {
 		before, goroutines := count(), runtime.NumGoroutine()
 		for i := range 50 {
 			conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
-			must(t, err)
+			check.Must(t, err)
 			if c, ok := conn.(*net.TCPConn); ok && i%2 == 0 {
 				c.SetLinger(0) // reset
 			}
@@ -333,7 +285,7 @@ func TestStuckSubscriber(t *testing.T) {
 		honest.expect("[text] watching a (not there)")
 		begin := time.Now()
 		for i := range 5 {
-			s.feed.publish([]Event{change("a", int64(i))})
+			s.feed.publish([]wire.Event{change("a", int64(i))})
 			honest.expect("[text] modified a")
 		}
 		if took := time.Since(begin); took > 0 {
@@ -341,15 +293,13 @@ func TestStuckSubscriber(t *testing.T) {
 		}
 		time.Sleep(writeTimeout + 1)
 		synctest.Wait()
-		s.feed.publish([]Event{change("a", 9)})
+		s.feed.publish([]wire.Event{change("a", 9)})
 		honest.expect("[text] modified a")
 		want := []string{
 			"subscriber connected: pipe (1 now)", "subscriber connected: pipe (2 now)",
 			"subscriber disconnected: pipe (1 now): dropped: reads too slowly (a 64 KiB write took more than 10s)",
 		}
-		if diff := cmp.Diff(want, s.output.take()); diff != "" {
-			t.Errorf("console (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "console", want, s.output.Take())
 		if rest, _ := io.ReadAll(stuck); len(rest) > 0 {
 			t.Errorf("it was still sent %q", rest)
 		}
@@ -365,7 +315,7 @@ func TestSlowSubscriber(t *testing.T) {
 		slow := newPeer(t, l.dial())
 		slow.lines = bufio.NewReaderSize(slow.Conn, 16)
 		for i := range 20 {
-			s.feed.publish([]Event{change("a", int64(i))})
+			s.feed.publish([]wire.Event{change("a", int64(i))})
 		}
 		slow.expect("[text] watching a (not there)")
 		for range 20 {
@@ -384,13 +334,13 @@ func TestPieces(t *testing.T) {
 		conn := l.dial()
 		p := newPeer(t, conn)
 		p.expect("[text] watching a (not there)")
-		var events []Event
+		var events []wire.Event
 		for i := range 10_000 {
 			events = append(events, change("a", int64(i)))
 		}
 		s.feed.publish(events)
 		got := 0
-		for buf := make([]byte, 1<<20); got < len(encode(textLines, events)); {
+		for buf := make([]byte, 1<<20); got < len(wire.Encode(wire.Text, events)); {
 			time.Sleep(writeTimeout - 1)
 			n, err := conn.Read(buf)
 			if err != nil {
@@ -458,7 +408,7 @@ func TestFloodEnds(t *testing.T) {
 // it never took; a peer that sent something is not, so that it gets all.
 func TestShutdownResetsTheStuck(t *testing.T) {
 	ls, err := listen(t.Context(), address{"tcp", "127.0.0.1:0"}, 0)
-	must(t, err)
+	check.Must(t, err)
 	s := startServer(t, ls[0])
 	stuck, honest := dial(t, ls[0]), dial(t, ls[0])
 	stuck.expect("[text] watching a (not there)")
@@ -466,7 +416,7 @@ func TestShutdownResetsTheStuck(t *testing.T) {
 	honest.send("anything\njson\n")
 	honest.expect("[json] watching a (not there)")
 	// More than the kernel's buffers at both ends take.
-	huge := make([]Event, 500)
+	huge := make([]wire.Event, 500)
 	for i := range huge {
 		huge[i] = change("a/"+strings.Repeat("x", 20_000), 1)
 		huge[i].Target = "a"
@@ -490,7 +440,7 @@ func TestAcceptErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, other := newPipeListener(), newPipeListener()
 		s := startServer(t, l, other)
-		outOfFiles := &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", errNumber(syscall.EMFILE, 10024))}
+		outOfFiles := &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", check.Errno(syscall.EMFILE, 10024))}
 		begin := time.Now()
 		var waits []time.Duration
 		for range 10 {
@@ -498,9 +448,7 @@ func TestAcceptErrors(t *testing.T) {
 			l.accepts <- outOfFiles
 			waits = append(waits, time.Since(before)/time.Millisecond)
 		}
-		if diff := cmp.Diff([]time.Duration{0, 5, 10, 20, 40, 80, 160, 320, 640, 1000}, waits); diff != "" {
-			t.Errorf("pauses in ms (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "pauses in ms", []time.Duration{0, 5, 10, 20, 40, 80, 160, 320, 640, 1000}, waits)
 		p := newPeer(t, l.dial())
 		p.expect("[text] watching a (not there)")
 		before := time.Now()
@@ -509,7 +457,7 @@ func TestAcceptErrors(t *testing.T) {
 		if took := time.Since(before); took != 5*time.Millisecond {
 			t.Errorf("after a success it waits %v, want 5ms", took)
 		}
-		s.feed.publish([]Event{change("a", 1)})
+		s.feed.publish([]wire.Event{change("a", 1)})
 		p.expect("[text] modified a")
 		t.Logf("%v of the server's time", time.Since(begin))
 
@@ -519,15 +467,13 @@ func TestAcceptErrors(t *testing.T) {
 			t.Errorf("serve: %v", err)
 		}
 		var complaints []string
-		for _, line := range s.output.take() {
+		for _, line := range s.output.Take() {
 			if strings.HasPrefix(line, "cannot") {
 				complaints = append(complaints, line)
 			}
 		}
-		want := []string{"cannot accept subscribers at pipe for now: " + cause(outOfFiles).Error()}
-		if diff := cmp.Diff(want, complaints); diff != "" {
-			t.Errorf("console (-want +got):\n%s", diff)
-		}
+		want := []string{"cannot accept subscribers at pipe for now: " + oserr.Cause(outOfFiles).Error()}
+		check.Equal(t, "console", want, complaints)
 		p.expectEnd()
 		<-l.closed
 		s.cancel()
@@ -563,7 +509,7 @@ func TestShutdownWhileTrickling(t *testing.T) {
 		s := startServer(t, l)
 		p := newPeer(t, l.dial())
 		p.expect("[text] watching a (not there)")
-		s.feed.publish(slices.Repeat([]Event{change("a", 1)}, 100_000))
+		s.feed.publish(slices.Repeat([]wire.Event{change("a", 1)}, 100_000))
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -626,7 +572,7 @@ func TestWords(t *testing.T) {
 			var w words
 			for r := (&chunks{[]byte(test.in), chunk}); len(r.b) > 0; {
 				if want, heard := w.find(r.next()); heard {
-					got = map[format]string{textLines: "text", jsonLines: "json"}[want]
+					got = map[wire.Format]string{wire.Text: "text", wire.JSON: "json"}[want]
 				}
 			}
 			if got != test.want {
@@ -663,7 +609,7 @@ func FuzzWords(f *testing.F) {
 		if chunk < 1 {
 			return
 		}
-		var got, want []format
+		var got, want []wire.Format
 		var w words
 		for r := (&chunks{in, chunk}); len(r.b) > 0; {
 			word, heard := w.find(r.next())
@@ -673,7 +619,7 @@ func FuzzWords(f *testing.F) {
 		}
 		for line := range bytes.Lines(in) {
 			line, ended := bytes.CutSuffix(line, []byte("\n"))
-			word, ok := parseFormat(strings.Trim(string(line), " \t\r"))
+			word, ok := wire.ParseFormat(strings.Trim(string(line), " \t\r"))
 			if ended && ok && len(line) <= maxWord {
 				want = append(want, word)
 			}
@@ -681,62 +627,6 @@ func FuzzWords(f *testing.F) {
 		// Of several words in one read only the last counts.
 		if len(want) > 0 && (len(got) == 0 || got[len(got)-1] != want[len(want)-1]) || len(want) == 0 && len(got) > 0 {
 			t.Errorf("%q by %d: got %v, want %v", in, chunk, got, want)
-		}
-	})
-}
-
-// Ten lines a second about who comes and goes, and one for the rest.
-func TestConsole(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out lockedBuffer
-		var now atomic.Int64
-		c := &console{log: log.New(&out, "", 0), count: func() int { return int(now.Load()) }}
-		for i := range 30 {
-			c.tell("connected", fmt.Sprint("c", i), "", i+1)
-		}
-		c.tell("disconnected", "c0", "", 29)
-		c.tell("disconnected", "c1", "connection reset by peer", 28)
-		c.tell("disconnected", "c2", "connection reset by peer", 27)
-		now.Store(27)
-		var want []string
-		for i := range maxComings {
-			want = append(want, fmt.Sprintf("subscriber connected: c%d (%d now)", i, i+1))
-		}
-		if diff := cmp.Diff(want, out.take()); diff != "" {
-			t.Errorf("at once (-want +got):\n%s", diff)
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-		want = []string{"subscribers: 20 more connected, 1 more disconnected, 2 more disconnected (connection reset by peer) (27 now)"}
-		if diff := cmp.Diff(want, out.take()); diff != "" {
-			t.Errorf("a second later (-want +got):\n%s", diff)
-		}
-		c.tell("disconnected", "c3", "", 26)
-		if diff := cmp.Diff([]string{"subscriber disconnected: c3 (26 now)"}, out.take()); diff != "" {
-			t.Errorf("then (-want +got):\n%s", diff)
-		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if got := out.take(); got != nil {
-			t.Errorf("nothing happened, and it says %q", got)
-		}
-
-		now.Store(1)
-		for range 11 {
-			c.tell("connected", "d", "", 1)
-		}
-		out.take()
-		c.flush()
-		if diff := cmp.Diff([]string{"subscribers: 1 more connected (1 now)"}, out.take()); diff != "" {
-			t.Errorf("at the end (-want +got):\n%s", diff)
-		}
-
-		c.all = true
-		for range 50 {
-			c.tell("connected", "e", "", 1)
-		}
-		if got := len(out.take()); got != 50 {
-			t.Errorf("%d lines with -v, want 50", got)
 		}
 	})
 }

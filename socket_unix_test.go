@@ -4,6 +4,8 @@ package main
 
 import (
 	"net"
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 	"syscall"
 	"testing"
 )
@@ -14,15 +16,15 @@ func TestWriteNow(t *testing.T) {
 		defer l.Close()
 		dial(t, l)
 		conn, err := l.Accept()
-		must(t, err)
+		check.Must(t, err)
 		defer conn.Close()
 		raw, err := conn.(syscall.Conn).SyscallConn()
-		must(t, err)
+		check.Must(t, err)
 		buf := make([]byte, 1<<20)
-		must(t, raw.Control(func(fd uintptr) {
+		check.Must(t, raw.Control(func(fd uintptr) {
 			for n, err := 1, error(nil); n > 0; {
 				n, err = writeNow(fd, buf)
-				must(t, err)
+				check.Must(t, err)
 			}
 		}))
 		if n, err := writeNow(1<<31-1, buf); n != 0 || err != syscall.EBADF {
@@ -37,12 +39,12 @@ func TestSendBuffer(t *testing.T) {
 		defer l.Close()
 		dial(t, l)
 		conn, err := l.Accept()
-		must(t, err)
+		check.Must(t, err)
 		defer conn.Close()
-		u := newTestServer(newTestFeed("a"), textLines).newSubscriber(conn)
-		must(t, u.raw.Control(func(fd uintptr) {
+		u := newTestServer(newTestFeed("a"), wire.Text).newSubscriber(conn)
+		check.Must(t, u.raw.Control(func(fd uintptr) {
 			n, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
-			must(t, err)
+			check.Must(t, err)
 			if n != sendBuffer && n != 2*sendBuffer { // Linux doubles it
 				t.Errorf("it holds %d bytes, want %d", n, sendBuffer)
 			}

@@ -2,12 +2,13 @@ package main
 
 import (
 	"cmp"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 )
 
 // entry is one thing in a folder, or a target itself, and what the last look
@@ -39,7 +40,7 @@ func (e *entry) tag(name string) uint64 {
 // step is one change that a look found.
 type step struct {
 	name   string // the path below the target; "" is the target itself
-	change Change
+	change wire.Change
 	look   look
 	delta  uint64 // what it adds to the tag of the target
 }
@@ -251,7 +252,7 @@ func (w *walk) recall(e *entry, path string) look {
 		if now, ok := w.inFolder(path, info); ok {
 			return now
 		}
-	case err == nil || isNotThere(err) || isErrno(err, syscall.ENAMETOOLONG, 206): // ERROR_FILENAME_EXCED_RANGE
+	case err == nil || oserr.IsNotExist(err) || oserr.IsNameTooLong(err):
 		return look{kind: absent}
 	default:
 		if now, ok := failed(err); ok {
@@ -294,9 +295,9 @@ func (w *walk) set(e *entry, above string, is look) uint64 {
 	s.delta += e.tag(name)
 	switch {
 	case change == "":
-	case change == Removed:
+	case change == wire.Removed:
 		w.gone = append(w.gone, s)
-	case change == Readable && e.kind == directory:
+	case change == wire.Readable && e.kind == directory:
 		w.again = append(w.again, s)
 	default:
 		w.rest = append(w.rest, s)
@@ -309,7 +310,7 @@ func (w *walk) set(e *entry, above string, is look) uint64 {
 // whether they are part of it.
 func (w *walk) remove(e *entry, above string, counted bool) uint64 {
 	name := above + e.name
-	s := step{name: name, change: Removed, look: look{kind: absent}}
+	s := step{name: name, change: wire.Removed, look: look{kind: absent}}
 	if counted {
 		s.delta = -e.look.tag(name)
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,7 +36,7 @@ type treeTest struct {
 func newTreeTest(t *testing.T, lr looker, prepare func()) *treeTest {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	must(t, os.Mkdir("d", 0o777))
+	check.Must(t, os.Mkdir("d", 0o777))
 	if prepare != nil {
 		prepare()
 	}
@@ -57,7 +59,7 @@ func below(e *entry, name string, tags map[string]uint64) {
 }
 
 // look looks once, and checks all that must hold for any events.
-func (tt *treeTest) look() []Event {
+func (tt *treeTest) look() []wire.Event {
 	tt.Helper()
 	events, _ := tt.poll.look()
 	for _, e := range events {
@@ -67,7 +69,7 @@ func (tt *treeTest) look() []Event {
 		}
 		l := look{kind: file, why: e.Error}
 		switch {
-		case e.Change == Removed:
+		case e.Change == wire.Removed:
 			l.kind = absent
 		case e.Size == nil:
 			l.kind = directory
@@ -100,9 +102,7 @@ func (tt *treeTest) look() []Event {
 // same state.
 func (tt *treeTest) expect(want ...string) {
 	tt.Helper()
-	if diff := cmp.Diff(want, brief(tt.look())); diff != "" {
-		tt.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(tt.T, "events", want, brief(tt.look()))
 	tt.checkState()
 }
 
@@ -118,78 +118,78 @@ func (tt *treeTest) checkState() {
 
 func TestTree(t *testing.T) {
 	tt := newTreeTest(t, looker{}, func() {
-		must(t, os.MkdirAll("d/sub/deep", 0o777))
-		write(t, "d/a", "1", day1)
-		write(t, "d/sub/b", "1", day1)
+		check.Must(t, os.MkdirAll("d/sub/deep", 0o777))
+		check.Write(t, "d/a", "1", check.Day1)
+		check.Write(t, "d/sub/b", "1", check.Day1)
 	})
 	tt.expect()
-	write(t, "d/a", "22", day1)
-	write(t, "d/sub/deep/c", "1", day1)
-	write(t, "d/sub.txt", "1", day1)
+	check.Write(t, "d/a", "22", check.Day1)
+	check.Write(t, "d/sub/deep/c", "1", check.Day1)
+	check.Write(t, "d/sub.txt", "1", check.Day1)
 	tt.expect("modified d/a, 2 bytes", "created d/sub.txt, 1 bytes", "created d/sub/deep/c, 1 bytes")
 	// A new folder is the folder and each file.
-	must(t, os.MkdirAll("d/new/er", 0o777))
-	write(t, "d/new/x", "1", day1)
-	write(t, "d/new/er/y", "1", day1)
+	check.Must(t, os.MkdirAll("d/new/er", 0o777))
+	check.Write(t, "d/new/x", "1", check.Day1)
+	check.Write(t, "d/new/er/y", "1", check.Day1)
 	tt.expect("created d/new/", "created d/new/er/", "created d/new/er/y, 1 bytes", "created d/new/x, 1 bytes")
-	must(t, os.Rename("d/new", "d/moved"))
+	check.Must(t, os.Rename("d/new", "d/moved"))
 	tt.expect(
 		"removed d/new/x", "removed d/new/er/y", "removed d/new/er/", "removed d/new/",
 		"created d/moved/", "created d/moved/er/", "created d/moved/er/y, 1 bytes", "created d/moved/x, 1 bytes")
-	must(t, os.RemoveAll("d/moved"))
-	write(t, "d/moved", "a file", day1)
+	check.Must(t, os.RemoveAll("d/moved"))
+	check.Write(t, "d/moved", "a file", check.Day1)
 	tt.expect("removed d/moved/x", "removed d/moved/er/y", "removed d/moved/er/", "removed d/moved/", "created d/moved, 6 bytes")
-	must(t, os.Remove("d/moved"))
-	must(t, os.Mkdir("d/moved", 0o777))
+	check.Must(t, os.Remove("d/moved"))
+	check.Must(t, os.Mkdir("d/moved", 0o777))
 	tt.expect("removed d/moved", "created d/moved/")
-	must(t, os.RemoveAll("d"))
+	check.Must(t, os.RemoveAll("d"))
 	tt.expect("removed d/sub/deep/c", "removed d/sub/deep/", "removed d/sub/b", "removed d/sub/",
 		"removed d/sub.txt", "removed d/moved/", "removed d/a", "removed d")
 	tt.expect()
-	write(t, "d", "a file", day1)
+	check.Write(t, "d", "a file", check.Day1)
 	tt.expect("created d, 6 bytes")
-	must(t, os.Remove("d"))
-	must(t, os.Mkdir("d", 0o777))
-	write(t, "d/f", "1", day1)
+	check.Must(t, os.Remove("d"))
+	check.Must(t, os.Mkdir("d", 0o777))
+	check.Write(t, "d/f", "1", check.Day1)
 	tt.expect("removed d", "created d", "created d/f, 1 bytes")
-	must(t, os.RemoveAll("d"))
-	write(t, "d", "a file", day1)
+	check.Must(t, os.RemoveAll("d"))
+	check.Write(t, "d", "a file", check.Day1)
 	tt.expect("removed d/f", "removed d", "created d, 6 bytes")
 }
 
 func TestTreeSymlinks(t *testing.T) {
 	tt := newTreeTest(t, looker{}, func() {
-		must(t, os.Mkdir("elsewhere", 0o777))
-		write(t, "elsewhere/f", "1", day1)
-		symlink(t, filepath.Join("..", "elsewhere"), "d/folder")
-		symlink(t, filepath.Join("..", "elsewhere", "f"), "d/file")
-		symlink(t, "nothing", "d/dangling")
-		symlink(t, "loop", "d/loop")
-		symlink(t, ".", "d/round")
+		check.Must(t, os.Mkdir("elsewhere", 0o777))
+		check.Write(t, "elsewhere/f", "1", check.Day1)
+		check.Symlink(t, filepath.Join("..", "elsewhere"), "d/folder")
+		check.Symlink(t, filepath.Join("..", "elsewhere", "f"), "d/file")
+		check.Symlink(t, "nothing", "d/dangling")
+		check.Symlink(t, "loop", "d/loop")
+		check.Symlink(t, ".", "d/round")
 	})
 	tt.expect()
-	write(t, "elsewhere/f", "22", day1)
-	write(t, "elsewhere/g", "1", day1)
+	check.Write(t, "elsewhere/f", "22", check.Day1)
+	check.Write(t, "elsewhere/g", "1", check.Day1)
 	tt.expect("modified d/file, 2 bytes")
-	write(t, "d/nothing", "1", day1)
+	check.Write(t, "d/nothing", "1", check.Day1)
 	tt.expect("created d/dangling, 1 bytes", "created d/nothing, 1 bytes")
-	must(t, os.Remove("elsewhere/f"))
+	check.Must(t, os.Remove("elsewhere/f"))
 	tt.expect("removed d/file")
 	// A link to a folder is a file of its own.
-	must(t, os.Remove("d/folder"))
-	symlink(t, "..", "d/folder")
-	if got := tt.look(); len(got) != 1 || got[0].Change != Modified || got[0].File != "d/folder" || got[0].Size == nil {
+	check.Must(t, os.Remove("d/folder"))
+	check.Symlink(t, "..", "d/folder")
+	if got := tt.look(); len(got) != 1 || got[0].Change != wire.Modified || got[0].File != "d/folder" || got[0].Size == nil {
 		t.Errorf("told %v", brief(got))
 	}
 }
 
 func TestTreeIgnore(t *testing.T) {
 	tt := newTreeTest(t, looker{ignore: []string{"*.tmp", ".git/", "sub/*.log", "build/"}}, func() {
-		must(t, os.MkdirAll("d/sub/.git", 0o777))
-		must(t, os.MkdirAll("d/.git", 0o777))
+		check.Must(t, os.MkdirAll("d/sub/.git", 0o777))
+		check.Must(t, os.MkdirAll("d/.git", 0o777))
 	})
 	for _, name := range []string{"a.tmp", "a", "sub/a.tmp", "sub/x.log", "x.log", ".git/f", "sub/.git/f", "build"} {
-		write(t, "d/"+name, "1", day1)
+		check.Write(t, "d/"+name, "1", check.Day1)
 	}
 	tt.expect("created d/a, 1 bytes", "created d/build, 1 bytes", "created d/x.log, 1 bytes")
 	opened := []string{}
@@ -197,22 +197,20 @@ func TestTreeIgnore(t *testing.T) {
 		opened = append(opened, name)
 		return os.OpenFile(name, flag, mode)
 	}
-	must(t, os.Mkdir("d/a.tmp.d", 0o777))
+	check.Must(t, os.Mkdir("d/a.tmp.d", 0o777))
 	tt.look()
-	if diff := cmp.Diff([]string{"d", "d/a.tmp.d", "d/sub"}, opened); diff != "" {
-		t.Errorf("opened (-want +got):\n%s", diff)
-	}
+	check.Equal(t, "opened", []string{"d", "d/a.tmp.d", "d/sub"}, opened)
 }
 
 // An unreadable folder is one event; what is below it is kept.
 func TestTreeUnreadable(t *testing.T) {
-	denied := pathError(errors.New("permission denied"))
+	denied := check.PathError(errors.New("permission denied"))
 	failing := map[string]error{}
 	prepare := func() {
-		must(t, os.MkdirAll("d/sub/deep", 0o777))
-		write(t, "d/sub/a", "1", day1)
-		write(t, "d/sub/deep/b", "1", day1)
-		write(t, "d/z", "1", day1)
+		check.Must(t, os.MkdirAll("d/sub/deep", 0o777))
+		check.Write(t, "d/sub/a", "1", check.Day1)
+		check.Write(t, "d/sub/deep/b", "1", check.Day1)
+		check.Write(t, "d/z", "1", check.Day1)
 	}
 	tt := newTreeTest(t, looker{}, prepare)
 	tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
@@ -223,11 +221,11 @@ func TestTreeUnreadable(t *testing.T) {
 	}
 	failing["d/sub"] = denied
 	tt.expect("unreadable d/sub/: permission denied")
-	write(t, "d/sub/a", "22", day1)
-	write(t, "d/z", "22", day1)
+	check.Write(t, "d/sub/a", "22", check.Day1)
+	check.Write(t, "d/z", "22", check.Day1)
 	tt.expect("modified d/z, 2 bytes")
-	must(t, os.RemoveAll("d/sub/deep"))
-	write(t, "d/sub/c", "1", day1)
+	check.Must(t, os.RemoveAll("d/sub/deep"))
+	check.Write(t, "d/sub/c", "1", check.Day1)
 	delete(failing, "d/sub")
 	tt.expect("readable d/sub/", "removed d/sub/deep/b", "removed d/sub/deep/", "modified d/sub/a, 2 bytes", "created d/sub/c, 1 bytes")
 	// The whole target, and nothing changed meanwhile.
@@ -239,17 +237,17 @@ func TestTreeUnreadable(t *testing.T) {
 	// It goes while it cannot be looked at.
 	failing["d/sub"] = denied
 	tt.expect("unreadable d/sub/: permission denied")
-	must(t, os.RemoveAll("d/sub"))
+	check.Must(t, os.RemoveAll("d/sub"))
 	tt.expect("removed d/sub/c", "removed d/sub/a", "removed d/sub/")
 	// A folder that is new and cannot be looked at.
-	must(t, os.Mkdir("d/sub", 0o777))
-	write(t, "d/sub/a", "1", day1)
+	check.Must(t, os.Mkdir("d/sub", 0o777))
+	check.Write(t, "d/sub/a", "1", check.Day1)
 	tt.expect("unreadable d/sub/: permission denied")
 	delete(failing, "d/sub")
 	tt.expect("created d/sub/", "created d/sub/a, 1 bytes")
 	// Out of descriptors is no news.
-	failing["d/sub"] = errNumber(syscall.EMFILE, 4)
-	write(t, "d/sub/a", "22", day1)
+	failing["d/sub"] = check.Errno(syscall.EMFILE, 4)
+	check.Write(t, "d/sub/a", "22", check.Day1)
 	if events := tt.look(); len(events) > 0 {
 		t.Errorf("out of descriptors: %v", brief(events))
 	}
@@ -261,21 +259,19 @@ func TestTreeUnreadable(t *testing.T) {
 // folder all is new.
 func TestTreeUnreadableStart(t *testing.T) {
 	t.Chdir(t.TempDir())
-	must(t, os.MkdirAll("d/sub", 0o777))
-	write(t, "d/f", "1", day1)
-	write(t, "d/sub/a", "1", day1)
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Write(t, "d/f", "1", check.Day1)
+	check.Write(t, "d/sub/a", "1", check.Day1)
 	p := newPoll([]string{"d"}, time.Second, looker{content: true})
 	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if name == "d/f" || name == "d/sub" {
-			return nil, pathError(errors.New("permission denied"))
+			return nil, check.PathError(errors.New("permission denied"))
 		}
 		return os.OpenFile(name, flag, mode)
 	}
 	mustStart(t, p)
 	p.looker.open = os.OpenFile
-	if diff := cmp.Diff([]string{"readable d/sub/", "readable d/f, 1 bytes", "created d/sub/a, 1 bytes"}, brief(looked(p))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(t, "events", []string{"readable d/sub/", "readable d/f, 1 bytes", "created d/sub/a, 1 bytes"}, brief(looked(p)))
 }
 
 // Folders that are readable again come first, then what is gone, the last name
@@ -288,9 +284,7 @@ func TestSteps(t *testing.T) {
 		return steps
 	}
 	w := walk{again: steps("b/", "c/", "a/"), gone: steps("e", "f", "d"), rest: steps("h", "i", "g")}
-	if diff := cmp.Diff(steps("a/", "b/", "c/", "f", "e", "d", "g", "h", "i"), w.steps(), cmp.AllowUnexported(step{}, look{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Equal(t, "events", steps("a/", "b/", "c/", "f", "e", "d", "g", "h", "i"), w.steps(), cmp.AllowUnexported(step{}, look{}))
 	for _, w := range []walk{{again: steps("a/")}, {gone: steps("a")}, {rest: steps("a")}} {
 		if !w.changed() {
 			t.Errorf("%+v has found no change", w)
@@ -301,18 +295,18 @@ func TestSteps(t *testing.T) {
 // With -content, a change is a change of content.
 func TestTreeContent(t *testing.T) {
 	tt := newTreeTest(t, looker{content: true}, func() {
-		write(t, "d/a", "1", day1)
-		write(t, "d/b", "1", day1)
+		check.Write(t, "d/a", "1", check.Day1)
+		check.Write(t, "d/b", "1", check.Day1)
 	})
-	must(t, os.Chtimes("d/a", day2, day2))
+	check.Must(t, os.Chtimes("d/a", check.Day2, check.Day2))
 	tt.expect()
-	write(t, "d/a", "2", day2)
+	check.Write(t, "d/a", "2", check.Day2)
 	tt.expect("modified d/a, 1 bytes")
-	write(t, "d/a", "1", day1)
-	write(t, "d/b", "22", day1)
+	check.Write(t, "d/a", "1", check.Day1)
+	check.Write(t, "d/b", "22", check.Day1)
 	tt.expect("modified d/a, 1 bytes", "modified d/b, 2 bytes")
-	write(t, "d/a", "", day1)
-	must(t, os.Remove("d/b"))
+	check.Write(t, "d/a", "", check.Day1)
+	check.Must(t, os.Remove("d/b"))
 	tt.expect("removed d/b", "modified d/a, 0 bytes")
 }
 
@@ -320,37 +314,33 @@ func TestTreeContent(t *testing.T) {
 // and what cannot be opened is looked at all the same.
 func TestFresh(t *testing.T) {
 	t.Chdir(t.TempDir())
-	must(t, os.MkdirAll("d/sub", 0o777))
-	write(t, "d/sub/a", "1", day1)
-	write(t, "f", "1", day1)
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Write(t, "d/sub/a", "1", check.Day1)
+	check.Write(t, "f", "1", check.Day1)
 	p := newPoll([]string{"f", "d", "none/x"}, time.Second, looker{fresh: true})
 	mustStart(t, p)
 	var opened []string
 	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		opened = append(opened, name)
 		if name == "d/sub/a" || name == "f" {
-			return nil, pathError(errors.New("permission denied"))
+			return nil, check.PathError(errors.New("permission denied"))
 		}
 		return os.OpenFile(name, flag, mode)
 	}
-	write(t, "f", "22", day1)
-	write(t, "d/sub/a", "22", day1)
-	if diff := cmp.Diff([]string{"modified f, 2 bytes", "modified d/sub/a, 2 bytes"}, brief(looked(p))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Write(t, "f", "22", check.Day1)
+	check.Write(t, "d/sub/a", "22", check.Day1)
+	check.Equal(t, "events", []string{"modified f, 2 bytes", "modified d/sub/a, 2 bytes"}, brief(looked(p)))
 	want := []string{".", "f", "none/", ".", "d", "d/sub", "d/sub/a"} // folders of targets in turn
-	if diff := cmp.Diff(want, opened); diff != "" {
-		t.Errorf("opened (-want +got):\n%s", diff)
-	}
+	check.Equal(t, "opened", want, opened)
 }
 
 // A listing that leaves a file out or has it twice, as that of tmpfs may while
 // files are replaced, is not believed.
 func TestTreeListing(t *testing.T) {
 	tt := newTreeTest(t, looker{}, func() {
-		write(t, "d/a", "1", day1)
-		must(t, os.Mkdir("d/b", 0o777))
-		write(t, "d/b/c", "1", day1)
+		check.Write(t, "d/a", "1", check.Day1)
+		check.Must(t, os.Mkdir("d/b", 0o777))
+		check.Write(t, "d/b/c", "1", check.Day1)
 	})
 	w := walk{caller: &tt.pool.callers[0]}
 	folder := tt.targets[0].root.folder
@@ -375,15 +365,11 @@ func TestTreeListing(t *testing.T) {
 	all := slices.Clone(listed)
 	folders := slices.DeleteFunc(slices.Clone(all), func(e entry) bool { return e.name != "b/" })
 	for _, listing := range [][]entry{nil, all[:1], all[1:], slices.Concat(all, all), slices.Concat(folders, folders, all)} {
-		if diff := cmp.Diff([]string{"a", "b/"}, merge(slices.Clone(listing)...)); diff != "" {
-			t.Errorf("from %+v (-want +got):\n%s", listing, diff)
-		}
+		check.Equal(t, fmt.Sprintf("from %+v", listing), []string{"a", "b/"}, merge(slices.Clone(listing)...))
 	}
-	must(t, os.Remove("d/a"))
-	must(t, os.Mkdir("d/a", 0o777))
-	if diff := cmp.Diff([]string{"b/", "removed a"}, merge()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	check.Must(t, os.Remove("d/a"))
+	check.Must(t, os.Mkdir("d/a", 0o777))
+	check.Equal(t, "events", []string{"b/", "removed a"}, merge())
 	tt.follower["a"] = 0
 	tt.expect("created d/a/")
 }
@@ -391,27 +377,27 @@ func TestTreeListing(t *testing.T) {
 // What is missing from a listing is gone only if it is said to be.
 func TestRecall(t *testing.T) {
 	t.Chdir(t.TempDir())
-	write(t, "f", "22", day1)
-	must(t, os.Mkdir("folder", 0o777))
+	check.Write(t, "f", "22", check.Day1)
+	check.Must(t, os.Mkdir("folder", 0o777))
 	info := func(name string) fakeFile {
 		info, err := os.Lstat(name)
-		must(t, err)
+		check.Must(t, err)
 		return fakeFile{info: info}
 	}
-	was, absent := fileLook(1, day1), look{kind: absent}
+	was, absent := fileLook(1, check.Day1), look{kind: absent}
 	for name, test := range map[string]struct {
 		found  fakeFile
 		opened error
 		want   look
 	}{
-		"there, but not for long":   {info("f"), errNumber(syscall.ENOENT, 2), absent},
-		"there, and no descriptors": {info("f"), errNumber(syscall.EMFILE, 4), was},
-		"there, and denied":         {info("f"), pathError(errors.New("denied")), look{why: "denied"}},
+		"there, but not for long":   {info("f"), check.Errno(syscall.ENOENT, 2), absent},
+		"there, and no descriptors": {info("f"), check.Errno(syscall.EMFILE, 4), was},
+		"there, and denied":         {info("f"), check.PathError(errors.New("denied")), look{why: "denied"}},
 		"a folder":                  {info("folder"), nil, absent},
-		"gone":                      {fakeFile{err: errNumber(syscall.ENOENT, 2)}, nil, absent},
-		"listed no more, and too long to ask for": {fakeFile{err: errNumber(syscall.ENAMETOOLONG, 206)}, nil, absent},
-		"an error is not a deletion":              {fakeFile{err: pathError(errors.New("denied"))}, nil, look{why: "denied"}},
-		"nor is want of descriptors":              {fakeFile{err: errNumber(syscall.EMFILE, 4)}, nil, was},
+		"gone":                      {fakeFile{err: check.Errno(syscall.ENOENT, 2)}, nil, absent},
+		"listed no more, and too long to ask for": {fakeFile{err: check.Errno(syscall.ENAMETOOLONG, 206)}, nil, absent},
+		"an error is not a deletion":              {fakeFile{err: check.PathError(errors.New("denied"))}, nil, look{why: "denied"}},
+		"nor is want of descriptors":              {fakeFile{err: check.Errno(syscall.EMFILE, 4)}, nil, was},
 	} {
 		p := newPoll(nil, time.Second, looker{content: true})
 		p.looker.lstat = func(string) (fs.FileInfo, error) { return test.found.info, test.found.err }
@@ -426,15 +412,15 @@ func TestRecall(t *testing.T) {
 // Out of descriptors at the start is an error, not a wrong beginning.
 func TestTreeBlindStart(t *testing.T) {
 	t.Chdir(t.TempDir())
-	must(t, os.MkdirAll("d/sub", 0o777))
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
 	p := newPoll([]string{"d"}, time.Second, looker{})
 	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if name == "d/sub" {
-			return nil, errNumber(syscall.EMFILE, 4)
+			return nil, check.Errno(syscall.EMFILE, 4)
 		}
 		return os.OpenFile(name, flag, mode)
 	}
-	if _, err := p.start(t.Context()); message(err) != `scan "d": too many open files` {
+	if _, err := p.start(t.Context()); check.Message(err) != `scan "d": too many open files` {
 		t.Errorf("%v", err)
 	}
 }
@@ -500,13 +486,13 @@ func TestTreeStress(t *testing.T) {
 // The end comes in the middle of a look, and what that saw is not told.
 func TestTreeStopped(t *testing.T) {
 	t.Chdir(t.TempDir())
-	must(t, os.MkdirAll("d/sub", 0o777))
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
 	ctx, cancel := context.WithCancel(t.Context())
 	p := newPoll([]string{"d"}, time.Millisecond, looker{})
 	_, err := p.start(ctx)
-	must(t, err)
-	write(t, "d/a", "1", day1)
-	write(t, "d/sub/b", "1", day1)
+	check.Must(t, err)
+	check.Write(t, "d/a", "1", check.Day1)
+	check.Write(t, "d/sub/b", "1", check.Day1)
 	var opened []string
 	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if opened = append(opened, name); name == "d/sub" {
@@ -517,9 +503,7 @@ func TestTreeStopped(t *testing.T) {
 	for events := range p.changes(ctx) {
 		t.Errorf("told %v", brief(events))
 	}
-	if diff := cmp.Diff([]string{"d", "d/sub"}, opened); diff != "" {
-		t.Errorf("opened (-want +got):\n%s", diff)
-	}
+	check.Equal(t, "opened", []string{"d", "d/sub"}, opened)
 	if _, err := p.start(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("starting at the end: %v", err)
 	}
@@ -611,9 +595,7 @@ func TestLate(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute) // the last call is left to itself
-		if diff := cmp.Diff([]string{"2 2s"}, told); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		check.Equal(t, "events", []string{"2 2s"}, told)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		ff := newFakeFiles()
@@ -630,8 +612,6 @@ func TestLate(t *testing.T) {
 		p.pool.add(p.parents) // for a look that is quick
 		synctest.Wait()
 		p.news()
-		if diff := cmp.Diff([]string{"2 1s"}, told); diff != "" {
-			t.Errorf("after a quick look (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "after a quick look", []string{"2 1s"}, told)
 	})
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"io/fs"
+	"net-watcher/internal/check"
 	"os"
 	"os/exec"
 
@@ -21,17 +22,17 @@ func TestTreeTurns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt := newTreeTest(t, looker{content: true}, func() {
-				must(t, os.MkdirAll("d/sub", 0o777))
-				write(t, "d/sub/a", "1", day1)
-				write(t, "d/f", "1", day1)
+				check.Must(t, os.MkdirAll("d/sub", 0o777))
+				check.Write(t, "d/sub/a", "1", check.Day1)
+				check.Write(t, "d/f", "1", check.Day1)
 			})
 			for _, victim := range []string{"d/sub", "d/f"} {
 				once := false
 				tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 					if name == victim && !once {
 						once = true
-						must(t, os.RemoveAll(name))
-						must(t, turn(name))
+						check.Must(t, os.RemoveAll(name))
+						check.Must(t, turn(name))
 					}
 					return os.OpenFile(name, flag, mode)
 				}

@@ -1,14 +1,14 @@
-package main
+package wire
 
 import (
 	"bytes"
+	"fmt"
+	"net-watcher/internal/check"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // samples are events of every kind and the lines that they make.
@@ -71,20 +71,14 @@ var samples = []struct {
 func TestEncode(t *testing.T) {
 	for _, s := range samples {
 		t.Run(s.name, func(t *testing.T) {
-			if diff := cmp.Diff(s.json+"\n", string(encode(jsonLines, []Event{s.event}))); diff != "" {
-				t.Errorf("JSON (-want +got):\n%s", diff)
-			}
-			wantText := time.UnixMilli(s.event.Timestamp).Format(textTime) + " " + s.text + "\n"
-			if diff := cmp.Diff(wantText, string(encode(textLines, []Event{s.event}))); diff != "" {
-				t.Errorf("text (-want +got):\n%s", diff)
-			}
-			got, err := decode([]byte(s.json))
+			check.Equal(t, "JSON", s.json+"\n", string(Encode(JSON, []Event{s.event})))
+			wantText := time.UnixMilli(s.event.Timestamp).Format(TimeLayout) + " " + s.text + "\n"
+			check.Equal(t, "text", wantText, string(Encode(Text, []Event{s.event})))
+			got, err := Decode([]byte(s.json))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(s.event, got); diff != "" {
-				t.Errorf("decoded (-want +got):\n%s", diff)
-			}
+			check.Equal(t, "decoded", s.event, got)
 		})
 	}
 }
@@ -101,7 +95,7 @@ func TestTextTime(t *testing.T) {
 		{0, "2026-11-22T02:14:04.512+00:00 modified target.txt\n"},
 	} {
 		time.Local = time.FixedZone("", test.offset)
-		if got := string(encode(textLines, []Event{e})); got != test.want {
+		if got := string(Encode(Text, []Event{e})); got != test.want {
 			t.Errorf("%d s east: got %q, want %q", test.offset, got, test.want)
 		}
 	}
@@ -123,7 +117,7 @@ func TestPrintable(t *testing.T) {
 		{"no-break\u00a0space", `"no-break\u00a0space"`},
 		{"", ""},
 	} {
-		if got := printable(test.in); got != test.want {
+		if got := Printable(test.in); got != test.want {
 			t.Errorf("printable(%q) = %s, want %s", test.in, got, test.want)
 		}
 	}
@@ -139,7 +133,7 @@ func TestJSONNames(t *testing.T) {
 		{"\U000e0001\U0010ffff", `\udb40\udc01\udbff\udfff`},
 		{"\xff|\xed\xa0\x80", `\ufffd|\ufffd\ufffd\ufffd`},
 	} {
-		got := string(encode(jsonLines, []Event{{File: test.in}}))
+		got := string(Encode(JSON, []Event{{File: test.in}}))
 		if want := `{"file":"` + test.want + `"}` + "\n"; got != want {
 			t.Errorf("%q: got %s, want %s", test.in, got, want)
 		}
@@ -156,7 +150,7 @@ func TestYears(t *testing.T) {
 		292277: `{"size":1}`,
 	} {
 		mtime := time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)
-		if got := string(encode(jsonLines, []Event{{Size: new(int64(1)), Mtime: mtime}})); got != want+"\n" {
+		if got := string(Encode(JSON, []Event{{Size: new(int64(1)), Mtime: mtime}})); got != want+"\n" {
 			t.Errorf("year %d: got %s, want %s", year, got, want)
 		}
 	}
@@ -181,13 +175,11 @@ func TestDecode(t *testing.T) {
 		{in: `5`},
 		{in: `["changed"]`},
 	} {
-		got, err := decode([]byte(test.in))
+		got, err := Decode([]byte(test.in))
 		if (err == nil) != test.ok {
 			t.Errorf("%s: error %v, want one: %v", test.in, err, !test.ok)
 		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", test.in, diff)
-		}
+		check.Equal(t, fmt.Sprintf("%s", test.in), test.want, got)
 	}
 }
 
@@ -198,7 +190,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(`{"mtime":"0000-01-01T00:00:00+01:00"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		e, err := decode(line)
+		e, err := Decode(line)
 		if err != nil {
 			return
 		}
@@ -208,13 +200,11 @@ func FuzzDecode(f *testing.F) {
 		if y := e.Mtime.UTC().Year(); y < 0 || y > 9999 {
 			e.Mtime = time.Time{}
 		}
-		again, err := decode(encode(jsonLines, []Event{e}))
+		again, err := Decode(Encode(JSON, []Event{e}))
 		if err != nil {
 			t.Fatalf("%+v: %v", e, err)
 		}
-		if diff := cmp.Diff(e, again); diff != "" {
-			t.Errorf("said again (-want +got):\n%s", diff)
-		}
+		check.Equal(t, "said again", e, again)
 	})
 }
 
@@ -226,14 +216,14 @@ func FuzzNames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		events := []Event{{Type: Changed, File: name, Change: Modified}}
-		for in := range formats {
-			line := encode(in, events)
+		for in := range NumFormats {
+			line := Encode(in, events)
 			body, ok := bytes.CutSuffix(line, []byte("\n"))
 			if !ok || !utf8.Valid(line) || bytes.ContainsFunc(body, func(r rune) bool { return !strconv.IsPrint(r) }) {
 				t.Errorf("format %v of %q: %q", in, name, line)
 			}
 		}
-		e, err := decode(encode(jsonLines, events))
+		e, err := Decode(Encode(JSON, events))
 		// Each byte that is not UTF-8 becomes a U+FFFD of its own.
 		if want := string([]rune(name)); err != nil || e.File != want {
 			t.Errorf("decoded %q, %v; want %q", e.File, err, want)
@@ -244,7 +234,7 @@ func FuzzNames(f *testing.F) {
 func BenchmarkEncode(b *testing.B) {
 	e := samples[3].event
 	e.File = strings.Repeat("folder/", 8) + e.File
-	for name, f := range map[string]format{"text": textLines, "json": jsonLines} {
+	for name, f := range map[string]Format{"text": Text, "json": JSON} {
 		b.Run(name, func(b *testing.B) {
 			events := make([]Event, 100)
 			for i := range events {
@@ -252,7 +242,7 @@ func BenchmarkEncode(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				encode(f, events)
+				Encode(f, events)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(events)), "ns/event")
 		})

@@ -1,0 +1,115 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Format is an encoding of events as lines. It indexes arrays of NumFormats
+// elements.
+type Format int
+
+const (
+	Text       Format = iota // for people; programs must not parse it
+	JSON                     // for programs
+	NumFormats               // the number of formats
+)
+
+// ParseFormat returns the Format named by a word of the command line or of a
+// subscriber, and false if the word names none.
+func ParseFormat(word string) (Format, bool) {
+	switch word {
+	case "text":
+		return Text, true
+	case "json":
+		return JSON, true
+	}
+	return 0, false
+}
+
+// Encode returns the events as lines in format f, each ended by LF.
+func Encode(f Format, events []Event) []byte {
+	if f == JSON {
+		return encodeJSON(events)
+	}
+	var b []byte
+	for i := range events {
+		e := &events[i]
+		b = time.UnixMilli(e.Timestamp).AppendFormat(b, TimeLayout)
+		b = fmt.Appendf(b, " %s\n", e)
+	}
+	return b
+}
+
+// TimeLayout is the time at the beginning of a text line: local time with its
+// offset from UTC, always 29 bytes.
+const TimeLayout = "2006-01-02T15:04:05.000-07:00"
+
+// Printable returns s as a text line or a message shows it: unchanged if that
+// cannot mislead, else quoted as in Go.
+func Printable(s string) string {
+	plain := utf8.ValidString(s) && strings.Trim(s, " ") == s &&
+		!strings.ContainsFunc(s, func(r rune) bool { return r == '"' || !strconv.IsPrint(r) })
+	if plain {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+func encodeJSON(events []Event) []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	for _, e := range events {
+		if e.Type == Watching {
+			e.Timestamp = 0
+		}
+		e.Mtime = e.Mtime.UTC()
+		if y := e.Mtime.Year(); y < 0 || y > 9999 {
+			e.Mtime = time.Time{} // RFC 3339 has four digits for the year
+		}
+		if err := enc.Encode(e); err != nil {
+			panic(err) // only the year could fail
+		}
+	}
+	return escapeUnprintable(buf.Bytes())
+}
+
+// escapeUnprintable rewrites every character of the JSON lines b that could act
+// on a terminal (DEL, C1 controls, bidirectional marks, ...) as \uXXXX.
+// encoding/json does so only for those below a space.
+func escapeUnprintable(b []byte) []byte {
+	risky := func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }
+	if !bytes.ContainsFunc(b, risky) {
+		return b
+	}
+	var out []byte
+	for _, r := range string(b) {
+		if !risky(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) { // RFC 8259, section 7
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
+	}
+	return out
+}
+
+// Decode reads one JSON line, with or without its line end. It ignores fields
+// that it does not know, and fields with another type than the known one; absent
+// fields are zero. The error says that the line is no JSON object.
+func Decode(line []byte) (Event, error) {
+	var e Event
+	err := json.Unmarshal(line, &e)
+	if err != nil && !(json.Valid(line) && bytes.HasPrefix(bytes.TrimSpace(line), []byte("{"))) {
+		return Event{}, fmt.Errorf("not a JSON line: %w", err)
+	}
+	return e, nil
+}
