@@ -7,12 +7,13 @@ import (
 	"io"
 	"log"
 	"net"
-	"net-watcher/internal/wire"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
+
+	"net-watcher/internal/wire"
 )
 
 // BenchmarkLook measures a look at files that are targets, and at one target

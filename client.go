@@ -12,11 +12,12 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
-	"net-watcher/internal/oserr"
-	"net-watcher/internal/wire"
 	"os"
 	"slices"
 	"time"
+
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 )
 
 const (

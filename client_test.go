@@ -9,8 +9,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,6 +20,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/sock"
+	"net-watcher/internal/wire"
 )
 
 // clientTest is a client whose connections a test plays the server of, in a
@@ -587,10 +589,10 @@ func TestFlap(t *testing.T) {
 				server: "it", log: log.New(console, "", 0), begun: func() {},
 				dial: func(ctx context.Context) (net.Conn, error) {
 					mu.Lock() // and so not before it is there again
-					a, err := parseAddress(at)
+					a, err := sock.Parse(at)
 					mu.Unlock()
 					check.Must(t, err)
-					return a.dial(ctx)
+					return a.Dial(ctx)
 				},
 				handle: func(es []wire.Event) error {
 					for _, e := range es {

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"io"
 	"log"
-	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"time"
+
+	"net-watcher/internal/wire"
 )
 
 const (

@@ -7,12 +7,13 @@ import (
 	"io"
 	"log"
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 )
 
 // report is what a command that a test runs tells the test.

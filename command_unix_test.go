@@ -7,8 +7,6 @@ import (
 	"context"
 	"io"
 	"log"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"strconv"
@@ -16,6 +14,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 )
 
 // runShell runs a script of the shell on an event until ctx is done. It returns

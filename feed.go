@@ -3,10 +3,11 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"net-watcher/internal/wire"
 	"slices"
 	"sync"
 	"time"
+
+	"net-watcher/internal/wire"
 )
 
 // What the log of a feed may hold for those who are behind. A batch that is

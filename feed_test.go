@@ -3,12 +3,13 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 )
 
 // newTestFeed returns a feed of the named targets, none of which is there.

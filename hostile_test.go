@@ -9,8 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +21,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 )
 
 // One that takes a byte a second is dropped when its time is up, with the

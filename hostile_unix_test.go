@@ -5,8 +5,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 )
 
 // With 64 descriptors and a peer that takes all it can get, 32 stay the

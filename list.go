@@ -4,11 +4,12 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"net-watcher/internal/oserr"
 	"path"
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"net-watcher/internal/oserr"
 )
 
 // A folder is read in portions of so many entries, small ones first, so that

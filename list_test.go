@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net-watcher/internal/check"
-	"net-watcher/internal/oserr"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
 )
 
 // A folder whose file system is fast is read in portions, small ones first, and

@@ -6,10 +6,11 @@ import (
 	"encoding/binary"
 	"io"
 	"io/fs"
-	"net-watcher/internal/oserr"
-	"net-watcher/internal/wire"
 	"os"
 	"time"
+
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 )
 
 // A look is what the file system told of one thing. There are as many as there

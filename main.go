@@ -16,9 +16,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"net-watcher/internal/console"
-	"net-watcher/internal/oserr"
-	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -29,6 +26,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"net-watcher/internal/console"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 )
 
 // A signal goes to the first thread if that can take it, and Linux believes so
@@ -119,7 +120,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	}()
 	var lines []string
 	for _, a := range o.listen {
-		ls, err := listen(ctx, a, o.socketMode)
+		ls, err := a.Listen(ctx, o.socketMode)
 		if err != nil {
 			return err
 		}
@@ -176,8 +177,8 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 func follow(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
 	log, tell := log.New(stderrLog, "", 0), printer(stdout, o.format)
 	c := &client{
-		server: o.connect.String(),
-		dial:   o.connect.dial,
+		server: wire.Printable(o.connect.Name),
+		dial:   o.connect.Dial,
 		once:   o.once,
 		log:    log,
 		all:    o.verbose,

@@ -9,8 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +19,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/sock"
+	"net-watcher/internal/wire"
 )
 
 // TestMain runs the program instead of the tests where that is asked for, so
@@ -47,45 +49,45 @@ func realProgram(t *testing.T, args ...string) *exec.Cmd {
 }
 
 func TestParseOptions(t *testing.T) {
-	local := address{"tcp", "localhost:60300"}
+	local := sock.Address{Network: "tcp", Name: "localhost:60300"}
 	for _, test := range []struct {
 		args []string
 		want options
 	}{
-		{[]string{"a"}, options{files: []string{"a"}, listen: []address{local}, interval: time.Second, socketMode: 0o600}},
+		{[]string{"a"}, options{files: []string{"a"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600}},
 		{
 			[]string{"a", "-interval", "2s", "b", "-file=c", "--format", "json", "d", "-v"},
-			options{files: []string{"a", "b", "c", "d"}, listen: []address{local}, interval: 2 * time.Second, format: wire.JSON, socketMode: 0o600, verbose: true},
+			options{files: []string{"a", "b", "c", "d"}, listen: []sock.Address{local}, interval: 2 * time.Second, format: wire.JSON, socketMode: 0o600, verbose: true},
 		},
 		{
 			[]string{"-socket-mode", "660", "-listen", "unix:s", "-listen", "::1", "--", "-v", "a", "--"},
-			options{files: []string{"-v", "a", "--"}, listen: []address{
-				{"unix", "s"}, {"tcp", "[::1]:60300"},
+			options{files: []string{"-v", "a", "--"}, listen: []sock.Address{
+				{Network: "unix", Name: "s"}, {Network: "tcp", Name: "[::1]:60300"},
 			}, interval: time.Second, socketMode: 0o660},
 		},
 		{
 			[]string{"a", "b", "--", "a", "-file"},
-			options{files: []string{"a", "b", "-file"}, listen: []address{local}, interval: time.Second, socketMode: 0o600},
+			options{files: []string{"a", "b", "-file"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600},
 		},
 		{
 			[]string{"d/", "d", "e//", "/", "-"},
-			options{files: []string{"d", "e/", "/", "-"}, listen: []address{local}, interval: time.Second, socketMode: 0o600},
+			options{files: []string{"d", "e/", "/", "-"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600},
 		},
 		{
 			[]string{"d", "-ignore", "*.tmp", "-ignore", ".git/", "-content", "-fresh"},
 			options{
-				files: []string{"d"}, listen: []address{local}, interval: time.Second, socketMode: 0o600,
+				files: []string{"d"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600,
 				looker: looker{ignore: []string{"*.tmp", ".git/"}, content: true, fresh: true},
 			},
 		},
 		{
 			[]string{"-connect", "there", "-once", "-initial", "-format", "json", "--", "make", "-v", ""},
 			options{
-				connect: &address{"tcp", "there:60300"}, once: true, initial: true,
+				connect: &sock.Address{Network: "tcp", Name: "there:60300"}, once: true, initial: true,
 				format: wire.JSON, command: []string{"make", "-v", ""}, interval: time.Second, socketMode: 0o600,
 			},
 		},
-		{[]string{"-connect", ":7"}, options{connect: &address{"tcp", "localhost:7"}, interval: time.Second, socketMode: 0o600}},
+		{[]string{"-connect", ":7"}, options{connect: &sock.Address{Network: "tcp", Name: "localhost:7"}, interval: time.Second, socketMode: 0o600}},
 		{[]string{"-version"}, options{version: true, interval: time.Second, socketMode: 0o600}},
 	} {
 		got, err := parseOptions(test.args)
@@ -93,7 +95,7 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		check.Equal(t, fmt.Sprintf("%q", test.args), test.want, *got, cmp.AllowUnexported(options{}, address{}, looker{}))
+		check.Equal(t, fmt.Sprintf("%q", test.args), test.want, *got, cmp.AllowUnexported(options{}, sock.Address{}, looker{}))
 	}
 	for _, args := range [][]string{{"-h"}, {"--help"}, {"a", "-h"}} {
 		if _, err := parseOptions(args); !errors.Is(err, flag.ErrHelp) {

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
-	"net-watcher/internal/wire"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,6 +13,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"net-watcher/internal/sock"
+	"net-watcher/internal/wire"
 )
 
 // usage is what -h prints; the README shows the same text.
@@ -66,13 +66,13 @@ examples:
 // options is what the command line says.
 type options struct {
 	files      []string
-	listen     []address
+	listen     []sock.Address
 	interval   time.Duration
 	format     wire.Format
 	socketMode fs.FileMode
 	looker     looker
 
-	connect *address // nil to watch
+	connect *sock.Address // nil to watch
 	once    bool
 	initial bool
 	command []string
@@ -167,7 +167,7 @@ func (o *options) finishWatch(files []string) error {
 		return errors.New("no FILE given (try: net-watcher target.txt)")
 	}
 	if len(o.listen) == 0 {
-		return o.addListen("localhost:" + defaultPort)
+		return o.addListen("localhost:" + sock.DefaultPort)
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func (o *options) addIgnore(pattern string) error {
 }
 
 func (o *options) addListen(s string) error {
-	a, err := parseAddress(s)
+	a, err := sock.Parse(s)
 	if err != nil {
 		return err
 	}
@@ -218,16 +218,9 @@ func (o *options) setConnect(s string) error {
 	if o.connect != nil {
 		return errors.New("-connect may be given once")
 	}
-	a, err := parseAddress(s)
+	a, err := sock.ParseServer(s)
 	if err != nil {
 		return err
-	}
-	if a.network == "tcp" {
-		host, port, _ := net.SplitHostPort(a.name)
-		if port == "0" {
-			return errors.New("a server cannot be at port 0")
-		}
-		a.name = net.JoinHostPort(cmp.Or(host, "localhost"), port)
 	}
 	o.connect = &a
 	return nil

@@ -5,11 +5,12 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"net-watcher/internal/wire"
 )
 
 // target is one FILE of the command line.

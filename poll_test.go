@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net-watcher/internal/check"
-	"net-watcher/internal/oserr"
-	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -17,6 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 )
 
 // The table of transitions, row by row.

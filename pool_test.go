@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"net-watcher/internal/check"
-	"net-watcher/internal/oserr"
-	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +18,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 )
 
 // fakeFiles is a file system that can hang or be slow, for use in a bubble.

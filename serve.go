@@ -8,9 +8,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"net-watcher/internal/console"
-	"net-watcher/internal/oserr"
-	"net-watcher/internal/wire"
 	"os"
 	"runtime"
 	"slices"
@@ -18,6 +15,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"net-watcher/internal/console"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 )
 
 const (

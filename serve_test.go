@@ -8,9 +8,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/oserr"
-	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,6 +18,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/sock"
+	"net-watcher/internal/wire"
 )
 
 // pipeListener hands out the server's ends of pipes, or errors. It works in a
@@ -157,9 +159,9 @@ func transports(t *testing.T, do func(t *testing.T, l net.Listener)) {
 			if a.name == "unix" {
 				check.NeedUnix(t)
 			}
-			parsed, err := parseAddress(a.address)
+			parsed, err := sock.Parse(a.address)
 			check.Must(t, err)
-			ls, err := listen(t.Context(), parsed, 0o600)
+			ls, err := parsed.Listen(t.Context(), 0o600)
 			check.Must(t, err)
 			do(t, ls[0])
 		})
@@ -407,7 +409,7 @@ func TestFloodEnds(t *testing.T) {
 // At the end a stuck peer is reset, so that the kernel does not hold on to what
 // it never took; a peer that sent something is not, so that it gets all.
 func TestShutdownResetsTheStuck(t *testing.T) {
-	ls, err := listen(t.Context(), address{"tcp", "127.0.0.1:0"}, 0)
+	ls, err := sock.Address{Network: "tcp", Name: "127.0.0.1:0"}.Listen(t.Context(), 0)
 	check.Must(t, err)
 	s := startServer(t, ls[0])
 	stuck, honest := dial(t, ls[0]), dial(t, ls[0])

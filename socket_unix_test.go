@@ -4,10 +4,11 @@ package main
 
 import (
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"syscall"
 	"testing"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 )
 
 // Without waiting, what there is no room for is no error.

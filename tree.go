@@ -2,13 +2,14 @@ package main
 
 import (
 	"cmp"
-	"net-watcher/internal/oserr"
-	"net-watcher/internal/wire"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
 )
 
 // entry is one thing in a folder, or a target itself, and what the last look

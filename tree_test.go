@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
-	"net-watcher/internal/check"
-	"net-watcher/internal/wire"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +19,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
 )
 
 // treeTest is a poll of the directory "d", and a follower of its events.

@@ -4,11 +4,11 @@ package main
 
 import (
 	"io/fs"
-	"net-watcher/internal/check"
 	"os"
 	"os/exec"
-
 	"testing"
+
+	"net-watcher/internal/check"
 )
 
 // What turns into something else between being listed and being opened neither

@@ -3,11 +3,12 @@ package console
 import (
 	"fmt"
 	"log"
-	"net-watcher/internal/check"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"net-watcher/internal/check"
 )
 
 // Of a crowd, ten lines a second are logged, and one for the rest.

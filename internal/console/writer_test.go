@@ -3,11 +3,12 @@ package console
 import (
 	"bytes"
 	"io"
-	"net-watcher/internal/check"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"net-watcher/internal/check"
 )
 
 // Write does not block, the buffer is bounded, and the lines beyond it are

@@ -3,12 +3,13 @@ package wire
 import (
 	"bytes"
 	"fmt"
-	"net-watcher/internal/check"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"net-watcher/internal/check"
 )
 
 // samples are events of every kind and the lines that they make.

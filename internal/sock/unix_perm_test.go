@@ -1,17 +1,18 @@
 //go:build unix
 
-package main
+package sock
 
 import (
 	"io/fs"
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/oserr"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
 )
 
 // The permissions are those asked for, whatever the umask.

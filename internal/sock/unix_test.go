@@ -1,11 +1,9 @@
-package main
+package sock
 
 import (
 	"errors"
 	"io/fs"
 	"net"
-	"net-watcher/internal/check"
-	"net-watcher/internal/oserr"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,107 +11,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"net-watcher/internal/check"
 )
-
-func TestParseAddress(t *testing.T) {
-	tcp := func(host, port string) address { return address{"tcp", net.JoinHostPort(host, port)} }
-	unix := func(path string) address { return address{"unix", path} }
-	for _, test := range []struct {
-		in   string
-		want address
-		err  string
-	}{
-		{in: "localhost:60300", want: tcp("localhost", "60300")},
-		{in: "localhost", want: tcp("localhost", "60300")},
-		{in: "localhost:", want: tcp("localhost", "60300")},
-		{in: ":7000", want: tcp("", "7000")},
-		{in: ":0", want: tcp("", "0")},
-		{in: "10.0.0.1", want: tcp("10.0.0.1", "60300")},
-		{in: "10.0.0.1:1", want: tcp("10.0.0.1", "1")},
-		{in: "::1", want: tcp("::1", "60300")},
-		{in: "::", want: tcp("::", "60300")},
-		{in: "[::1]", want: tcp("::1", "60300")},
-		{in: "[::1]:7000", want: tcp("::1", "7000")},
-		{in: "fe80::1%eth0", want: tcp("fe80::1%eth0", "60300")},
-		{in: "unix:watch.sock", want: unix("watch.sock")},
-		{in: "unix:/run/watch.sock", want: unix("/run/watch.sock")},
-		{in: "./watch.sock", want: unix("./watch.sock")},
-		{in: "/run/a:b", want: unix("/run/a:b")},
-
-		{in: "@x", err: `address "@x": abstract sockets have no permissions (for a file of that name: unix:./@x)`},
-		{in: "--", err: `address "--" looks like a flag`},
-		{in: "60300", err: `address "60300": is that a port? (then localhost:60300)`},
-		{in: "", err: `empty address (such as localhost:60300, or unix:PATH)`},
-		{in: "unix:", err: `address "unix:" has no path`},
-		{in: "unix:@x", err: `address "unix:@x": abstract sockets have no permissions (for a file of that name: unix:./@x)`},
-		{in: "@x/y", err: `address "@x/y": abstract sockets have no permissions (for a file of that name: unix:./@x/y)`},
-		{in: "localhost:65536", err: `address "localhost:65536": no port "65536" (0 to 65535)`},
-		{in: "localhost:-1", err: `address "localhost:-1": no port "-1" (0 to 65535)`},
-		{in: "a:b:c", err: `address "a:b:c": not host:port, and not unix:PATH either`},
-		{in: "[]:7", err: `address "[]:7": no host between the brackets`},
-		{in: "[::1", err: `address "[::1": not host:port, and not unix:PATH either`},
-	} {
-		got, err := parseAddress(test.in)
-		if check.Message(err) != test.err {
-			t.Errorf("%q: error %q, want %q", test.in, check.Message(err), test.err)
-		}
-		if got != test.want {
-			t.Errorf("%q: got %+v, want %+v", test.in, got, test.want)
-		}
-	}
-	if filepath.Separator != '/' {
-		if got, err := parseAddress(`C:\run\watch.sock`); err != nil || got != unix(`C:\run\watch.sock`) {
-			t.Errorf("a path of this system: %+v, %v", got, err)
-		}
-	}
-}
-
-// localhost is every loopback address, at one port.
-func TestListenLocalhost(t *testing.T) {
-	ls, err := listen(t.Context(), address{"tcp", "localhost:0"}, 0)
-	check.Must(t, err)
-	var ips []string
-	for _, l := range ls {
-		defer l.Close()
-		a := l.Addr().(*net.TCPAddr)
-		ips = append(ips, a.IP.String())
-		if want := ls[0].Addr().(*net.TCPAddr).Port; a.Port != want {
-			t.Errorf("%v is not at port %d", a, want)
-		}
-	}
-	check.Equal(t, "events", check.Loopbacks(t), ips)
-}
-
-// A port that is taken on any of the addresses is an error, and the others are
-// let go of.
-func TestListenLocalhostInUse(t *testing.T) {
-	for _, ip := range check.Loopbacks(t) {
-		taken, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-		check.Must(t, err)
-		defer taken.Close()
-		_, port, _ := net.SplitHostPort(taken.Addr().String())
-		_, err = listen(t.Context(), address{"tcp", "LocalHost:" + port}, 0)
-		if !oserr.IsInUse(err) || !strings.HasSuffix(err.Error(), " (for another port: -listen HOST:PORT)") {
-			t.Errorf("%s taken: %v", ip, err)
-		}
-		taken.Close()
-		ls, err := listen(t.Context(), address{"tcp", "localhost:" + port}, 0)
-		if err != nil {
-			t.Errorf("%s free again: %v", ip, err)
-		}
-		for _, l := range ls {
-			l.Close()
-		}
-	}
-}
-
-func TestListenUnknownHost(t *testing.T) {
-	// No name server is asked about a name like this.
-	_, err := listen(t.Context(), address{"tcp", "no such host:0"}, 0)
-	if err == nil || !strings.HasSuffix(err.Error(), " (for a Unix socket: unix:no such host)") {
-		t.Errorf("error %v", err)
-	}
-}
 
 // unixFolder returns an empty folder for sockets, and checks at the end that
 // it holds what is named and nothing else.
