@@ -15,9 +15,10 @@ var mayImport = map[string][]string{
 	"internal/scan":    {"internal/wire", "internal/oserr"},
 	"internal/feed":    {"internal/wire"},
 	"internal/sock":    {"internal/oserr"},
-	"internal/follow":  {"internal/wire", "internal/oserr"},
+	"internal/follow":  {"internal/wire", "internal/oserr", "internal/backoff"},
 	"internal/console": nil,
 	"internal/oserr":   nil,
+	"internal/backoff": nil,
 	"internal/check":   {"internal/oserr"}, // for tests, and so with go-cmp
 	"scripts/bench":    nil,
 	"scripts/load":     nil,
