@@ -7,87 +7,12 @@ import (
 	"io"
 	"log"
 	"net"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
 	"net-watcher/internal/wire"
 )
-
-// BenchmarkLook measures a look at files that are targets, and at one target
-// that is a tree of them, beside a bare loop of the system call over the same
-// paths, in the same run.
-func BenchmarkLook(b *testing.B) {
-	for _, test := range []struct {
-		name           string
-		folders, files int // files in each
-		tree           bool
-	}{
-		{"files=1", 1, 1, false},
-		{"files=1000", 1, 1000, false},
-		{"files=10000", 10_000, 1, false},
-		{"tree=100000", 1000, 100, true},
-		{"folder=100000", 1, 100_000, true},
-	} {
-		b.Run(test.name, func(b *testing.B) {
-			dir := b.TempDir()
-			makeTree(b, dir, test.folders, test.files)
-			names, err := filepath.Glob(filepath.Join(dir, "*", "*"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			targets := names
-			if test.tree {
-				targets = []string{dir}
-			}
-			p := newPoll(targets, time.Second, looker{})
-			if _, err := p.start(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-			var looks, bare []time.Duration
-			var st syscall.Stat_t
-			b.ReportAllocs()
-			for b.Loop() {
-				begin := cpu()
-				p.look()
-				looks = append(looks, cpu()-begin)
-				begin = cpu()
-				for _, name := range names {
-					if err := syscall.Stat(name, &st); err != nil {
-						b.Fatal(err)
-					}
-				}
-				bare = append(bare, cpu()-begin)
-			}
-			b.ReportMetric(ratio(looks, bare), "x-bare-stat")
-		})
-	}
-}
-
-// BenchmarkSlow measures a look at 10,000 files where each call takes 1 ms more.
-func BenchmarkSlow(b *testing.B) {
-	dir := b.TempDir()
-	makeTree(b, dir, 100, 100)
-	p := newPoll([]string{dir}, time.Second, looker{})
-	slowDown(&p.looker, time.Millisecond)
-	if _, err := p.start(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		p.look()
-	}
-}
-
-// cpu returns the CPU time that this process has used so far.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
 
 // BenchmarkFanout measures telling one event to many subscribers, until the
 // last has it, beside a bare loop that writes the same line to as many sockets,

@@ -29,6 +29,7 @@ import (
 
 	"net-watcher/internal/console"
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 )
 
@@ -128,14 +129,14 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		lines = append(lines, announce(ls)...)
 	}
 
-	p := newPoll(o.files, o.interval, o.looker)
-	p.late = func(things int, took time.Duration) {
+	p := scan.New(o.files, o.interval, o.scan)
+	p.Late = func(things int, took time.Duration) {
 		log.Printf("scanning %d files took %v, longer than -interval %v", things, took.Round(time.Millisecond), o.interval)
 	}
-	p.full = func() {
-		log.Printf("%d file system calls are hung; further files cannot be checked until one returns", maxCalls)
+	p.Full = func() {
+		log.Printf("%d file system calls are hung; further files cannot be checked until one returns", scan.MaxCalls)
 	}
-	watching, err := p.start(ctx)
+	watching, err := p.Start(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -160,7 +161,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
-		for events := range p.changes(ctx) {
+		for events := range p.Changes(ctx) {
 			f.publish(events)
 			if o.verbose {
 				for _, e := range events {

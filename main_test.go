@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
 )
@@ -77,7 +78,7 @@ func TestParseOptions(t *testing.T) {
 			[]string{"d", "-ignore", "*.tmp", "-ignore", ".git/", "-content", "-fresh"},
 			options{
 				files: []string{"d"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600,
-				looker: looker{ignore: []string{"*.tmp", ".git/"}, content: true, fresh: true},
+				scan: scan.Options{Ignore: []string{"*.tmp", ".git/"}, Content: true, Fresh: true},
 			},
 		},
 		{
@@ -95,7 +96,7 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		check.Equal(t, fmt.Sprintf("%q", test.args), test.want, *got, cmp.AllowUnexported(options{}, sock.Address{}, looker{}))
+		check.Equal(t, fmt.Sprintf("%q", test.args), test.want, *got, cmp.AllowUnexported(options{}, sock.Address{}))
 	}
 	for _, args := range [][]string{{"-h"}, {"--help"}, {"a", "-h"}} {
 		if _, err := parseOptions(args); !errors.Is(err, flag.ErrHelp) {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
 )
@@ -70,7 +71,7 @@ type options struct {
 	interval   time.Duration
 	format     wire.Format
 	socketMode fs.FileMode
-	looker     looker
+	scan       scan.Options
 
 	connect *sock.Address // nil to watch
 	once    bool
@@ -92,8 +93,8 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
 	set.Func("ignore", "", noDashes(o.addIgnore))
-	set.BoolVar(&o.looker.content, "content", false, "")
-	set.BoolVar(&o.looker.fresh, "fresh", false, "")
+	set.BoolVar(&o.scan.Content, "content", false, "")
+	set.BoolVar(&o.scan.Fresh, "fresh", false, "")
 	set.Func("connect", "", o.setConnect)
 	set.BoolVar(&o.once, "once", false, "")
 	set.BoolVar(&o.initial, "initial", false, "")
@@ -201,7 +202,7 @@ func (o *options) addIgnore(pattern string) error {
 	if _, err := path.Match(strings.TrimSuffix(pattern, "/"), ""); err != nil {
 		return errors.New("not a pattern, such as *.tmp or .git/")
 	}
-	o.looker.ignore = append(o.looker.ignore, pattern)
+	o.scan.Ignore = append(o.scan.Ignore, pattern)
 	return nil
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package scan
 
 import (
 	"io/fs"
@@ -21,7 +21,7 @@ func TestTreeTurns(t *testing.T) {
 		"a folder":           func(name string) error { return os.Mkdir(name, 0o777) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			tt := newTreeTest(t, looker{content: true}, func() {
+			tt := newTreeTest(t, Options{Content: true}, func() {
 				check.Must(t, os.MkdirAll("d/sub", 0o777))
 				check.Write(t, "d/sub/a", "1", check.Day1)
 				check.Write(t, "d/f", "1", check.Day1)

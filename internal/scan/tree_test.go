@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"context"
@@ -27,22 +27,22 @@ import (
 // treeTest is a poll of the directory "d", and a follower of its events.
 type treeTest struct {
 	*testing.T
-	*poll
+	*Poll
 	follower map[string]uint64 // tag of each thing below
 	unread   map[string]bool   // what of it cannot be looked at
 }
 
 // newTreeTest begins in a new folder, in which d has what the function puts
 // there.
-func newTreeTest(t *testing.T, lr looker, prepare func()) *treeTest {
+func newTreeTest(t *testing.T, o Options, prepare func()) *treeTest {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	check.Must(t, os.Mkdir("d", 0o777))
 	if prepare != nil {
 		prepare()
 	}
-	p := newPoll([]string{"d"}, time.Second, lr)
-	tt := &treeTest{T: t, poll: p, follower: make(map[string]uint64), unread: make(map[string]bool)}
+	p := New([]string{"d"}, time.Second, o)
+	tt := &treeTest{T: t, Poll: p, follower: make(map[string]uint64), unread: make(map[string]bool)}
 	mustStart(t, p)
 	below(&p.targets[0].root, "", tt.follower)
 	return tt
@@ -62,7 +62,7 @@ func below(e *entry, name string, tags map[string]uint64) {
 // look looks once, and checks all that must hold for any events.
 func (tt *treeTest) look() []wire.Event {
 	tt.Helper()
-	events, _ := tt.poll.look()
+	events, _ := tt.Poll.look()
 	for _, e := range events {
 		name := strings.TrimPrefix(strings.TrimPrefix(e.File, "d"), "/")
 		if (name == "") != (e.Target == "") || e.Target != "" && e.Target != "d" {
@@ -109,7 +109,7 @@ func (tt *treeTest) expect(want ...string) {
 
 func (tt *treeTest) checkState() {
 	tt.Helper()
-	fresh := newPoll([]string{"d"}, time.Second, tt.looker)
+	fresh := New([]string{"d"}, time.Second, Options{})
 	fresh.looker = tt.looker
 	mustStart(tt.T, fresh)
 	if got, want := tt.targets[0].tag, fresh.targets[0].tag; got != want {
@@ -118,7 +118,7 @@ func (tt *treeTest) checkState() {
 }
 
 func TestTree(t *testing.T) {
-	tt := newTreeTest(t, looker{}, func() {
+	tt := newTreeTest(t, Options{}, func() {
 		check.Must(t, os.MkdirAll("d/sub/deep", 0o777))
 		check.Write(t, "d/a", "1", check.Day1)
 		check.Write(t, "d/sub/b", "1", check.Day1)
@@ -159,7 +159,7 @@ func TestTree(t *testing.T) {
 }
 
 func TestTreeSymlinks(t *testing.T) {
-	tt := newTreeTest(t, looker{}, func() {
+	tt := newTreeTest(t, Options{}, func() {
 		check.Must(t, os.Mkdir("elsewhere", 0o777))
 		check.Write(t, "elsewhere/f", "1", check.Day1)
 		check.Symlink(t, filepath.Join("..", "elsewhere"), "d/folder")
@@ -185,7 +185,7 @@ func TestTreeSymlinks(t *testing.T) {
 }
 
 func TestTreeIgnore(t *testing.T) {
-	tt := newTreeTest(t, looker{ignore: []string{"*.tmp", ".git/", "sub/*.log", "build/"}}, func() {
+	tt := newTreeTest(t, Options{Ignore: []string{"*.tmp", ".git/", "sub/*.log", "build/"}}, func() {
 		check.Must(t, os.MkdirAll("d/sub/.git", 0o777))
 		check.Must(t, os.MkdirAll("d/.git", 0o777))
 	})
@@ -213,7 +213,7 @@ func TestTreeUnreadable(t *testing.T) {
 		check.Write(t, "d/sub/deep/b", "1", check.Day1)
 		check.Write(t, "d/z", "1", check.Day1)
 	}
-	tt := newTreeTest(t, looker{}, prepare)
+	tt := newTreeTest(t, Options{}, prepare)
 	tt.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if err := failing[name]; err != nil {
 			return nil, err
@@ -263,7 +263,7 @@ func TestTreeUnreadableStart(t *testing.T) {
 	check.Must(t, os.MkdirAll("d/sub", 0o777))
 	check.Write(t, "d/f", "1", check.Day1)
 	check.Write(t, "d/sub/a", "1", check.Day1)
-	p := newPoll([]string{"d"}, time.Second, looker{content: true})
+	p := New([]string{"d"}, time.Second, Options{Content: true})
 	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if name == "d/f" || name == "d/sub" {
 			return nil, check.PathError(errors.New("permission denied"))
@@ -295,7 +295,7 @@ func TestSteps(t *testing.T) {
 
 // With -content, a change is a change of content.
 func TestTreeContent(t *testing.T) {
-	tt := newTreeTest(t, looker{content: true}, func() {
+	tt := newTreeTest(t, Options{Content: true}, func() {
 		check.Write(t, "d/a", "1", check.Day1)
 		check.Write(t, "d/b", "1", check.Day1)
 	})
@@ -318,7 +318,7 @@ func TestFresh(t *testing.T) {
 	check.Must(t, os.MkdirAll("d/sub", 0o777))
 	check.Write(t, "d/sub/a", "1", check.Day1)
 	check.Write(t, "f", "1", check.Day1)
-	p := newPoll([]string{"f", "d", "none/x"}, time.Second, looker{fresh: true})
+	p := New([]string{"f", "d", "none/x"}, time.Second, Options{Fresh: true})
 	mustStart(t, p)
 	var opened []string
 	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
@@ -338,7 +338,7 @@ func TestFresh(t *testing.T) {
 // A listing that leaves a file out or has it twice, as that of tmpfs may while
 // files are replaced, is not believed.
 func TestTreeListing(t *testing.T) {
-	tt := newTreeTest(t, looker{}, func() {
+	tt := newTreeTest(t, Options{}, func() {
 		check.Write(t, "d/a", "1", check.Day1)
 		check.Must(t, os.Mkdir("d/b", 0o777))
 		check.Write(t, "d/b/c", "1", check.Day1)
@@ -400,7 +400,7 @@ func TestRecall(t *testing.T) {
 		"an error is not a deletion":              {fakeFile{err: check.PathError(errors.New("denied"))}, nil, look{why: "denied"}},
 		"nor is want of descriptors":              {fakeFile{err: check.Errno(syscall.EMFILE, 4)}, nil, was},
 	} {
-		p := newPoll(nil, time.Second, looker{content: true})
+		p := New(nil, time.Second, Options{Content: true})
 		p.looker.lstat = func(string) (fs.FileInfo, error) { return test.found.info, test.found.err }
 		p.looker.open = func(string, int, fs.FileMode) (*os.File, error) { return nil, test.opened }
 		w := walk{caller: &p.pool.callers[0]}
@@ -414,14 +414,14 @@ func TestRecall(t *testing.T) {
 func TestTreeBlindStart(t *testing.T) {
 	t.Chdir(t.TempDir())
 	check.Must(t, os.MkdirAll("d/sub", 0o777))
-	p := newPoll([]string{"d"}, time.Second, looker{})
+	p := New([]string{"d"}, time.Second, Options{})
 	p.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		if name == "d/sub" {
 			return nil, check.Errno(syscall.EMFILE, 4)
 		}
 		return os.OpenFile(name, flag, mode)
 	}
-	if _, err := p.start(t.Context()); check.Message(err) != `scan "d": too many open files` {
+	if _, err := p.Start(t.Context()); check.Message(err) != `scan "d": too many open files` {
 		t.Errorf("%v", err)
 	}
 }
@@ -430,7 +430,7 @@ func TestTreeBlindStart(t *testing.T) {
 // only what fits what was told before; and at the end all events together make
 // exactly what is on the disk.
 func TestTreeStress(t *testing.T) {
-	tt := newTreeTest(t, looker{}, nil)
+	tt := newTreeTest(t, Options{}, nil)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	for w := range 4 {
@@ -473,7 +473,7 @@ func TestTreeStress(t *testing.T) {
 	wg.Wait()
 	events += len(tt.look())
 	tt.checkState()
-	fresh := newPoll([]string{"d"}, time.Second, looker{})
+	fresh := New([]string{"d"}, time.Second, Options{})
 	mustStart(t, fresh)
 	want := make(map[string]uint64)
 	below(&fresh.targets[0].root, "", want)
@@ -489,8 +489,8 @@ func TestTreeStopped(t *testing.T) {
 	t.Chdir(t.TempDir())
 	check.Must(t, os.MkdirAll("d/sub", 0o777))
 	ctx, cancel := context.WithCancel(t.Context())
-	p := newPoll([]string{"d"}, time.Millisecond, looker{})
-	_, err := p.start(ctx)
+	p := New([]string{"d"}, time.Millisecond, Options{})
+	_, err := p.Start(ctx)
 	check.Must(t, err)
 	check.Write(t, "d/a", "1", check.Day1)
 	check.Write(t, "d/sub/b", "1", check.Day1)
@@ -501,11 +501,11 @@ func TestTreeStopped(t *testing.T) {
 		}
 		return os.OpenFile(name, flag, mode)
 	}
-	for events := range p.changes(ctx) {
+	for events := range p.Changes(ctx) {
 		t.Errorf("told %v", brief(events))
 	}
 	check.Equal(t, "opened", []string{"d", "d/sub"}, opened)
-	if _, err := p.start(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := p.Start(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("starting at the end: %v", err)
 	}
 }
@@ -576,9 +576,9 @@ func TestEach(t *testing.T) {
 func TestLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks atomic.Int64
-		p := newPoll([]string{"f", "g"}, time.Second, looker{})
+		p := New([]string{"f", "g"}, time.Second, Options{})
 		var told []string
-		p.late = func(things int, took time.Duration) { told = append(told, fmt.Sprint(things, " ", took)) }
+		p.Late = func(things int, took time.Duration) { told = append(told, fmt.Sprint(things, " ", took)) }
 		p.looker.stat = func(string) (fs.FileInfo, error) {
 			n := looks.Add(1)
 			switch {
@@ -590,7 +590,7 @@ func TestLate(t *testing.T) {
 			return fakeInfo{size: n}, nil
 		}
 		mustStart(t, p)
-		for range p.changes(t.Context()) {
+		for range p.Changes(t.Context()) {
 			if looks.Load() > 20 {
 				break
 			}
@@ -602,7 +602,7 @@ func TestLate(t *testing.T) {
 		ff := newFakeFiles()
 		p := newFakePoll(ff, "f", "g")
 		var told []string
-		p.late = func(things int, took time.Duration) { told = append(told, fmt.Sprint(things, " ", took)) }
+		p.Late = func(things int, took time.Duration) { told = append(told, fmt.Sprint(things, " ", took)) }
 		mustStart(t, p)
 		p.interval = doubt / 2
 		ff.hang("f")

@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"sync"
@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// maxCalls is how many calls of the file system may be outstanding. One
+	// MaxCalls is how many calls of the file system may be outstanding. One
 	// that is never answered cannot be taken back and holds a thread; Go dies
 	// of 10,000.
-	maxCalls = 64
+	MaxCalls = 64
 
 	// maxHelpers is how many of those may be there because calls are slow, of
 	// which network file systems serve many at a time. What hangs does not
 	// count; but beyond maxShared all is kept for folders of targets that no
 	// call is out for.
-	maxHelpers = maxCalls / 2
-	maxShared  = maxCalls * 3 / 4
+	maxHelpers = MaxCalls / 2
+	maxShared  = MaxCalls * 3 / 4
 
 	// maxScouts is how many targets in one folder may be without an answer
 	// before no other there is tried: one mount point may be dead and the next
@@ -67,7 +67,7 @@ type pool struct {
 	wake  chan struct{} // has room for one, which says that looks have ended
 
 	mu      sync.Mutex // guards what follows
-	callers [maxCalls]caller
+	callers [MaxCalls]caller
 	busy    int           // callers that are not at rest
 	queue   []*parent     // those with targets waiting
 	turn    int           // in queue, of the next
@@ -168,7 +168,7 @@ func (p *pool) add(parents []*parent) {
 // sendLocked sends one more caller to look at the targets that wait, if there
 // is one and they may be looked at.
 func (p *pool) sendLocked(now time.Duration) {
-	if p.busy == maxCalls {
+	if p.busy == MaxCalls {
 		return
 	}
 	if t := p.nextLocked(now); t != nil {
@@ -328,7 +328,7 @@ func (p *pool) collect() news {
 		}
 	}
 	// Whose call has had no answer, and for how long the longest in each folder.
-	var hangs [maxCalls]bool
+	var hangs [MaxCalls]bool
 	hung := make(map[*parent]time.Duration)
 	p.hung = 0
 	for i := range p.callers {
@@ -349,7 +349,7 @@ func (p *pool) collect() news {
 			lose(t, notDone)
 		}
 	}
-	full := p.hung == maxCalls
+	full := p.hung == MaxCalls
 	for _, d := range p.queue {
 		for _, t := range d.waiting {
 			if now-t.since < patience { // and those after it for less
@@ -369,7 +369,7 @@ func (p *pool) collect() news {
 		p.sendLocked(now)
 	}
 	n.full = full && !p.full
-	p.full = full || p.full && p.hung > maxCalls/2
+	p.full = full || p.full && p.hung > MaxCalls/2
 	return n
 }
 

@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"context"
@@ -22,7 +22,7 @@ func TestListPortions(t *testing.T) {
 	t.Chdir(t.TempDir())
 	makeTree(t, ".", 1, 300)
 	synctest.Test(t, func(t *testing.T) {
-		p := newPoll([]string{"folder0000"}, time.Second, looker{})
+		p := New([]string{"folder0000"}, time.Second, Options{})
 		var portions []int
 		p.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
 			portions = append(portions, n)
@@ -79,7 +79,7 @@ func TestListEach(t *testing.T) {
 			"its contents, one by one": {true, true},
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
-				tt := newTreeTest(t, looker{ignore: []string{"x", "y/"}, content: way.content}, func() {
+				tt := newTreeTest(t, Options{Ignore: []string{"x", "y/"}, Content: way.content}, func() {
 					check.Write(t, "d/a", "1", check.Day1)
 					check.Write(t, "d/bad", "1", check.Day1)
 					check.Write(t, "d/x", "1", check.Day1)
@@ -124,7 +124,7 @@ func TestListEach(t *testing.T) {
 // What could not be looked at is unreadable, and nothing else is, also where the
 // folder does not say what it is.
 func TestListUntyped(t *testing.T) {
-	tt := newTreeTest(t, looker{}, func() {
+	tt := newTreeTest(t, Options{}, func() {
 		check.Write(t, "d/a", "1", check.Day1)
 		check.Write(t, "d/bad", "1", check.Day1)
 		check.Must(t, os.Mkdir("d/sub", 0o777))
@@ -165,7 +165,7 @@ func breakListing(f *os.File, n int) ([]fs.FileInfo, error) {
 // What was listed before an error is not listed twice, and what has vanished
 // since not at all.
 func TestListTwice(t *testing.T) {
-	tt := newTreeTest(t, looker{}, func() {
+	tt := newTreeTest(t, Options{}, func() {
 		check.Write(t, "d/a", "1", check.Day1)
 		check.Write(t, "d/gone", "1", check.Day1)
 	})
@@ -185,7 +185,7 @@ func TestListTwice(t *testing.T) {
 // A folder that may not be read, one that may not be opened, and one that has
 // become something else by then, for which each system has another error.
 func TestListFails(t *testing.T) {
-	tt := newTreeTest(t, looker{}, func() {
+	tt := newTreeTest(t, Options{}, func() {
 		check.Must(t, os.Mkdir("d/sub", 0o777))
 		check.Write(t, "d/sub/a", "1", check.Day1)
 	})
@@ -217,7 +217,7 @@ func TestListFails(t *testing.T) {
 
 // A target may be a link to a folder, which may not be opened.
 func TestListLink(t *testing.T) {
-	tt := newTreeTest(t, looker{}, func() {
+	tt := newTreeTest(t, Options{}, func() {
 		check.Must(t, os.Rename("d", "real"))
 		check.Symlink(t, "real", "d")
 		check.Write(t, "real/a", "1", check.Day1)
@@ -235,7 +235,7 @@ func TestListBreaksOff(t *testing.T) {
 		{gone, oserr.Cause(gone)},
 		{check.PathError(errors.New("stale file handle")), os.ErrClosed}, // of a second try
 	} {
-		tt := newTreeTest(t, looker{}, func() {
+		tt := newTreeTest(t, Options{}, func() {
 			check.Must(t, os.Mkdir("d/sub", 0o777))
 			check.Write(t, "d/sub/a", "1", check.Day1)
 		})
@@ -264,7 +264,7 @@ func TestListBreaksOff(t *testing.T) {
 // that is there now.
 func TestListReplaced(t *testing.T) {
 	for _, err := range []error{check.Errno(syscall.ENOENT, 2), check.PathError(errors.New("stale file handle"))} {
-		tt := newTreeTest(t, looker{}, func() {
+		tt := newTreeTest(t, Options{}, func() {
 			check.Must(t, os.Mkdir("d/sub", 0o777))
 			check.Write(t, "d/sub/a", "1", check.Day1)
 		})
@@ -317,7 +317,7 @@ func TestStopAnywhere(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			p := newPoll([]string{"d", "e"}, time.Second, looker{content: true})
+			p := New([]string{"d", "e"}, time.Second, Options{Content: true})
 			calls, at := 0, ""
 			call := func(name string) {
 				if calls++; calls == last {
@@ -330,7 +330,7 @@ func TestStopAnywhere(t *testing.T) {
 				call(name)
 				return os.OpenFile(name, flag, mode)
 			}
-			if _, err := p.start(ctx); !errors.Is(err, context.Canceled) {
+			if _, err := p.Start(ctx); !errors.Is(err, context.Canceled) {
 				t.Errorf("the end came in call %d, %v", last, err)
 			}
 			if calls != last {

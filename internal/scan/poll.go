@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"cmp"
@@ -35,23 +35,30 @@ type target struct {
 
 // poll watches targets by looking at them again and again. It is not for
 // concurrent use.
-type poll struct {
+type Poll struct {
 	interval time.Duration
 	looker   looker
 	targets  []*target
 	parents  []*parent
 	pool     *pool
 
-	// late is called once, when a look at so many things has taken longer than
-	// the interval. It may be nil, as may full, which is called whenever it
+	// Late is called once, when a look at so many things has taken longer than
+	// the interval. It may be nil, as may Full, which is called whenever it
 	// comes to so many calls without an answer that there can be no more.
-	late func(things int, took time.Duration)
-	full func()
+	Late func(things int, took time.Duration)
+	Full func()
 }
 
-// newPoll returns a poll of the named files, whose looks are interval apart.
-func newPoll(names []string, interval time.Duration, lr looker) *poll {
-	p := &poll{interval: interval, looker: lr}
+// Options is how to scan.
+type Options struct {
+	Ignore  []string // patterns of what is left out below a folder
+	Content bool     // compare contents, not times
+	Fresh   bool     // open before looking
+}
+
+// New returns a poll of the named files, whose looks are interval apart.
+func New(names []string, interval time.Duration, o Options) *Poll {
+	p := &Poll{interval: interval, looker: looker{ignore: o.Ignore, content: o.Content, fresh: o.Fresh}}
 	p.looker.stat, p.looker.lstat, p.looker.open, p.looker.readdir = os.Stat, os.Lstat, os.OpenFile, readdir
 	p.pool = newPool(&p.looker)
 	parents := make(map[string]*parent)
@@ -71,7 +78,7 @@ func newPoll(names []string, interval time.Duration, lr looker) *poll {
 // start takes the first look, which everything later is compared with, and
 // returns one Watching event per target. It gives up when ctx is done, and so
 // do all looks after it.
-func (p *poll) start(ctx context.Context) ([]wire.Event, error) {
+func (p *Poll) Start(ctx context.Context) ([]wire.Event, error) {
 	p.looker.stopped = func() bool { return ctx.Err() != nil }
 	p.pool.add(p.parents)
 	for p.pool.isOpen() && ctx.Err() == nil {
@@ -114,7 +121,7 @@ var unreadableState = state(look{why: noAnswer}.tag(""))
 // changes looks at every target once an interval, until ctx is done, and
 // yields what the looks find changed, if anything. A target whose look is late
 // (slow file system, stopped machine) lets the ticks that it misses go by.
-func (p *poll) changes(ctx context.Context) iter.Seq[[]wire.Event] {
+func (p *Poll) Changes(ctx context.Context) iter.Seq[[]wire.Event] {
 	return func(yield func([]wire.Event) bool) {
 		defer p.pool.end()
 		tick := time.Tick(p.interval)
@@ -137,7 +144,7 @@ func (p *poll) changes(ctx context.Context) iter.Seq[[]wire.Event] {
 // wait waits until there is something to do about the looks under way, or for
 // a tick, with which those at all other targets begin, or until ctx is done. It
 // returns the news.
-func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
+func (p *Poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 	var due <-chan time.Time
 	if d := p.pool.due(); d > 0 {
 		due = time.After(d)
@@ -154,14 +161,14 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 
 // news returns what the looks that ended since it was last called found
 // changed.
-func (p *poll) news() []wire.Event {
+func (p *Poll) news() []wire.Event {
 	news := p.pool.collect()
-	if news.took > p.interval && p.late != nil {
-		p.late(news.things, news.took)
-		p.late = nil
+	if news.took > p.interval && p.Late != nil {
+		p.Late(news.things, news.took)
+		p.Late = nil
 	}
-	if news.full && p.full != nil {
-		p.full()
+	if news.full && p.Full != nil {
+		p.Full()
 	}
 
 	slices.SortFunc(news.ended, func(a, b walk) int { return cmp.Compare(a.of.place, b.of.place) })

@@ -1,6 +1,6 @@
 //go:build amd64 || arm64 || riscv64
 
-package main
+package scan
 
 import (
 	"io/fs"

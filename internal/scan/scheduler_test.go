@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"context"
@@ -123,13 +123,13 @@ type tellings struct {
 	told  []told
 }
 
-func tellingsOf(t *testing.T, p *poll) *tellings {
+func tellingsOf(t *testing.T, p *Poll) *tellings {
 	ctx, cancel := context.WithCancel(t.Context())
 	tl := &tellings{begin: time.Now()}
 	var wg sync.WaitGroup
 	tl.end = func() { cancel(); wg.Wait() }
 	wg.Go(func() {
-		for events := range p.changes(ctx) {
+		for events := range p.Changes(ctx) {
 			tl.mu.Lock()
 			for _, e := range events {
 				tl.told = append(tl.told, told{time.Since(tl.begin), e.String()})
@@ -158,8 +158,8 @@ func (tl *tellings) take() []told {
 }
 
 // newFakePoll returns a poll of a fake file system that looks every second.
-func newFakePoll(ff *fakeFiles, names ...string) *poll {
-	p := newPoll(names, time.Second, looker{})
+func newFakePoll(ff *fakeFiles, names ...string) *Poll {
+	p := New(names, time.Second, Options{})
 	p.looker.stat = ff.stat
 	return p
 }
@@ -173,7 +173,7 @@ func TestHung(t *testing.T) {
 		ff.put("nfs/g", 1)
 		ff.put("disk/f", 1)
 		p := newFakePoll(ff, "nfs/f", "nfs/g", "disk/f")
-		p.late = func(things int, took time.Duration) { t.Errorf("a look at %d took %v", things, took) }
+		p.Late = func(things int, took time.Duration) { t.Errorf("a look at %d took %v", things, took) }
 		mustStart(t, p)
 		tl := tellingsOf(t, p)
 
@@ -241,7 +241,7 @@ func TestHungTransitions(t *testing.T) {
 					ff := newFakeFiles()
 					ff.set("f", results[before])
 					p := newFakePoll(ff, "f")
-					follower := newFeed(mustStart(t, p))
+					follower := newReplica(mustStart(t, p))
 					ff.hang("f")
 					var want, got []string
 					if was.why == "" {
@@ -338,8 +338,8 @@ func TestHungMany(t *testing.T) {
 		elsewhere      string // how the target elsewhere is greeted
 	}{
 		{1, 2000, maxScouts, 0, "watching disk/f, 1 bytes"},
-		{maxCalls - 1, 1, maxCalls - 1, 0, "watching disk/f, 1 bytes"},
-		{2000, 1, maxCalls, 1, "watching disk/f (unreadable: too many hung file system calls (64))"},
+		{MaxCalls - 1, 1, MaxCalls - 1, 0, "watching disk/f, 1 bytes"},
+		{2000, 1, MaxCalls, 1, "watching disk/f (unreadable: too many hung file system calls (64))"},
 	} {
 		t.Run(fmt.Sprint(test.folders, test.files), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -357,7 +357,7 @@ func TestHungMany(t *testing.T) {
 				middle := len(names) / 2
 				p := newFakePoll(ff, slices.Insert(slices.Clone(names), middle, "disk/f")...)
 				var full atomic.Int64
-				p.full = func() { full.Add(1) }
+				p.Full = func() { full.Add(1) }
 				begin := time.Now()
 				watching := mustStart(t, p)
 				if took := time.Since(begin).Round(100 * time.Millisecond); took != patience {
@@ -577,13 +577,13 @@ func TestHungEnd(t *testing.T) {
 			ff.put("f", 1)
 			p := newFakePoll(ff, "f")
 			ctx, cancel := context.WithCancel(t.Context())
-			_, err := p.start(ctx)
+			_, err := p.Start(ctx)
 			check.Must(t, err)
 			slowDown(&p.looker, call)
 			const after = 10 * time.Millisecond // of the call
 			time.AfterFunc(p.interval+after, cancel)
 			begin := time.Now()
-			for range p.changes(ctx) {
+			for range p.Changes(ctx) {
 			}
 			if took := time.Since(begin) - p.interval - after; took != want {
 				t.Errorf("a call takes %v, and the end took %v", call, took)
@@ -595,7 +595,7 @@ func TestHungEnd(t *testing.T) {
 			ctx, cancel = context.WithCancel(t.Context())
 			time.AfterFunc(after, cancel)
 			begin = time.Now()
-			p.start(ctx)
+			p.Start(ctx)
 			if took := time.Since(begin) - after; took != want {
 				t.Errorf("a call takes %v, and the end of the start took %v", call, took)
 			}
@@ -823,7 +823,7 @@ func TestVerySlow(t *testing.T) {
 	makeTree(t, "d", 1, 200)
 	for _, latency := range []time.Duration{200 * time.Millisecond, 500 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newPoll([]string{"d"}, time.Second, looker{})
+			p := New([]string{"d"}, time.Second, Options{})
 			slowDown(&p.looker, latency)
 			mustStart(t, p)
 			tl := tellingsOf(t, p)
@@ -843,7 +843,7 @@ func TestVerySlow(t *testing.T) {
 func TestVanishing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	makeTree(t, "d", 1, 500)
-	p := newPoll([]string{"d"}, time.Second, looker{})
+	p := New([]string{"d"}, time.Second, Options{})
 	p.looker.readdir = func(f *os.File, n int) ([]fs.FileInfo, error) {
 		infos, err := f.Readdir(n)
 		return infos[:(len(infos)+1)/2], err // as it is when the others vanish
@@ -862,11 +862,11 @@ func TestHungTree(t *testing.T) {
 	check.Write(t, "d/a", "1", check.Day1)
 	check.Write(t, "d/b/c", "1", check.Day1)
 	synctest.Test(t, func(t *testing.T) {
-		tt := &treeTest{T: t, poll: newPoll([]string{"d"}, time.Second, looker{}), follower: make(map[string]uint64), unread: make(map[string]bool)}
-		mustStart(t, tt.poll)
+		tt := &treeTest{T: t, Poll: New([]string{"d"}, time.Second, Options{}), follower: make(map[string]uint64), unread: make(map[string]bool)}
+		mustStart(t, tt.Poll)
 		below(&tt.targets[0].root, "", tt.follower)
 		released := make(chan struct{})
-		tt.poll.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+		tt.Poll.looker.open = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 			if name == "d/b" {
 				<-released
 			}
@@ -901,7 +901,7 @@ func TestHungTreeBlind(t *testing.T) {
 			check.Write(t, "d/a", "1", check.Day1)
 			check.Write(t, "d/b/c", "1", check.Day1)
 			synctest.Test(t, func(t *testing.T) {
-				p := newPoll([]string{"d"}, time.Second, looker{content: true})
+				p := New([]string{"d"}, time.Second, Options{Content: true})
 				if test.isKnown {
 					mustStart(t, p)
 				}
@@ -930,7 +930,7 @@ func TestHungTreeBlind(t *testing.T) {
 				check.Write(t, "d/b/c", "22", check.Day1)
 				events, _ := p.look()
 				check.Equal(t, "and then", test.next, brief(events))
-				fresh := newPoll([]string{"d"}, time.Second, looker{content: true})
+				fresh := New([]string{"d"}, time.Second, Options{Content: true})
 				fresh.looker.open = open
 				if got, want := events[0].State, mustStart(t, fresh)[0].State; got != want {
 					t.Errorf("state %s, a newcomer is told %s", got, want)
@@ -944,7 +944,7 @@ func TestHungTreeBlind(t *testing.T) {
 // are looked at in less than 0.7 s.
 func TestSlow(t *testing.T) {
 	const files = 10_000
-	test := func(t *testing.T, p *poll) {
+	test := func(t *testing.T, p *Poll) {
 		most := slowDown(&p.looker, time.Millisecond)
 		begin := time.Now()
 		mustStart(t, p)
@@ -965,7 +965,7 @@ func TestSlow(t *testing.T) {
 		t.Run(fmt.Sprintf("directory, folders=%d", folders), func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			makeTree(t, "d", folders, files/folders)
-			synctest.Test(t, func(t *testing.T) { test(t, newPoll([]string{"d"}, time.Second, looker{})) })
+			synctest.Test(t, func(t *testing.T) { test(t, New([]string{"d"}, time.Second, Options{})) })
 		})
 		t.Run(fmt.Sprintf("targets, folders=%d", folders), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -1038,7 +1038,7 @@ func TestFast(t *testing.T) {
 	names, err := filepath.Glob("d/*/*")
 	check.Must(t, err)
 	synctest.Test(t, func(t *testing.T) {
-		p := newPoll(append(names, "d"), time.Second, looker{})
+		p := New(append(names, "d"), time.Second, Options{})
 		most := slowDown(&p.looker, 2*time.Microsecond)
 		mustStart(t, p)
 		p.look()
@@ -1160,11 +1160,11 @@ func TestPoolModel(t *testing.T) {
 				out[name] = false
 				return info, err
 			}
-			follower := newFeed(mustStart(t, p))
+			follower := newReplica(mustStart(t, p))
 			ctx, cancel := context.WithCancel(t.Context())
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				for events := range p.changes(ctx) {
+				for events := range p.Changes(ctx) {
 					for _, e := range events {
 						was := follower.byName[e.File].now
 						unreadable := was.Error != ""

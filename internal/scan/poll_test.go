@@ -1,4 +1,4 @@
-package main
+package scan
 
 import (
 	"context"
@@ -119,10 +119,10 @@ func TestTagDiffers(t *testing.T) {
 }
 
 // newTestPoll returns a poll of the named files that has taken its first look.
-func newTestPoll(t *testing.T, names ...string) *poll {
+func newTestPoll(t *testing.T, names ...string) *Poll {
 	t.Helper()
-	p := newPoll(names, time.Second, looker{})
-	if _, err := p.start(t.Context()); err != nil {
+	p := New(names, time.Second, Options{})
+	if _, err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -213,7 +213,7 @@ func TestFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			p := newTestPoll(t, "f", "d/f")
-			replica := newFeed(mustStart(t, newPoll([]string{"f", "d/f"}, time.Second, looker{})))
+			replica := newReplica(mustStart(t, New([]string{"f", "d/f"}, time.Second, Options{})))
 			for i, s := range steps {
 				s.do(t)
 				events, _ := p.look()
@@ -226,7 +226,7 @@ func TestFiles(t *testing.T) {
 				for _, target := range replica.targets {
 					got = append(got, target.now)
 				}
-				want := mustStart(t, newPoll([]string{"f", "d/f"}, time.Second, looker{}))
+				want := mustStart(t, New([]string{"f", "d/f"}, time.Second, Options{}))
 				check.Equal(t, fmt.Sprintf("step %d: what the events add up to", i+1), want, got)
 			}
 		})
@@ -235,7 +235,7 @@ func TestFiles(t *testing.T) {
 
 // look looks at every target once and returns what changed, and how many
 // things it looked at.
-func (p *poll) look() (events []wire.Event, things int) {
+func (p *Poll) look() (events []wire.Event, things int) {
 	events = p.news() // of looks that were given up before
 	p.pool.add(p.parents)
 	for p.pool.isOpen() {
@@ -245,14 +245,14 @@ func (p *poll) look() (events []wire.Event, things int) {
 }
 
 // looked returns the events of one look.
-func looked(p *poll) []wire.Event {
+func looked(p *Poll) []wire.Event {
 	events, _ := p.look()
 	return events
 }
 
-func mustStart(t *testing.T, p *poll) []wire.Event {
+func mustStart(t *testing.T, p *Poll) []wire.Event {
 	t.Helper()
-	events, err := p.start(t.Context())
+	events, err := p.Start(t.Context())
 	check.Must(t, err)
 	return events
 }
@@ -260,7 +260,7 @@ func mustStart(t *testing.T, p *poll) []wire.Event {
 func TestStart(t *testing.T) {
 	t.Chdir(t.TempDir())
 	check.Write(t, "f", "123", check.Day1)
-	got := mustStart(t, newPoll([]string{"f", "later"}, 1500*time.Millisecond, looker{}))
+	got := mustStart(t, New([]string{"f", "later"}, 1500*time.Millisecond, Options{}))
 	want := []wire.Event{
 		{Type: wire.Watching, File: "f", Protocol: 1, Interval: 1500, Targets: 2, Size: new(int64(3)), Mtime: check.Day1, State: got[0].State},
 		{Type: wire.Watching, File: "later", Protocol: 1, Interval: 1500, Targets: 2, Missing: true, State: "0000000000000000"},
@@ -325,7 +325,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := result{info: file}
-			p := newPoll([]string{"f"}, time.Second, looker{})
+			p := New([]string{"f"}, time.Second, Options{})
 			p.looker.stat = func(string) (fs.FileInfo, error) { return now.info, now.err }
 			mustStart(t, p)
 			for i, r := range results {
@@ -336,7 +336,7 @@ func TestErrors(t *testing.T) {
 	}
 	t.Run("at the start", func(t *testing.T) {
 		now := result{err: denied}
-		p := newPoll([]string{"f"}, time.Second, looker{})
+		p := New([]string{"f"}, time.Second, Options{})
 		p.looker.stat = func(string) (fs.FileInfo, error) { return now.info, now.err }
 		check.Equal(t, "events", []string{"watching f (unreadable: permission denied)"}, brief(mustStart(t, p)))
 		now = result{info: file}
@@ -352,7 +352,7 @@ func TestRhythm(t *testing.T) {
 		begin := time.Now()
 		ctx, cancel := context.WithCancel(t.Context())
 		looks := []time.Duration{}
-		p := newPoll([]string{"f"}, time.Second, looker{})
+		p := New([]string{"f"}, time.Second, Options{})
 		p.looker.stat = func(string) (fs.FileInfo, error) {
 			looks = append(looks, time.Since(begin))
 			switch len(looks) - 1 { // the first is that of start
@@ -365,7 +365,7 @@ func TestRhythm(t *testing.T) {
 		}
 		mustStart(t, p)
 		var stamps []int64
-		for events := range p.changes(ctx) {
+		for events := range p.Changes(ctx) {
 			stamps = append(stamps, events[0].Timestamp-begin.UnixMilli())
 		}
 
@@ -388,10 +388,10 @@ func TestRhythm(t *testing.T) {
 func TestBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		p := newPoll([]string{"f"}, time.Second, looker{})
+		p := New([]string{"f"}, time.Second, Options{})
 		p.looker.stat = func(string) (fs.FileInfo, error) { n++; return fakeInfo{size: int64(n)}, nil }
 		mustStart(t, p)
-		for range p.changes(t.Context()) {
+		for range p.Changes(t.Context()) {
 			break
 		}
 		if n != 2 {
@@ -456,9 +456,9 @@ func FuzzFollow(f *testing.F) {
 		}
 		now := results[0]
 		stat := func(string) (fs.FileInfo, error) { return now.info, now.err }
-		p := newPoll([]string{"f"}, time.Second, looker{})
+		p := New([]string{"f"}, time.Second, Options{})
 		p.looker.stat = stat
-		follower := newFeed(mustStart(t, p))
+		follower := newReplica(mustStart(t, p))
 		for _, b := range looks {
 			now = results[int(b)%len(results)]
 			if events, _ := p.look(); len(events) > 0 {
@@ -467,7 +467,7 @@ func FuzzFollow(f *testing.F) {
 			if oserr.IsTooManyFiles(now.err) {
 				continue
 			}
-			fresh := newPoll([]string{"f"}, time.Second, looker{})
+			fresh := New([]string{"f"}, time.Second, Options{})
 			fresh.looker.stat = stat
 			// The reason is that of the first failing look.
 			opts := cmpopts.IgnoreFields(wire.Event{}, "Error")
@@ -478,4 +478,28 @@ func FuzzFollow(f *testing.F) {
 			}
 		}
 	})
+}
+
+// replica is what those who follow the events of a poll know of its targets.
+type replica struct {
+	targets []*replicated
+	byName  map[string]*replicated
+}
+
+type replicated struct{ now wire.Event }
+
+func newReplica(watching []wire.Event) *replica {
+	r := &replica{byName: make(map[string]*replicated)}
+	for _, e := range watching {
+		t := &replicated{e}
+		r.targets = append(r.targets, t)
+		r.byName[e.File] = t
+	}
+	return r
+}
+
+func (r *replica) publish(events []wire.Event) {
+	for i := range events {
+		r.byName[events[i].TargetName()].now.Apply(&events[i])
+	}
 }
