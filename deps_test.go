@@ -19,7 +19,8 @@ var mayImport = map[string][]string{
 	"internal/console": nil,
 	"internal/oserr":   nil,
 	"internal/backoff": nil,
-	"internal/check":   {"internal/oserr"}, // for tests, and so with go-cmp
+	"internal/check":   {"internal/oserr"}, // for tests, as the next one
+	"internal/faults":  {"internal/check", "internal/scan"},
 	"scripts/bench":    nil,
 	"scripts/load":     nil,
 }

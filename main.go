@@ -129,14 +129,14 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		lines = append(lines, announce(ls)...)
 	}
 
-	p := scan.New(o.files, o.interval, o.scan)
-	p.Late = func(things int, took time.Duration) {
-		log.Printf("scanning %d files took %v, longer than -interval %v", things, took.Round(time.Millisecond), o.interval)
+	p := newPoll(ctx, o.files, o.interval, o.scan)
+	p.late = func(target string, files int, took time.Duration) {
+		log.Printf("scanning %s (%d files) took %v, longer than -interval %v", wire.Printable(target), files, took.Round(time.Millisecond), o.interval)
 	}
-	p.Full = func() {
+	p.full = func() {
 		log.Printf("%d file system calls are hung; further files cannot be checked until one returns", scan.MaxCalls)
 	}
-	watching, err := p.Start(ctx)
+	watching, err := p.start(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -161,7 +161,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
-		for events := range p.Changes(ctx) {
+		for events := range p.changes(ctx) {
 			f.publish(events)
 			if o.verbose {
 				for _, e := range events {

@@ -4,6 +4,7 @@ package check
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -58,6 +59,19 @@ func Write(tb testing.TB, name, content string, mtime time.Time) {
 	tb.Helper()
 	Must(tb, os.WriteFile(name, []byte(content), 0o666))
 	Must(tb, os.Chtimes(name, mtime, mtime))
+}
+
+// MakeTree makes directories in the new directory name, and as many empty files in
+// each.
+func MakeTree(tb testing.TB, name string, dirs, files int) {
+	tb.Helper()
+	for i := range dirs {
+		dir := filepath.Join(name, fmt.Sprintf("dir%04d", i))
+		Must(tb, os.MkdirAll(dir, 0o777))
+		for j := range files {
+			Must(tb, os.WriteFile(filepath.Join(dir, fmt.Sprintf("file%06d.txt", j)), nil, 0o666))
+		}
+	}
 }
 
 // Symlink makes a symbolic link to target, and skips the test where the system

@@ -8,16 +8,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"net-watcher/internal/check"
 )
 
-// BenchmarkLook measures a look at files that are targets, and at one target
-// that is a tree of them, beside a bare loop of the system call over the same
-// paths, in the same run.
+// BenchmarkLook measures a scan of files that are targets, and of one target that
+// is a tree of them, beside a bare loop of the system call over the same paths, in
+// the same run.
 func BenchmarkLook(b *testing.B) {
 	for _, test := range []struct {
-		name           string
-		folders, files int // files in each
-		tree           bool
+		name        string
+		dirs, files int // files in each
+		tree        bool
 	}{
 		{"files=1", 1, 1, false},
 		{"files=1000", 1, 1000, false},
@@ -27,26 +29,22 @@ func BenchmarkLook(b *testing.B) {
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			dir := b.TempDir()
-			makeTree(b, dir, test.folders, test.files)
+			check.MakeTree(b, dir, test.dirs, test.files)
 			names, err := filepath.Glob(filepath.Join(dir, "*", "*"))
-			if err != nil {
-				b.Fatal(err)
-			}
+			check.Must(b, err)
 			targets := names
 			if test.tree {
 				targets = []string{dir}
 			}
-			p := New(targets, time.Second, Options{})
-			if _, err := p.Start(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-			var looks, bare []time.Duration
+			s := New(b.Context(), targets, Options{})
+			scanAll(s)
+			var scans, bare []time.Duration
 			var st syscall.Stat_t
 			b.ReportAllocs()
 			for b.Loop() {
 				begin := cpu()
-				p.look()
-				looks = append(looks, cpu()-begin)
+				scanAll(s)
+				scans = append(scans, cpu()-begin)
 				begin = cpu()
 				for _, name := range names {
 					if err := syscall.Stat(name, &st); err != nil {
@@ -55,22 +53,18 @@ func BenchmarkLook(b *testing.B) {
 				}
 				bare = append(bare, cpu()-begin)
 			}
-			b.ReportMetric(ratio(looks, bare), "x-bare-stat")
+			b.ReportMetric(ratio(scans, bare), "x-bare-stat")
 		})
 	}
 }
 
-// BenchmarkSlow measures a look at 10,000 files where each call takes 1 ms more.
-func BenchmarkSlow(b *testing.B) {
-	dir := b.TempDir()
-	makeTree(b, dir, 100, 100)
-	p := New([]string{dir}, time.Second, Options{})
-	slowDown(&p.looker, time.Millisecond)
-	if _, err := p.Start(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		p.look()
+// scanAll scans every target once.
+func scanAll(s *Scanner) {
+	for s.Start(); s.Outstanding(); s.Collect() {
+		select {
+		case <-s.Ready():
+		case <-time.After(s.Interval()):
+		}
 	}
 }
 
@@ -83,7 +77,7 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// ratio returns how many times the median of b the median of a is.
+// ratio returns the median of a divided by the median of b.
 func ratio(a, b []time.Duration) float64 {
 	slices.Sort(a)
 	slices.Sort(b)

@@ -4,8 +4,8 @@ package scan
 
 import "os"
 
-// See open_unix.go; there is none of that here.
+// See open_unix.go; nothing of that exists here.
 const (
-	openFlags   = os.O_RDONLY
-	folderFlags = 0
+	openFlags = os.O_RDONLY
+	dirFlags  = 0
 )

@@ -2,10 +2,16 @@
 
 package scan
 
-import (
-	"io/fs"
-	"os"
-)
-
 // See readdir_linux.go.
-func readdir(f *os.File, n int) ([]fs.FileInfo, error) { return f.Readdir(n) }
+func (f osFile) ReadEntries(buf []Entry) (int, error) {
+	list, err := f.ReadDir(len(buf))
+	for i, d := range list {
+		info, err := d.Info()
+		if err != nil {
+			buf[i] = Entry{Name: d.Name(), Err: err}
+		} else {
+			buf[i] = newEntry(info)
+		}
+	}
+	return len(list), err
+}

@@ -2,325 +2,202 @@ package scan
 
 import (
 	"cmp"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
-	"net-watcher/internal/oserr"
 	"net-watcher/internal/wire"
 )
 
-// entry is one thing in a folder, or a target itself, and what the last look
-// at it told.
-type entry struct {
-	// name is the name in the folder. That of a folder ends in "/", so that a
-	// file which becomes a folder is another entry. A target's is "".
-	name string
-	look
-	folder *folder // what is in a folder; nil for anything else
+// node is a target or something below it, and what is known of it.
+type node struct {
+	// name is the name in the directory. That of a directory ends in "/", so that
+	// a file which becomes a directory is another node. A target's is "".
+	name     string
+	stat     Stat
+	children *dir // nil if nothing is known below it
 }
 
-// folder is what is in a folder.
-type folder struct {
-	entries []entry // in the order of the last listing
-	tag     uint64  // the sum of the tags of all that is below
+// dir is the contents of a directory.
+type dir struct {
+	nodes []node // in the order of the last listing
+	tag   uint64 // the sum of the tags of all that is below
 }
 
-// tag returns what e and all that is below it add to the tag of the target. Of
-// what is below a folder that cannot be looked at nothing counts.
-func (e *entry) tag(name string) uint64 {
-	t := e.look.tag(name)
-	if e.folder != nil && e.why == "" {
-		t += e.folder.tag
+// isDir reports whether n, which is no target, is a directory.
+func (n *node) isDir() bool { return strings.HasSuffix(n.name, "/") }
+
+// tag returns what n, which has the path name below the target, and all that is
+// below it add to the tag of the target. Below a directory that cannot be read
+// nothing counts.
+func (n *node) tag(name string) uint64 {
+	t := n.stat.tag(name)
+	if n.children != nil && n.stat.err == "" {
+		t += n.children.tag
 	}
 	return t
 }
 
-// step is one change that a look found.
-type step struct {
-	name   string // the path below the target; "" is the target itself
-	change wire.Change
-	look   look
-	delta  uint64 // what it adds to the tag of the target
+// Step is one change of a target, or of something below it.
+type Step struct {
+	Name   string // the path below the target; "" is the target itself
+	Change wire.Change
+	Stat   Stat   // as it is now
+	Tag    uint64 // of the target, after this step and all before it
 }
 
-// walk is one look at a target and all that is below it, or a part of that.
-type walk struct {
-	*caller
-	first bool // there was none before
-	count int  // things looked at
-	blind bool // something was not told, for want of descriptors or of time
-
-	// What changed.
-	again []step // folders that are readable again
-	gone  []step
-	rest  []step
-
-	// Once it has ended: the target, and what the walk adds to its tag.
-	of    *target
-	delta uint64
+// changes is the difference between a tree and what a scan found. Its methods
+// bring the tree up to date and note each difference. They are pure: they make no
+// call, and know no time.
+type changes struct {
+	steps []Step // in any order; Tag is what each adds to that of the target
+	tag   uint64 // what all add to the tag of the target, and what has no step
 }
 
-// changed reports whether w has found a change.
-func (w *walk) changed() bool { return len(w.again)+len(w.gone)+len(w.rest) > 0 }
-
-// steps returns what changed in the order in which it is told: what is in a
-// folder goes before it and comes after it.
-func (w *walk) steps() []step {
-	byName := func(a, b step) int { return cmp.Compare(a.name, b.name) }
-	slices.SortFunc(w.again, byName)
-	slices.SortFunc(w.gone, func(a, b step) int { return byName(b, a) })
-	slices.SortFunc(w.rest, byName)
-	return slices.Concat(w.again, w.gone, w.rest)
-}
-
-// each calls do with 0 to n-1, in the walk w and, where calls turn out to be
-// slow, in others beside it whose callers help. It returns when all have ended,
-// and w has what they found.
-func (w *walk) each(n int, do func(w *walk, i int)) {
-	var next atomic.Int64
-	work := func(w *walk) bool {
-		i := int(next.Add(1)) - 1
-		if i >= n || w.stopped() {
-			return false
-		}
-		do(w, i)
-		return true
+// set makes n, which is in the directory above, be as s says.
+func (c *changes) set(n *node, above string, s Stat) {
+	if s.kind == absent && n.children != nil {
+		c.remove(n, above, true)
+		n.stat, n.children = s, nil
+		return
 	}
-	var helpers []*walk
-	var wg sync.WaitGroup
-	for work(w) {
-		for w.slow() && len(helpers) < n-1 {
-			c := w.pool.help(w.caller)
-			if c == nil {
-				break
-			}
-			h := &walk{caller: c, first: w.first}
-			helpers = append(helpers, h)
-			wg.Go(func() {
-				defer w.pool.rest(c)
-				for work(h) {
-				}
-			})
+	change, now := compare(n.stat, s)
+	if change == "" && n.stat.kind == now.kind {
+		return // as nearly always; a tag would cost a hash
+	}
+	name := above + n.name
+	tag := -n.tag(name)
+	n.stat = now
+	tag += n.tag(name)
+	c.tag += tag
+	if change != "" {
+		c.steps = append(c.steps, Step{name, change, now, tag})
+	}
+}
+
+// remove notes that n, which is in the directory above, and all that is below it
+// are gone. counted is whether they are part of the tag of the target.
+func (c *changes) remove(n *node, above string, counted bool) {
+	step := Step{Name: above + n.name, Change: wire.Removed, Stat: gone}
+	if counted {
+		step.Tag = -n.stat.tag(step.Name)
+	}
+	c.tag += step.Tag
+	c.steps = append(c.steps, step)
+	if n.children != nil {
+		for i := range n.children.nodes {
+			c.remove(&n.children.nodes[i], step.Name, counted && n.stat.err == "")
 		}
 	}
-	wg.Wait()
-	for _, h := range helpers {
-		w.count += h.count
-		w.blind = w.blind || h.blind
-		w.again = append(w.again, h.again...)
-		w.gone = append(w.gone, h.gone...)
-		w.rest = append(w.rest, h.rest...)
-	}
 }
 
-// run looks at the thing at path and all below it, and updates e. It returns
-// what that adds to the tag of the target.
-func (w *walk) run(e *entry, path string) uint64 {
-	w.count++
-	if w.fresh {
-		folder, _ := filepath.Split(path)
-		w.touch(cmp.Or(folder, "."))
-	}
-	is, ok := w.at(path)
-	switch {
-	case !ok:
-		w.blind = true
-		return 0
-	case is.kind == directory:
-		delta := uint64(0)
-		if e.kind == file {
-			delta = w.set(e, "", look{kind: absent})
-		}
-		return delta + w.enter(e, "", path)
-	case is.kind == file && e.kind == directory:
-		return w.set(e, "", look{kind: absent}) + w.set(e, "", is)
-	}
-	return w.set(e, "", is)
-}
-
-// enter looks at the folder e, which is in the folder above, and at all below
-// it. It returns what that adds to the tag of the target.
-func (w *walk) enter(e *entry, above, path string) uint64 {
-	name := above + e.name
-	listing, is, ok := w.list(path, name)
-	if !ok {
-		w.blind = true
-		return 0
-	}
-	delta := w.set(e, above, is)
-	if is.kind != directory {
-		return delta
-	}
-	if e.folder == nil {
-		e.folder = &folder{}
-	}
-	f := e.folder
-	below := uint64(0)
-	if slices.EqualFunc(f.entries, listing, func(a, b entry) bool { return a.name == b.name }) {
-		below = w.update(f, listing, name) // as nearly always
-	} else {
-		below = w.merge(f, listing, name, path)
-	}
-	var folders []*entry
-	for i := range f.entries {
-		if strings.HasSuffix(f.entries[i].name, "/") {
-			folders = append(folders, &f.entries[i])
-		}
-	}
-	var sum atomic.Uint64
-	w.each(len(folders), func(w *walk, i int) {
-		sum.Add(w.enter(folders[i], name, path+"/"+strings.TrimSuffix(folders[i].name, "/")))
-	})
-	below += sum.Load()
-	if len(folders) > 0 {
-		f.entries = slices.DeleteFunc(f.entries, func(e entry) bool { return e.look == look{kind: absent} })
-	}
-	f.tag += below
-	return delta + below
-}
-
-// update gives the entries of f, which has the path name below the target, the
-// looks of its listing, but for folders: those are yet to be entered. It returns
-// what that adds to the tag of the target.
-func (w *walk) update(f *folder, listing []entry, name string) (delta uint64) {
-	w.count += len(listing)
+// update gives the nodes of d, which has the path name below the target, the
+// Stats of its listing, which has the same names in the same order. It leaves out
+// directories: these are yet to be listed themselves.
+func (c *changes) update(d *dir, name string, listing []node) {
 	for i := range listing {
-		if e := &f.entries[i]; !strings.HasSuffix(e.name, "/") {
-			delta += w.set(e, name, listing[i].look)
+		if n := &d.nodes[i]; !n.isDir() {
+			c.set(n, name, listing[i].stat)
 		}
 	}
-	return delta
 }
 
-// merge makes the entries of f those of its listing, and then does as update
-// does.
-func (w *walk) merge(f *folder, listing []entry, name, path string) (delta uint64) {
-	const met = -1
-	old := make(map[string]int, len(f.entries)) // where it is in f.entries, or met
-	for i := range f.entries {
-		old[f.entries[i].name] = i
+// sorted returns the steps in the order in which they are reported, and each with
+// the tag of the target, which was before. What is in a directory is removed
+// before it, and created after it.
+func (c *changes) sorted(before uint64) []Step {
+	slices.SortFunc(c.steps, func(a, b Step) int {
+		if order := cmp.Compare(a.rank(), b.rank()); order != 0 {
+			return order
+		}
+		if a.Change == wire.Removed {
+			return cmp.Compare(b.Name, a.Name)
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+	for i := range c.steps {
+		before += c.steps[i].Tag
+		c.steps[i].Tag = before
 	}
-	// tmpfs lists a file twice that is replaced meanwhile, or not at all.
-	n := 0
-	entries := make([]entry, 0, len(listing))
+	return c.steps
+}
+
+// rank returns the place of s among the steps of a scan: directories that are
+// readable again, what is gone, and the rest.
+func (s *Step) rank() int {
+	switch {
+	case s.Change == wire.Readable && s.Stat.kind == directory:
+		return 0
+	case s.Change == wire.Removed:
+		return 1
+	}
+	return 2
+}
+
+// sameNames reports whether a listing has the names of d in the order of d.
+func (d *dir) sameNames(listing []node) bool {
+	return slices.EqualFunc(d.nodes, listing, func(a, b node) bool { return a.name == b.name })
+}
+
+// dropGone removes the nodes of d where nothing exists any more.
+func (d *dir) dropGone() {
+	d.nodes = slices.DeleteFunc(d.nodes, func(n node) bool { return n.stat == gone })
+}
+
+// match compares the names of d with those of its listing. It returns a copy of
+// the nodes of d that are listed, with new nodes for new names, in the order of
+// the listing; the listing, to go with them; and the nodes of d that the listing
+// lacks. With first, nothing is known of new names; else nothing existed.
+//
+// A listing may have a name twice, or lack one that exists: tmpfs does so with
+// files that are replaced meanwhile, and others with less reason.
+func (d *dir) match(listing []node, first bool) (nodes, listed []node, missing []*node) {
+	const met = -1
+	old := make(map[string]int, len(d.nodes)) // index in d.nodes, or met
+	for i := range d.nodes {
+		old[d.nodes[i].name] = i
+	}
+	nodes = make([]node, 0, len(listing))
 	for _, l := range listing {
-		e := entry{name: l.name, look: look{kind: absent}}
-		if w.first {
-			e.kind = unknown
+		if l.stat.kind == unknown && !l.isDir() {
+			// It was listed and could not be examined: it is still the directory
+			// that it was, most likely.
+			if i, ok := old[l.name+"/"]; ok && i != met {
+				l.name += "/"
+			}
+		}
+		n := node{name: l.name, stat: gone}
+		if first {
+			n.stat = Stat{}
 		}
 		switch i, ok := old[l.name]; {
 		case ok && i == met:
 			continue
 		case ok:
-			e = f.entries[i]
+			n = d.nodes[i]
 		}
 		old[l.name] = met
-		entries = append(entries, e)
-		listing[n] = l
-		n++
+		nodes = append(nodes, n)
+		listed = append(listed, l)
 	}
-	listing = listing[:n]
-	var missing []*entry
-	for i := range f.entries {
-		if old[f.entries[i].name] != met {
-			missing = append(missing, &f.entries[i])
+	for i := range d.nodes {
+		if old[d.nodes[i].name] != met {
+			missing = append(missing, &d.nodes[i])
 		}
 	}
-	there := make([]look, len(missing))
-	w.each(len(missing), func(w *walk, i int) { there[i] = w.recall(missing[i], path) })
-	for i, e := range missing {
-		if there[i] == (look{kind: absent}) {
-			delta += w.remove(e, name, true)
-		} else {
-			entries = append(entries, *e)
-			listing = append(listing, entry{name: e.name, look: there[i]})
-		}
-	}
-	f.entries = shareNames(entries)
-	return delta + w.update(f, listing, name)
+	return nodes, listed, missing
 }
 
-// recall looks at e, which is missing from the listing of its folder at path. Of
-// what is too deep down for a path, only the listing tells.
-func (w *walk) recall(e *entry, path string) look {
-	base, isFolder := strings.CutSuffix(e.name, "/")
-	info, err := w.lstat(path + "/" + base)
-	switch {
-	case err == nil && info.IsDir() == isFolder:
-		if now, ok := w.inFolder(path, info); ok {
-			return now
-		}
-	case err == nil || oserr.IsNotExist(err) || oserr.IsNameTooLong(err):
-		return look{kind: absent}
-	default:
-		if now, ok := failed(err); ok {
-			return now
-		}
-	}
-	return e.look
-}
-
-// shareNames makes the names of the entries parts of one string, which is less
-// work for the garbage collector.
-func shareNames(entries []entry) []entry {
+// shareNames makes the names of the nodes parts of one string, which is less work
+// for the garbage collector.
+func shareNames(nodes []node) []node {
 	var b strings.Builder
-	for _, e := range entries {
-		b.WriteString(e.name)
+	for _, n := range nodes {
+		b.WriteString(n.name)
 	}
 	names := b.String()
-	for i := range entries {
-		n := len(entries[i].name)
-		entries[i].name, names = names[:n], names[n:]
+	for i := range nodes {
+		n := len(nodes[i].name)
+		nodes[i].name, names = names[:n], names[n:]
 	}
-	return entries
-}
-
-// set makes e, which is in the folder above, what the look is says of it, and
-// returns what that adds to the tag of the target.
-func (w *walk) set(e *entry, above string, is look) uint64 {
-	if is.kind == absent && e.folder != nil {
-		delta := w.remove(e, above, true)
-		e.look, e.folder = is, nil
-		return delta
-	}
-	change, now := compare(e.look, is)
-	if change == "" && e.kind == now.kind {
-		return 0 // without the cost of a tag
-	}
-	name := above + e.name
-	s := step{name, change, now, -e.tag(name)}
-	e.look = now
-	s.delta += e.tag(name)
-	switch {
-	case change == "":
-	case change == wire.Removed:
-		w.gone = append(w.gone, s)
-	case change == wire.Readable && e.kind == directory:
-		w.again = append(w.again, s)
-	default:
-		w.rest = append(w.rest, s)
-	}
-	return s.delta
-}
-
-// remove tells that e, which is in the folder above, and all that is below it
-// are gone, and returns what that adds to the tag of the target. Counted is
-// whether they are part of it.
-func (w *walk) remove(e *entry, above string, counted bool) uint64 {
-	name := above + e.name
-	s := step{name: name, change: wire.Removed, look: look{kind: absent}}
-	if counted {
-		s.delta = -e.look.tag(name)
-	}
-	w.gone = append(w.gone, s)
-	delta := s.delta
-	if e.folder != nil {
-		for i := range e.folder.entries {
-			delta += w.remove(&e.folder.entries[i], name, counted && e.why == "")
-		}
-	}
-	return delta
+	return nodes
 }

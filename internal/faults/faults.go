@@ -1,0 +1,322 @@
+// Package faults is a file system for tests: the system's own, or one that is made
+// up, in which calls fail, hang, take time and are counted. Only tests import it.
+//
+// All methods may be called from any goroutine, and work in a bubble of
+// testing/synctest.
+package faults
+
+import (
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/scan"
+)
+
+// FS is such a file system.
+type FS struct {
+	mu      sync.Mutex // guards the fields below
+	files   map[string]made
+	real    bool
+	fail    map[call]error
+	before  map[call]func()
+	entries func(dir string, entries []scan.Entry) []scan.Entry
+	hung    map[string]chan struct{} // by name or, if that ends in "/", by prefix
+	delay   func(name string) time.Duration
+	calls   []call
+	asked   map[string]int // calls of Stat since the last Asked
+	hanging Level
+	running Level
+}
+
+// Level is a number that goes up and down, and the highest that it was.
+type Level struct{ Now, Most int }
+
+func (l *Level) add(n int) {
+	l.Now += n
+	l.Most = max(l.Most, l.Now)
+}
+
+// call is a call for a name: "stat", "lstat", "open" (a directory, too), "read",
+// "readdir" or "names".
+type call struct{ op, name string }
+
+// made is a file that was made up.
+type made struct {
+	info fs.FileInfo
+	err  error
+}
+
+// Real returns the file system of the operating system, to which faults can be
+// added.
+func Real() *FS { return newFS(true) }
+
+// Made returns a file system in which only the files exist that are put there, and
+// no directory can be listed.
+func Made() *FS { return newFS(false) }
+
+func newFS(real bool) *FS {
+	return &FS{
+		real: real, files: make(map[string]made), fail: make(map[call]error), before: make(map[call]func()),
+		hung: make(map[string]chan struct{}), asked: make(map[string]int),
+	}
+}
+
+// Put makes up a file with this size, in bytes, and mtime.
+func (f *FS) Put(name string, size int64, mtime time.Time) {
+	f.set(name, made{info: info{size: size, mtime: mtime}})
+}
+
+// Remove removes a file that was made up.
+func (f *FS) Remove(name string) { f.set(name, made{err: check.Errno(syscall.ENOENT, 2)}) }
+
+// PutError makes up a file of which Stat returns err.
+func (f *FS) PutError(name string, err error) { f.set(name, made{err: err}) }
+
+func (f *FS) set(name string, m made) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.files[name] = m
+}
+
+// Fail makes calls of op for name return err; nil takes that back. What is listed
+// as name is an entry with an error if "lstat" fails.
+func (f *FS) Fail(op, name string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail[call{op, name}] = err
+}
+
+// Heal takes back all that Fail, Before and Entries have said.
+func (f *FS) Heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.fail)
+	clear(f.before)
+	f.entries = nil
+}
+
+// Before calls do before each call of op for name; nil takes that back.
+func (f *FS) Before(op, name string, do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before[call{op, name}] = do
+}
+
+// Entries makes each portion of a listing be what edit returns, which may be no
+// longer than the portion was.
+func (f *FS) Entries(edit func(dir string, entries []scan.Entry) []scan.Entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entries = edit
+}
+
+// Hang makes calls for name hang, or for all that begins with name if that ends in
+// "/". Release lets them go on.
+func (f *FS) Hang(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hung[name] = make(chan struct{})
+}
+
+// Release lets calls that Hang has named go on.
+func (f *FS) Release(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.hung[name])
+	delete(f.hung, name)
+}
+
+// Slow makes each call take d.
+func (f *FS) Slow(d time.Duration) { f.SlowFunc(func(string) time.Duration { return d }) }
+
+// SlowFunc makes each call for a name take as long as delay returns; the reading of
+// a portion of a directory is as many calls as it has entries, and one more.
+func (f *FS) SlowFunc(delay func(name string) time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delay = delay
+}
+
+// Asked returns how often Stat was called for the names since it was last called
+// for any.
+func (f *FS) Asked(names ...string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range names {
+		n += f.asked[name]
+	}
+	clear(f.asked)
+	return n
+}
+
+// Calls returns the names that op was called for since the last call of Calls, in
+// order.
+func (f *FS) Calls(op string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var names []string
+	for _, c := range f.calls {
+		if c.op == op {
+			names = append(names, c.name)
+		}
+	}
+	f.calls = nil
+	return names
+}
+
+// Hanging returns how many calls hang, and Running how many are under way.
+func (f *FS) Hanging() Level {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hanging
+}
+
+func (f *FS) Running() Level {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running
+}
+
+// enter is called at the beginning of each call, and returns the error that it is
+// to fail with.
+func (f *FS) enter(op, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, call{op, name})
+	if op == "stat" {
+		f.asked[name]++
+	}
+	f.running.add(1)
+	if do := f.before[call{op, name}]; do != nil {
+		f.unlocked(do)
+	}
+	for prefix, released := range f.hung {
+		if name == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(name, prefix) {
+			f.hanging.add(1)
+			f.unlocked(func() { <-released })
+			f.hanging.add(-1)
+		}
+	}
+	return f.fail[call{op, name}]
+}
+
+// leave is called at the end of a call that counts for n.
+func (f *FS) leave(name string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.delay != nil {
+		delay := f.delay
+		f.unlocked(func() { time.Sleep(time.Duration(n) * delay(name)) })
+	}
+	f.running.add(-1)
+}
+
+// unlocked calls do without holding mu.
+func (f *FS) unlocked(do func()) {
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	do()
+}
+
+// Stat implements scan.FileSystem, as the next methods do.
+func (f *FS) Stat(name string) (fs.FileInfo, error) {
+	return f.examine("stat", name, scan.OS{}.Stat)
+}
+
+func (f *FS) Lstat(name string) (fs.FileInfo, error) {
+	return f.examine("lstat", name, scan.OS{}.Lstat)
+}
+
+func (f *FS) examine(op, name string, ask func(string) (fs.FileInfo, error)) (fs.FileInfo, error) {
+	defer f.leave(name, 1)
+	if err := f.enter(op, name); err != nil {
+		return nil, err
+	}
+	if f.real {
+		return ask(name)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.files[name]
+	if !ok {
+		return nil, check.Errno(syscall.ENOENT, 2)
+	}
+	return m.info, m.err
+}
+
+func (f *FS) Open(name string) (scan.File, error)    { return f.open(name, scan.OS{}.Open) }
+func (f *FS) OpenDir(name string) (scan.File, error) { return f.open(name, scan.OS{}.OpenDir) }
+
+func (f *FS) open(name string, open func(string) (scan.File, error)) (scan.File, error) {
+	defer f.leave(name, 1)
+	if err := f.enter("open", name); err != nil {
+		return nil, err
+	}
+	if !f.real {
+		return nil, check.Errno(syscall.ENOENT, 2)
+	}
+	opened, err := open(name)
+	if err != nil {
+		return nil, err
+	}
+	return &file{opened, f, name}, nil
+}
+
+// file is an open file or directory of an FS.
+type file struct {
+	scan.File
+	fs   *FS
+	name string
+}
+
+func (o *file) Read(b []byte) (int, error) {
+	defer o.fs.leave(o.name, 1)
+	if err := o.fs.enter("read", o.name); err != nil {
+		return 0, err
+	}
+	return o.File.Read(b)
+}
+
+func (o *file) Readdirnames(n int) ([]string, error) {
+	defer o.fs.leave(o.name, 1)
+	if err := o.fs.enter("names", o.name); err != nil {
+		return nil, err
+	}
+	return o.File.Readdirnames(n)
+}
+
+func (o *file) ReadEntries(buf []scan.Entry) (n int, err error) {
+	defer func() { o.fs.leave(o.name, 1+n) }()
+	if err := o.fs.enter("readdir", o.name); err != nil {
+		return 0, err
+	}
+	n, err = o.File.ReadEntries(buf)
+	o.fs.mu.Lock()
+	defer o.fs.mu.Unlock()
+	for i, e := range buf[:n] {
+		if err := o.fs.fail[call{"lstat", o.name + "/" + e.Name}]; err != nil {
+			buf[i] = scan.Entry{Name: e.Name, Err: err}
+		}
+	}
+	if o.fs.entries != nil && n > 0 {
+		n = copy(buf, o.fs.entries(o.name, slices.Clone(buf[:n])))
+	}
+	return n, err
+}
+
+// info is a file that was made up.
+type info struct {
+	fs.FileInfo
+	size  int64
+	mtime time.Time
+}
+
+func (i info) Size() int64        { return i.size }
+func (i info) ModTime() time.Time { return i.mtime }
+func (i info) Mode() fs.FileMode  { return 0 }
+func (i info) IsDir() bool        { return false }

@@ -1,0 +1,246 @@
+package scan_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
+	"net-watcher/internal/scan"
+	"net-watcher/internal/wire"
+)
+
+// driver owns a Scanner, as the program's poll does, and follows what it reports.
+type driver struct {
+	*testing.T
+	fs       *faults.FS
+	scanner  *scan.Scanner
+	options  scan.Options
+	paths    []string
+	interval time.Duration
+	ctx      context.Context // of the Scanner
+	stop     func()          // ends ctx
+	late     []scan.Slowest  // reports of scans that took longer than the interval
+	full     int             // how often all calls were hung
+
+	tags []map[string]uint64 // of each target, of each path below it, by the steps so far
+	errs []map[string]bool   // of each target, the paths below it that are unreadable
+	tag  []uint64            // of each target, by the last step
+}
+
+// newDriver returns a driver of a Scanner of the paths, which is yet to be started.
+func newDriver(t *testing.T, ff *faults.FS, o scan.Options, paths ...string) *driver {
+	t.Helper()
+	o.FileSystem = ff
+	ctx, cancel := context.WithCancel(t.Context())
+	return &driver{
+		T: t, fs: ff, scanner: scan.New(ctx, paths, o), options: o, paths: paths,
+		interval: time.Second, ctx: ctx, stop: cancel,
+	}
+}
+
+// begin takes the first scan, and returns what it found, a line a target.
+func (d *driver) begin() []string {
+	d.Helper()
+	d.scanner.Start()
+	for d.scanner.Outstanding() {
+		d.wait(nil, nil)
+	}
+	var lines []string
+	for i, path := range d.paths {
+		state, err := d.scanner.State(i)
+		check.Must(d.T, err)
+		lines = append(lines, line("watching", path, state.Stat))
+		d.tags = append(d.tags, d.scanner.Tags(i))
+		d.errs = append(d.errs, map[string]bool{"": state.Stat.Err() != ""})
+		d.tag = append(d.tag, state.Tag)
+	}
+	return lines
+}
+
+// wait does what poll.wait does, and returns a line a step.
+func (d *driver) wait(done <-chan struct{}, tick <-chan time.Time) []string {
+	var due <-chan time.Time
+	if interval := d.scanner.Interval(); interval > 0 {
+		due = time.After(interval)
+	}
+	select {
+	case <-done:
+	case <-d.scanner.Ready():
+	case <-due:
+	case <-tick:
+		d.scanner.Start()
+	}
+	return d.collect()
+}
+
+// collect returns a line for each step since the last collect.
+func (d *driver) collect() []string {
+	report := d.scanner.Collect()
+	if report.Slowest.Took > d.interval {
+		d.late = append(d.late, report.Slowest)
+	}
+	if report.Full {
+		d.full++
+	}
+	var lines []string
+	for _, r := range report.Results {
+		for _, step := range r.Steps {
+			path := d.paths[r.Target]
+			if step.Name != "" {
+				path += "/" + step.Name
+			}
+			lines = append(lines, line(string(step.Change), path, step.Stat))
+			if d.tags != nil {
+				d.follow(r.Target, step)
+			}
+		}
+	}
+	return lines
+}
+
+// line is a step or a state in short.
+func line(what, path string, s scan.Stat) string {
+	size, _, isFile := s.Size()
+	switch {
+	case s.Err() != "":
+		return fmt.Sprintf("%s %s: %s", what, path, s.Err())
+	case isFile:
+		return fmt.Sprintf("%s %s, %d bytes", what, path, size)
+	case what == "watching" && s.Missing():
+		return fmt.Sprintf("%s %s (not there)", what, path)
+	}
+	return what + " " + path
+}
+
+// follow checks that the step is one that may follow those before, and that its tag
+// is that of all that is known after it.
+func (d *driver) follow(target int, step scan.Step) {
+	tags, errs := d.tags[target], d.errs[target]
+	d.tag[target] = step.Tag
+	tags[step.Name] = step.Stat.TagAt(step.Name)
+	errs[step.Name] = step.Stat.Err() != ""
+	if step.Change == wire.Removed {
+		delete(tags, step.Name)
+	}
+	sum := uint64(0)
+	for name, tag := range tags {
+		hidden := errs[""] && name != ""
+		for i, r := range name {
+			hidden = hidden || r == '/' && i+1 < len(name) && errs[name[:i+1]]
+		}
+		if !hidden {
+			sum += tag
+		}
+	}
+	if sum != step.Tag && !d.options.Content { // a Stat does not show contents
+		d.Errorf("%s %s: tag %x, want %x", step.Change, step.Name, step.Tag, sum)
+	}
+}
+
+// scan scans every target once, and returns a line a step.
+func (d *driver) scan() []string {
+	lines := d.collect() // of scans that had expired before
+	for d.scanner.Start(); d.scanner.Outstanding(); {
+		lines = append(lines, d.wait(nil, nil)...)
+	}
+	return lines
+}
+
+// expect scans once, and checks what that reports, and that the tags are those that
+// a new Scanner finds.
+func (d *driver) expect(want ...string) {
+	d.Helper()
+	check.Equal(d.T, "steps", want, d.scan())
+	d.checkTags()
+}
+
+// checkTags checks that the tags are those that a new Scanner finds.
+func (d *driver) checkTags() {
+	d.Helper()
+	fresh := newDriver(d.T, d.fs, d.options, d.paths...)
+	fresh.begin()
+	check.Equal(d.T, "tags by the steps, beside those of a new scan", fresh.tag, d.tag)
+}
+
+// checkTree checks that the steps add up to the tree that a new Scanner finds.
+func (d *driver) checkTree() {
+	d.Helper()
+	fresh := newDriver(d.T, d.fs, d.options, d.paths...)
+	fresh.begin()
+	for _, tags := range d.tags {
+		maps.DeleteFunc(tags, func(_ string, tag uint64) bool { return tag == 0 })
+	}
+	check.Equal(d.T, "what the steps add up to", fresh.tags, d.tags)
+}
+
+// reported is a line, and how long after the last restart it was reported.
+type reported struct {
+	After time.Duration
+	Line  string
+}
+
+// recorder collects what a driver reports while it scans once an interval.
+type recorder struct {
+	stop func() // ends the scans, and waits for that
+
+	mu    sync.Mutex // guards the fields below
+	begin time.Time
+	lines []reported
+}
+
+// record scans once an interval from now on.
+func (d *driver) record() *recorder {
+	r := &recorder{begin: time.Now()}
+	var wg sync.WaitGroup
+	r.stop = func() { d.stop(); wg.Wait() }
+	wg.Go(func() {
+		defer d.scanner.Close()
+		for tick := time.Tick(d.interval); ; {
+			lines := d.wait(d.ctx.Done(), tick)
+			if d.ctx.Err() != nil {
+				return
+			}
+			r.mu.Lock()
+			for _, line := range lines {
+				r.lines = append(r.lines, reported{time.Since(r.begin), line})
+			}
+			r.mu.Unlock()
+		}
+	})
+	return r
+}
+
+// restart makes the times that take returns begin now.
+func (r *recorder) restart() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begin = time.Now()
+}
+
+// take returns what was reported since the last take. It is for bubbles.
+func (r *recorder) take() []reported {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := r.lines
+	r.lines = nil
+	return lines
+}
+
+// takeLines is take without the times, in the order of the lines.
+func (r *recorder) takeLines() []string {
+	var lines []string
+	for _, l := range r.take() {
+		lines = append(lines, l.Line)
+	}
+	slices.SortFunc(lines, strings.Compare)
+	return lines
+}

@@ -1,0 +1,130 @@
+package scan
+
+import (
+	"io/fs"
+	"sync/atomic"
+	"time"
+)
+
+// slowCall is the average time of a call from which on several at a time pay.
+// Local file systems take some 2 µs, network file systems 0.2 to 5 ms.
+const slowCall = 100 * time.Microsecond
+
+// A directory is read in portions of so many entries. They are small at first:
+// each shows how fast the file system is, and that it does answer.
+const (
+	minPortion = 8
+	maxPortion = 256
+)
+
+// clock is the only place that asks for the time. It leaves out the time in which
+// the program itself was stopped (SIGSTOP, a suspended machine): file systems are
+// not to blame for that.
+type clock struct {
+	epoch   time.Time
+	stopped atomic.Int64 // how long the program was stopped since the epoch (time.Duration)
+}
+
+// now returns the time since the epoch. It is never 0.
+func (c *clock) now() time.Duration {
+	return time.Since(c.epoch) - time.Duration(c.stopped.Load()) + 1
+}
+
+// worker makes file system calls, one at a time, for the scan of one target at a
+// time. All of its methods are for the goroutine that it works in.
+type worker struct {
+	fs    FileSystem
+	clock *clock
+
+	job  *job // what it works on; guarded by scheduler.mu; nil if it is idle
+	hung bool // its call had no answer at the last collect; guarded by scheduler.mu
+
+	began atomic.Int64  // when the call under way began (time.Duration, by clock); 0 if there is none
+	ended time.Duration // when the last call ended
+
+	entries []Entry // the portion read last; kept for its memory
+	nodes   []node  // the directory listed last; kept for its memory
+	pass    pass    // of the job; kept for its memory
+
+	// The latest calls, the time that they took in all, and how often a call, or
+	// the average of several at once, took longer than slowCall: once may be for
+	// lack of a processor.
+	calls int
+	spent time.Duration
+	long  int
+}
+
+// begin is called before one or more calls, and end after them with their number.
+func (w *worker) begin() { w.began.Store(int64(w.clock.now())) }
+
+func (w *worker) end(calls int) {
+	w.ended = w.clock.now()
+	took := w.ended - time.Duration(w.began.Load())
+	w.began.Store(0)
+	w.calls += calls
+	w.spent += took
+	if took > time.Duration(calls)*slowCall {
+		w.long++
+	}
+	if w.calls > 256 { // forget gradually
+		w.calls, w.spent, w.long = w.calls/2, w.spent/2, w.long/2
+	}
+}
+
+// slow reports whether the latest calls were slow.
+func (w *worker) slow() bool {
+	return w.long >= 3 && w.spent > time.Duration(w.calls)*slowCall
+}
+
+// timed makes one call.
+func timed[T any](w *worker, call func() (T, error)) (T, error) {
+	w.begin()
+	result, err := call()
+	w.end(1)
+	return result, err
+}
+
+func (w *worker) stat(name string) (fs.FileInfo, error) {
+	return timed(w, func() (fs.FileInfo, error) { return w.fs.Stat(name) })
+}
+
+func (w *worker) lstat(name string) (fs.FileInfo, error) {
+	return timed(w, func() (fs.FileInfo, error) { return w.fs.Lstat(name) })
+}
+
+func (w *worker) open(name string) (File, error) {
+	return timed(w, func() (File, error) { return w.fs.Open(name) })
+}
+
+func (w *worker) openDir(name string) (File, error) {
+	return timed(w, func() (File, error) { return w.fs.OpenDir(name) })
+}
+
+func (w *worker) close(f File) {
+	timed(w, func() (File, error) { return nil, f.Close() })
+}
+
+// readEntries returns the next n entries of the directory f, at most maxPortion.
+// They are valid until the next call.
+func (w *worker) readEntries(f File, n int) ([]Entry, error) {
+	if w.entries == nil {
+		w.entries = make([]Entry, maxPortion)
+	}
+	w.begin()
+	got, err := f.ReadEntries(w.entries[:n])
+	w.end(1 + got)
+	return w.entries[:got], err
+}
+
+// readNames returns the names of the next entries of the directory f.
+func (w *worker) readNames(f File) ([]string, error) {
+	return timed(w, func() ([]string, error) { return f.Readdirnames(maxPortion) })
+}
+
+// revalidate opens a file or directory and closes it, which makes a network file
+// system ask its server about it. It is no error if that is refused.
+func (w *worker) revalidate(name string) {
+	if f, err := w.open(name); err == nil {
+		w.close(f)
+	}
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
+	"net-watcher/internal/scan"
+	"net-watcher/internal/wire"
+)
+
+// newTestPoll returns a poll of the named targets in ff that scans every second.
+func newTestPoll(ctx context.Context, ff *faults.FS, names ...string) *poll {
+	return newPoll(ctx, names, time.Second, scan.Options{FileSystem: ff})
+}
+
+func mustStart(t *testing.T, p *poll) []wire.Event {
+	t.Helper()
+	events, err := p.start(t.Context())
+	check.Must(t, err)
+	return events
+}
+
+// scanOnce scans every target of p once and returns the events.
+func scanOnce(p *poll) []wire.Event {
+	events := p.collect() // of scans that were given up before
+	for p.scanner.Start(); p.scanner.Outstanding(); {
+		events = append(events, p.wait(context.Background(), nil)...)
+	}
+	return events
+}
+
+func TestStart(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Write(t, "f", "123", check.Day1)
+	check.Must(t, os.Mkdir("d", 0o777))
+	p := newPoll(t.Context(), []string{"f", "later", "d"}, 1500*time.Millisecond, scan.Options{})
+	got := mustStart(t, p)
+	want := []wire.Event{
+		{Type: wire.Watching, File: "f", Protocol: 1, Interval: 1500, Targets: 3, Size: new(int64(3)), Mtime: check.Day1, State: "b5b1c4b8c9707329"},
+		{Type: wire.Watching, File: "later", Protocol: 1, Interval: 1500, Targets: 3, Missing: true, State: "0000000000000000"},
+		{Type: wire.Watching, File: "d", Protocol: 1, Interval: 1500, Targets: 3, State: "0b481209f8e7c40c"},
+	}
+	check.Equal(t, "greeting", want, got)
+}
+
+// Every field of the events of a file, and of things below a directory.
+func TestEvents(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ff := faults.Real()
+	p := newTestPoll(t.Context(), ff, "f", "d")
+	mustStart(t, p)
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Write(t, "d/sub/a", "1", check.Day1)
+	check.Write(t, "f", "22", check.Day2)
+	created := scanOnce(p)
+	check.Equal(t, "created", []wire.Event{
+		{Type: wire.Changed, File: "f", Change: wire.Created, Size: new(int64(2)), Mtime: check.Day2},
+		{Type: wire.Changed, File: "d", Change: wire.Created},
+		{Type: wire.Changed, File: "d/sub/", Target: "d", Change: wire.Created},
+		{Type: wire.Changed, File: "d/sub/a", Target: "d", Change: wire.Created, Size: new(int64(1)), Mtime: check.Day1},
+	}, created, cmpopts.IgnoreFields(wire.Event{}, "State"))
+	fresh := mustStart(t, newTestPoll(t.Context(), ff, "f", "d"))
+	check.Equal(t, "states", []string{fresh[0].State, fresh[1].State}, []string{created[0].State, created[3].State})
+
+	ff.Fail("open", "d/sub", check.PathError(errors.New("input/output error")))
+	check.Must(t, os.Remove("f"))
+	check.Equal(t, "failed, removed", []wire.Event{
+		{Type: wire.Changed, File: "f", Change: wire.Removed, State: "0000000000000000"},
+		{Type: wire.Changed, File: "d/sub/", Target: "d", Change: wire.Unreadable, Error: "input/output error"},
+	}, scanOnce(p), cmpopts.IgnoreFields(wire.Event{}, "State"), cmpopts.EquateEmpty())
+}
+
+// A hung target is unreadable with the reason, in the greeting and in a change; its
+// state is that of any target that is unreadable.
+func TestUnreadableState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		ff.Put("f", 1, check.Day1)
+		ff.PutError("denied", check.PathError(errors.New("permission denied")))
+		known := newTestPoll(t.Context(), ff, "f")
+		mustStart(t, known)
+		ff.Hang("f")
+		greeting := mustStart(t, newTestPoll(t.Context(), ff, "f", "denied"))
+		changed := scanOnce(known)
+		const reason = "file system not responding for 5s"
+		check.Equal(t, "change", []wire.Event{
+			{Type: wire.Changed, File: "f", Change: wire.Unreadable, Error: reason, State: greeting[1].State},
+		}, changed)
+		check.Equal(t, "greeting", []string{reason, greeting[1].State}, []string{greeting[0].Error, greeting[0].State})
+		ff.Release("f")
+	})
+}
+
+// Scans are an interval apart, for hours. Those that a slow file system leaves no
+// time for are skipped and do not pile up.
+func TestRhythm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hours = 3 * 3600
+		ctx, cancel := context.WithCancel(t.Context())
+		ff := faults.Made()
+		begin := time.Now()
+		var scans []time.Duration
+		ff.Before("stat", "f", func() {
+			scans = append(scans, time.Since(begin))
+			ff.Put("f", int64(len(scans)), check.Day1)
+			switch len(scans) - 1 { // the first is that of start
+			case hours + 1:
+				time.Sleep(3500 * time.Millisecond)
+			case hours + 3:
+				cancel()
+			}
+		})
+		p := newTestPoll(ctx, ff, "f")
+		mustStart(t, p)
+		var stamps []int64
+		for events := range p.changes(ctx) {
+			stamps = append(stamps, events[0].Timestamp-begin.UnixMilli())
+		}
+		wantScans, wantStamps := []time.Duration{0}, []int64(nil)
+		for i := range hours {
+			wantScans = append(wantScans, time.Duration(i+1)*time.Second)
+			wantStamps = append(wantStamps, int64(i+1)*1000)
+		}
+		wantScans = append(wantScans, (hours+1)*time.Second, (hours+5)*time.Second, (hours+6)*time.Second)
+		wantStamps = append(wantStamps, hours*1000+4500, hours*1000+5000) // the last scan was stopped
+		check.Equal(t, "scans", wantScans, scans)
+		check.Equal(t, "timestamps", wantStamps, stamps)
+	})
+}
+
+// The console has a late scan once, with its target; and when all calls are hung.
+func TestLateAndFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		names := []string{"quick", "slow/f"}
+		for i := range scan.MaxCalls {
+			names = append(names, fmt.Sprintf("nfs/%d/f", i))
+		}
+		for _, name := range names {
+			ff.Put(name, 1, check.Day1)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		p := newTestPoll(ctx, ff, names...)
+		var said []string
+		p.late = func(target string, files int, took time.Duration) {
+			said = append(said, fmt.Sprintf("late: %s, %d, %v", target, files, took))
+		}
+		p.full = func() { said = append(said, "full") }
+		mustStart(t, p)
+		ff.SlowFunc(func(name string) time.Duration {
+			if name == "slow/f" {
+				return 2500 * time.Millisecond
+			}
+			return 0
+		})
+		time.AfterFunc(10*time.Second, func() { ff.Hang("nfs/"); ff.Hang("quick") })
+		time.AfterFunc(time.Minute, func() { cancel(); ff.Release("nfs/"); ff.Release("quick") })
+		for range p.changes(ctx) {
+		}
+		time.Sleep(time.Minute)
+		check.Equal(t, "said", []string{"late: slow/f, 1, 2.5s", "full"}, said)
+	})
+}
+
+// Breaking out of the loop over changes stops polling.
+func TestBreak(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		ff.Put("f", 1, check.Day1)
+		p := newTestPoll(t.Context(), ff, "f")
+		mustStart(t, p)
+		ff.Put("f", 2, check.Day1)
+		for range p.changes(t.Context()) {
+			break
+		}
+		time.Sleep(time.Minute)
+		if n := ff.Asked("f"); n != 2 {
+			t.Errorf("%d scans, want 2", n)
+		}
+	})
+}
+
+// Events of several targets come in the order of the targets, each once.
+func TestTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		p := newTestPoll(t.Context(), ff, "z", "a", "d/m")
+		mustStart(t, p)
+		for _, name := range []string{"d/m", "a", "z"} {
+			ff.Put(name, 1, check.Day1)
+		}
+		var files []string
+		for _, e := range append(scanOnce(p), scanOnce(p)...) {
+			files = append(files, e.File)
+		}
+		check.Equal(t, "files", []string{"z", "a", "d/m"}, files)
+	})
+}
+
+// A start without descriptors is an error, not a wrong beginning; and so is one
+// that is stopped.
+func TestStartFails(t *testing.T) {
+	ff := faults.Made()
+	ff.PutError("d", check.Errno(syscall.EMFILE, 4))
+	if _, err := newTestPoll(t.Context(), ff, "d").start(t.Context()); check.Message(err) != `scan "d": too many open files` {
+		t.Errorf("without descriptors: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := newTestPoll(ctx, ff, "d").start(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+}
+
+// Following the events from any first scan leads to what a first scan would find
+// now, whatever the scans in between found.
+func FuzzFollow(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7})
+	f.Add([]byte{5, 5, 0, 5, 1, 5, 2, 5, 0})
+	f.Fuzz(func(t *testing.T, scans []byte) {
+		ff := faults.Made()
+		inconclusive := false
+		results := []func(){
+			func() { ff.Remove("f") },
+			func() { ff.Put("f", 1, check.Day1) },
+			func() { ff.Put("f", 1, check.Day2) },
+			func() { ff.Put("f", 2, check.Day1) },
+			func() { ff.PutError("f", check.Errno(syscall.EMFILE, 4)); inconclusive = true },
+			func() { ff.PutError("f", check.PathError(errors.New("permission denied"))) },
+			func() { ff.PutError("f", check.PathError(errors.New("stale file handle"))) },
+		}
+		p := newTestPoll(t.Context(), ff, "f")
+		followed := mustStart(t, p)
+		for _, b := range scans {
+			inconclusive = false
+			results[int(b)%len(results)]()
+			for _, e := range scanOnce(p) {
+				followed[0].Apply(&e)
+			}
+			if inconclusive {
+				continue
+			}
+			fresh := mustStart(t, newTestPoll(t.Context(), ff, "f"))
+			if fresh[0].Error != "" && followed[0].Error != "" {
+				fresh[0].Error = followed[0].Error // the reason is that of the first scan that failed
+			}
+			check.Equal(t, fmt.Sprintf("after %v", scans), fresh, followed)
+		}
+	})
+}
