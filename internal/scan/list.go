@@ -127,8 +127,11 @@ func (l *listing) add(e *Entry) {
 	if e.Mode.IsDir() {
 		n.name += "/"
 	}
+	// What could not be examined may be a directory. If it is a file that is known,
+	// that is missing in the listing then, and not gone.
+	maybeDir := e.Mode.IsDir() || e.Err != nil
 	switch {
-	case l.pass.options.ignores(l.name, e.Name, e.Mode.IsDir()) || oserr.IsNotExist(e.Err): // it has vanished
+	case l.pass.options.ignores(l.name, e.Name, maybeDir) || oserr.IsNotExist(e.Err): // it has vanished
 		return
 	case oserr.IsTooManyFiles(e.Err):
 		l.incomplete = true

@@ -161,7 +161,7 @@ func (d *dir) match(listing []node, first bool) (nodes, listed []node, missing [
 		if l.stat.kind == unknown && !l.isDir() {
 			// It was listed and could not be examined: it is still the directory
 			// that it was, most likely.
-			if i, ok := old[l.name+"/"]; ok && i != met {
+			if _, ok := old[l.name+"/"]; ok {
 				l.name += "/"
 			}
 		}
