@@ -108,7 +108,7 @@ func (f *FS) Before(op, name string, do func()) {
 }
 
 // Entries makes each portion of a listing be what edit returns, which may be no
-// longer than the portion was.
+// longer than what was asked for. Of a listing of names, entries have only Name.
 func (f *FS) Entries(edit func(dir string, entries []scan.Entry) []scan.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -287,7 +287,21 @@ func (o *file) Readdirnames(n int) ([]string, error) {
 	if err := o.fs.enter("names", o.name); err != nil {
 		return nil, err
 	}
-	return o.File.Readdirnames(n)
+	names, err := o.File.Readdirnames(n)
+	o.fs.mu.Lock()
+	defer o.fs.mu.Unlock()
+	if o.fs.entries == nil || len(names) == 0 {
+		return names, err
+	}
+	entries := make([]scan.Entry, len(names))
+	for i, name := range names {
+		entries[i].Name = name
+	}
+	names = nil
+	for _, e := range o.fs.entries(o.name, entries) {
+		names = append(names, e.Name)
+	}
+	return names, err
 }
 
 func (o *file) ReadEntries(buf []scan.Entry) (n int, err error) {

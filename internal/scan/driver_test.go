@@ -175,7 +175,7 @@ func (d *driver) checkTree() {
 	d.Helper()
 	fresh := newDriver(d.T, d.fs, d.options, d.paths...)
 	fresh.begin()
-	for _, tags := range d.tags {
+	for _, tags := range slices.Concat(d.tags, fresh.tags) {
 		maps.DeleteFunc(tags, func(_ string, tag uint64) bool { return tag == 0 })
 	}
 	check.Equal(d.T, "what the steps add up to", fresh.tags, d.tags)
