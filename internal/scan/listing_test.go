@@ -1,0 +1,228 @@
+package scan_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
+	"net-watcher/internal/scan"
+)
+
+// portionFS is the system's file system; it notes how directories are read.
+type portionFS struct {
+	scan.OS
+	t        *testing.T
+	portions []int
+	open     int
+}
+
+func (p *portionFS) Lstat(name string) (fs.FileInfo, error) {
+	p.t.Errorf("%s is examined by itself", name)
+	return p.OS.Lstat(name)
+}
+
+func (p *portionFS) Open(name string) (scan.File, error) {
+	f, err := p.OS.Open(name)
+	p.open++
+	return &portionFile{f, p}, err
+}
+
+type portionFile struct {
+	scan.File
+	fs *portionFS
+}
+
+func (f *portionFile) ReadEntries(buf []scan.Entry) (int, error) {
+	f.fs.portions = append(f.fs.portions, len(buf))
+	return f.File.ReadEntries(buf)
+}
+
+func (f *portionFile) Close() error {
+	f.fs.open--
+	return f.File.Close()
+}
+
+// A directory whose file system is fast is read in portions, small ones first, and
+// nothing in it is examined once more.
+func TestListPortions(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.MakeTree(t, ".", 1, 300)
+	synctest.Test(t, func(t *testing.T) {
+		ff := &portionFS{t: t}
+		s := scan.New(t.Context(), []string{"dir0000"}, scan.Options{FileSystem: ff})
+		for s.Start(); s.Outstanding(); s.Collect() {
+			<-s.Ready()
+		}
+		check.Equal(t, "portions", []int{8, 16, 32, 64, 128, 256, 256}, ff.portions)
+		check.Equal(t, "entries, and the directory", 301, len(s.Tags(0)))
+		check.Equal(t, "files left open", 0, ff.open)
+	})
+}
+
+// A listing that breaks off is made anew: what was listed before that is not there
+// twice, and what has vanished since not at all.
+func TestListTwice(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.MakeTree(t, ".", 1, 20)
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Real()
+		const vanishing = "dir0000/file000019.txt"
+		calls := 0
+		ff.Before("readdir", "dir0000", func() {
+			switch calls++; calls {
+			case 2:
+				ff.Fail("readdir", "dir0000", check.PathError(syscall.EIO))
+			case 3:
+				ff.Fail("readdir", "dir0000", nil)
+				ff.Fail("lstat", vanishing, check.Errno(syscall.ENOENT, 2))
+			}
+		})
+		d := newDriver(t, ff, scan.Options{}, "dir0000")
+		check.Equal(t, "first scan", []string{"watching dir0000"}, d.begin())
+		check.Equal(t, "listed, and the directory", 20, len(d.tags[0]))
+		check.Equal(t, "calls", 5, calls)
+		ff.Heal()
+		d.expect("created dir0000/file000019.txt, 0 bytes")
+		d.checkTree()
+	})
+}
+
+// Files that vanish while their directory is listed do not end the listing, nor does
+// a portion that has become short.
+func TestVanishing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.MakeTree(t, "d", 1, 500)
+	for name, edit := range map[string]func(entries []scan.Entry) []scan.Entry{
+		"error": func(entries []scan.Entry) []scan.Entry {
+			for i := range entries {
+				if i%2 > 0 {
+					entries[i] = scan.Entry{Name: entries[i].Name, Err: check.Errno(syscall.ENOENT, 2)}
+				}
+			}
+			return entries
+		},
+		"short": func(entries []scan.Entry) []scan.Entry { return entries[:(len(entries)+1)/2] },
+	} {
+		ff := faults.Real()
+		d := newDriver(t, ff, scan.Options{}, "d/dir0000")
+		ff.Entries(func(_ string, entries []scan.Entry) []scan.Entry { return edit(entries) })
+		d.begin()
+		if n := len(d.tags[0]) - 1; n < 250 || n > 255 {
+			t.Errorf("%s: %d of 500 are listed", name, n)
+		}
+		ff.Heal()
+		if n := len(d.scan()); n != 501-len(d.tags[0])+n {
+			t.Errorf("%s: then %d are created, %d are there", name, n, len(d.tags[0])-1)
+		}
+		d.checkTags()
+		d.checkTree()
+	}
+}
+
+// No call is made for what is ignored, beside that which lists it.
+func TestIgnored(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"d/sub/.git", "d/.git", "d/a.tmp.d"} {
+		check.Must(t, os.MkdirAll(name, 0o777))
+	}
+	for _, name := range []string{"d/a", "d/a.tmp", "d/sub/a.tmp", "d/sub/x.log", "d/.git/f"} {
+		check.Write(t, name, "1", check.Day1)
+	}
+	for _, slow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ff := faults.Real()
+			o := scan.Options{Ignore: []string{"*.tmp", ".git/", "sub/*.log"}, Content: true}
+			d := newDriver(t, ff, o, "none", "d")
+			d.begin()
+			if slow {
+				ff.Slow(time.Millisecond)
+			}
+			ff.Calls("")
+			d.scan()
+			opened := ff.Calls("open")
+			slices.Sort(opened)
+			check.Equal(t, "opened", []string{"d", "d/a", "d/a.tmp.d", "d/sub"}, opened)
+			d.scan()
+			for _, name := range ff.Calls("lstat") {
+				if strings.HasSuffix(name, ".tmp") || strings.HasSuffix(name, ".log") {
+					t.Errorf("%s is examined", name)
+				}
+			}
+			d.expect()
+		})
+	}
+}
+
+// With Fresh, directories and regular files are opened before they are examined,
+// and what cannot be opened is examined all the same.
+func TestFresh(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Write(t, "d/sub/a", "1", check.Day1)
+	check.Write(t, "f", "1", check.Day1)
+	ff := faults.Real()
+	d := newDriver(t, ff, scan.Options{Fresh: true}, "f", "d", "none/x")
+	d.begin()
+	ff.Fail("open", "d/sub/a", check.PathError(fs.ErrPermission))
+	ff.Fail("open", "f", check.PathError(fs.ErrPermission))
+	ff.Calls("open")
+	// A file has its new size from the moment that it is opened.
+	ff.Before("open", "f", func() { check.Write(t, "f", "22", check.Day1) })
+	ff.Before("open", "d/sub/a", func() { check.Write(t, "d/sub/a", "22", check.Day1) })
+	check.Equal(t, "steps", []string{"modified f, 2 bytes", "modified d/sub/a, 2 bytes"}, d.scan())
+	want := []string{".", "f", "none/", ".", "d", "d/sub", "d/sub/a"} // parents of targets in turn
+	check.Equal(t, "opened", want, ff.Calls("open"))
+}
+
+// A tag is that of the file, whatever happened to it, and whoever scans it.
+func TestStateReturns(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Write(t, "f", "1", check.Day1)
+	d := newDriver(t, faults.Real(), scan.Options{}, "f")
+	d.begin()
+	first := d.tag[0]
+	check.Write(t, "f", "2", check.Day2)
+	if d.scan(); d.tag[0] == first {
+		t.Error("another mtime, the same tag")
+	}
+	check.Write(t, "f", "3", check.Day1)
+	if d.scan(); d.tag[0] != first {
+		t.Error("the same mtime and size again, another tag")
+	}
+	check.Must(t, os.Rename("f", "g"))
+	d = newDriver(t, faults.Real(), scan.Options{}, "g")
+	if d.begin(); d.tag[0] != first {
+		t.Error("the tag depends on the target's own name")
+	}
+}
+
+// Without descriptors at the start, there is an error and no wrong beginning.
+func TestNoDescriptorsAtStart(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Write(t, "d/sub/a", "1", check.Day1)
+	for _, op := range []string{"open", "readdir", "lstat"} {
+		ff := faults.Real()
+		ff.Fail(op, "d/sub", check.Errno(syscall.EMFILE, 4))
+		d := newDriver(t, ff, scan.Options{}, "d")
+		d.scan()
+		if _, err := d.scanner.State(0); err != scan.ErrNoDescriptors {
+			t.Errorf("%s fails: %v", op, err)
+		}
+		ff.Heal()
+		check.Equal(t, fmt.Sprintf("%s fails: steps of the first scan that is complete", op), []string(nil), d.scan())
+		state, err := d.scanner.State(0)
+		check.Must(t, err)
+		fresh := newDriver(t, ff, scan.Options{}, "d")
+		fresh.begin()
+		check.Equal(t, "tag", fresh.tag[0], state.Tag)
+	}
+}
