@@ -36,7 +36,10 @@ func (f osFile) ReadEntries(buf []Entry) (int, error) {
 			buf[i].Mode, buf[i].Size, buf[i].Mtime = fileType(st.Mode), st.Size, time.Unix(st.Mtim.Unix())
 		}
 	})
-	return len(names), err
+	if err != nil { // the file is closed: no entry was examined
+		return 0, err
+	}
+	return len(names), nil
 }
 
 // lstatAt is fstatat(2), without following links, of the name, ended by a 0, in
