@@ -1,0 +1,158 @@
+package scan_test
+
+import (
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/scan"
+	"net-watcher/internal/wire"
+)
+
+// FuzzSteps changes a tree in any way between scans, while calls fail and listings
+// are wrong. The steps of each scan, applied to what was known before, are legal and
+// lead to the tags that they have; and when calls succeed again, they add up to what
+// a new Scanner finds.
+func FuzzSteps(f *testing.F) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		ops := make([]byte, 120)
+		for i := range ops {
+			ops[i] = byte(r.Uint32())
+		}
+		f.Add(ops)
+	}
+	f.Fuzz(fuzzSteps)
+}
+
+func fuzzSteps(t *testing.T, ops []byte) {
+	if len(ops) == 0 {
+		return
+	}
+	m := newMemFS()
+	o := scan.Options{FileSystem: m, Content: ops[0]&1 > 0, Fresh: ops[0]&2 > 0}
+	m.reverse = ops[0]&4 > 0
+	m.put("t", -1)
+	for _, name := range []string{"t/a", "t/b", "t/a/x"} {
+		m.put(name, -1)
+	}
+	d := newMemDriver(t, o)
+	d.begin()
+	known := &transitions{there: make(map[string]bool), unreadable: make(map[string]bool)}
+	for name, tag := range d.tags[0] {
+		known.there[name] = tag != 0
+	}
+	for len(ops) > 0 {
+		n := min(3, len(ops))
+		for _, op := range ops[:n] {
+			m.apply(op)
+		}
+		ops = ops[n:]
+		d.scanStrictly(known)
+	}
+	m.heal()
+	// A directory that was gone for one call is found by the next scan.
+	d.scanStrictly(known)
+	d.scanStrictly(known)
+	fresh := newMemDriver(t, o)
+	fresh.begin()
+	maps.DeleteFunc(d.tags[0], func(_ string, tag uint64) bool { return tag == 0 })
+	maps.DeleteFunc(fresh.tags[0], func(_ string, tag uint64) bool { return tag == 0 })
+	check.Equal(t, "what the steps add up to", fresh.tags, d.tags)
+	check.Equal(t, "tag", fresh.tag, d.tag)
+}
+
+// newMemDriver returns a driver of a Scanner of the directory t in a memFS.
+func newMemDriver(t *testing.T, o scan.Options) *driver {
+	paths := []string{"t"}
+	return &driver{T: t, scanner: scan.New(t.Context(), paths, o), options: o, paths: paths, ctx: t.Context()}
+}
+
+// apply changes m in one of some ways.
+func (m *memFS) apply(op byte) {
+	names := []string{"t", "t/a", "t/b", "t/a/x", "t/a/y", "t/b/x", "t/a/x/p", "t/a/x/q"}
+	name := names[op%8]
+	switch op / 8 % 16 {
+	case 0, 1:
+		m.remove(name)
+	case 2:
+		m.put(name, 1)
+	case 3:
+		m.put(name, 2)
+	case 4, 5, 6:
+		m.put(name, -1)
+	case 7:
+		m.fail["open "+name] = check.PathError(syscall.EIO)
+	case 8:
+		m.fail["lstat "+name] = check.PathError(syscall.EIO)
+	case 9:
+		m.fail["open "+name] = check.PathError(syscall.EACCES)
+		m.fail["lstat "+name] = check.PathError(syscall.EACCES)
+	case 10:
+		m.fail["open "+name] = check.Errno(syscall.EMFILE, 4)
+	case 11:
+		m.fail["lstat "+name] = check.Errno(syscall.EMFILE, 4)
+	case 12:
+		m.fail["lstat "+name] = check.Errno(syscall.ENOENT, 2)
+	case 13:
+		m.listed[name] = 0
+	case 14:
+		m.listed[name] = 2
+	case 15:
+		m.heal()
+	}
+}
+
+// transitions is what a subscriber knows of each path below a target.
+type transitions struct {
+	there      map[string]bool // when it was last readable
+	unreadable map[string]bool
+}
+
+// scanStrictly scans once, and checks that each step is one of the table in
+// docs/protocol.md, and in a place where it may be.
+func (d *driver) scanStrictly(known *transitions) {
+	d.Helper()
+	for _, line := range d.scan() {
+		if d.Failed() {
+			d.Fatalf("at %q", line)
+		}
+		change, path, _ := strings.Cut(line, " ")
+		path, _, _ = strings.Cut(path, ",")
+		path, _, _ = strings.Cut(path, ":")
+		name := strings.TrimPrefix(strings.TrimPrefix(path, "t"), "/")
+		legal := false
+		switch wire.Change(change) {
+		case wire.Created:
+			legal = !known.there[name] && (name == "" || known.entered(name))
+		case wire.Modified:
+			legal = known.there[name] && !strings.HasSuffix(name, "/") && known.entered(name)
+		case wire.Removed:
+			legal = known.there[name] || known.unreadable[name]
+		case wire.Unreadable:
+			legal = !known.unreadable[name] && (name == "" || known.entered(name))
+		case wire.Readable:
+			legal = known.unreadable[name] && known.there[name] && (name == "" || known.entered(name))
+		}
+		if !legal {
+			d.Errorf("%q is not legal after there: %v, unreadable: %v", line, known.there, known.unreadable)
+		}
+		if known.unreadable[name] = change == string(wire.Unreadable); !known.unreadable[name] {
+			known.there[name] = change != string(wire.Removed)
+		}
+	}
+}
+
+// entered reports whether all directories that the path name is in are there and
+// readable.
+func (k *transitions) entered(name string) bool {
+	for i := range name {
+		if dir := name[:i]; (i == 0 || name[i-1] == '/') && (!k.there[dir] || k.unreadable[dir]) {
+			return false
+		}
+	}
+	return true
+}

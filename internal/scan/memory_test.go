@@ -1,0 +1,145 @@
+package scan_test
+
+import (
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/scan"
+)
+
+// memFS is a file system in memory, in which calls fail and listings are wrong. A
+// scan must not be under way while it is changed.
+type memFS struct {
+	files   map[string]*memInfo
+	fail    map[string]error // of calls with a path, "open " or "lstat " before that
+	listed  map[string]int   // how often a path is in listings, if not once
+	reverse bool             // listings have the reverse order
+}
+
+func newMemFS() *memFS {
+	return &memFS{files: make(map[string]*memInfo), fail: make(map[string]error), listed: make(map[string]int)}
+}
+
+// put makes what exists at name, and nothing else, be a file of this size or, with
+// -1, a directory. It does nothing if the parent is no directory.
+func (m *memFS) put(name string, size int) {
+	m.remove(name)
+	info := &memInfo{name: path.Base(name), content: strings.Repeat("x", max(size, 0)), mtime: check.Day1}
+	if size < 0 {
+		info.mode = fs.ModeDir
+	}
+	if dir := path.Dir(name); dir == "." || m.files[dir] != nil && m.files[dir].IsDir() {
+		m.files[name] = info
+	}
+}
+
+// remove removes what exists at name, and all that is below it.
+func (m *memFS) remove(name string) {
+	maps.DeleteFunc(m.files, func(other string, _ *memInfo) bool {
+		return other == name || strings.HasPrefix(other, name+"/")
+	})
+}
+
+// heal makes all calls succeed, and all listings right.
+func (m *memFS) heal() {
+	clear(m.fail)
+	clear(m.listed)
+}
+
+func (m *memFS) Stat(name string) (fs.FileInfo, error) { return m.Lstat(name) }
+
+func (m *memFS) Lstat(name string) (fs.FileInfo, error) {
+	info, ok := m.files[name]
+	switch {
+	case m.fail["lstat "+name] != nil:
+		return nil, m.fail["lstat "+name]
+	case !ok:
+		return nil, check.Errno(syscall.ENOENT, 2)
+	}
+	return info, nil
+}
+
+func (m *memFS) Open(name string) (scan.File, error) {
+	if err := m.fail["open "+name]; err != nil {
+		return nil, err
+	}
+	info, ok := m.files[name]
+	if !ok {
+		return nil, check.Errno(syscall.ENOENT, 2)
+	}
+	f := &memFile{fs: m, path: name, info: info, Reader: strings.NewReader(info.content)}
+	for _, child := range slices.Sorted(maps.Keys(m.files)) {
+		if path.Dir(child) != name {
+			continue
+		}
+		n, ok := m.listed[child]
+		if !ok {
+			n = 1
+		}
+		f.names = append(f.names, slices.Repeat([]string{path.Base(child)}, n)...)
+	}
+	if m.reverse {
+		slices.Reverse(f.names)
+	}
+	return f, nil
+}
+
+func (m *memFS) OpenDir(name string) (scan.File, error) { return m.Open(name) }
+
+// memFile is an open memInfo.
+type memFile struct {
+	fs   *memFS
+	path string
+	info *memInfo
+	*strings.Reader
+	names []string // yet to be listed
+}
+
+func (f *memFile) Close() error               { return nil }
+func (f *memFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+func (f *memFile) Readdirnames(n int) ([]string, error) {
+	switch n = min(n, len(f.names)); {
+	case !f.info.IsDir():
+		return nil, check.Errno(syscall.ENOTDIR, 3)
+	case n == 0:
+		return nil, io.EOF
+	}
+	names := f.names[:n]
+	f.names = f.names[n:]
+	return names, nil
+}
+
+func (f *memFile) ReadEntries(buf []scan.Entry) (int, error) {
+	names, err := f.Readdirnames(len(buf))
+	for i, name := range names {
+		buf[i] = scan.Entry{Name: name}
+		info, err := f.fs.Lstat(f.path + "/" + name)
+		if buf[i].Err = err; err == nil {
+			buf[i].Mode, buf[i].Size, buf[i].Mtime = info.Mode(), info.Size(), info.ModTime()
+		}
+	}
+	return len(names), err
+}
+
+// memInfo is a file or directory of a memFS.
+type memInfo struct {
+	name    string
+	content string
+	mode    fs.FileMode
+	mtime   time.Time
+}
+
+func (i *memInfo) Name() string       { return i.name }
+func (i *memInfo) Size() int64        { return int64(len(i.content)) }
+func (i *memInfo) Mode() fs.FileMode  { return i.mode }
+func (i *memInfo) ModTime() time.Time { return i.mtime }
+func (i *memInfo) IsDir() bool        { return i.mode.IsDir() }
+func (i *memInfo) Sys() any           { return nil }
