@@ -39,7 +39,7 @@ func fuzzSteps(t *testing.T, ops []byte) {
 	for _, name := range []string{"t/a", "t/b", "t/a/x"} {
 		m.put(name, -1)
 	}
-	d := newMemDriver(t, o)
+	d := newMemDriver(t, o, "t")
 	d.begin()
 	known := &transitions{there: make(map[string]bool), unreadable: make(map[string]bool)}
 	for name, tag := range d.tags[0] {
@@ -57,18 +57,12 @@ func fuzzSteps(t *testing.T, ops []byte) {
 	// A directory that was gone for one call is found by the next scan.
 	d.scanStrictly(known)
 	d.scanStrictly(known)
-	fresh := newMemDriver(t, o)
+	fresh := newMemDriver(t, o, "t")
 	fresh.begin()
 	maps.DeleteFunc(d.tags[0], func(_ string, tag uint64) bool { return tag == 0 })
 	maps.DeleteFunc(fresh.tags[0], func(_ string, tag uint64) bool { return tag == 0 })
 	check.Equal(t, "what the steps add up to", fresh.tags, d.tags)
 	check.Equal(t, "tag", fresh.tag, d.tag)
-}
-
-// newMemDriver returns a driver of a Scanner of the directory t in a memFS.
-func newMemDriver(t *testing.T, o scan.Options) *driver {
-	paths := []string{"t"}
-	return &driver{T: t, scanner: scan.New(t.Context(), paths, o), options: o, paths: paths, ctx: t.Context()}
 }
 
 // apply changes m in one of some ways.

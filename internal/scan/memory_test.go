@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"net-watcher/internal/check"
@@ -27,11 +28,17 @@ func newMemFS() *memFS {
 	return &memFS{files: make(map[string]*memInfo), fail: make(map[string]error), listed: make(map[string]int)}
 }
 
+// newMemDriver returns a driver of a Scanner of path in a memFS.
+func newMemDriver(t *testing.T, o scan.Options, path string) *driver {
+	paths := []string{path}
+	return &driver{T: t, scanner: scan.New(t.Context(), paths, o), options: o, paths: paths, ctx: t.Context()}
+}
+
 // put makes what exists at name, and nothing else, be a file of this size or, with
 // -1, a directory. It does nothing if the parent is no directory.
 func (m *memFS) put(name string, size int) {
 	m.remove(name)
-	info := &memInfo{name: path.Base(name), content: strings.Repeat("x", max(size, 0)), mtime: check.Day1}
+	info := &memInfo{name: path.Base(name), content: strings.Repeat("x", max(size, 0)), size: int64(max(size, 0))}
 	if size < 0 {
 		info.mode = fs.ModeDir
 	}
@@ -133,13 +140,13 @@ func (f *memFile) ReadEntries(buf []scan.Entry) (int, error) {
 type memInfo struct {
 	name    string
 	content string
+	size    int64
 	mode    fs.FileMode
-	mtime   time.Time
 }
 
 func (i *memInfo) Name() string       { return i.name }
-func (i *memInfo) Size() int64        { return int64(len(i.content)) }
+func (i *memInfo) Size() int64        { return i.size }
 func (i *memInfo) Mode() fs.FileMode  { return i.mode }
-func (i *memInfo) ModTime() time.Time { return i.mtime }
+func (i *memInfo) ModTime() time.Time { return check.Day1 }
 func (i *memInfo) IsDir() bool        { return i.mode.IsDir() }
 func (i *memInfo) Sys() any           { return nil }

@@ -206,10 +206,11 @@ func (p *pass) statEntry(dirPath string, e *Entry) (Stat, bool) {
 		return entryStat(e), true
 	}
 	path := dirPath + "/" + e.Name
+	examine := p.stat
 	if e.Mode.IsRegular() && !p.options.Fresh {
-		return p.read(path)
+		examine = p.read
 	}
-	s, ok := p.stat(path)
+	s, ok := examine(path)
 	if s.kind == directory {
 		if e.Mode.IsRegular() {
 			return gone, ok // it was replaced; the next listing has the directory
@@ -238,7 +239,7 @@ func (p *pass) read(path string) (Stat, bool) {
 		return unreadable(err)
 	}
 	if !info.Mode().IsRegular() { // it was replaced
-		return fileStat(info.Size(), info.ModTime()), true
+		return infoStat(info), true
 	}
 	hash := sha256.New()
 	buf := make([]byte, 32<<10)

@@ -1,0 +1,59 @@
+package scan_test
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
+	"net-watcher/internal/scan"
+)
+
+// A tag is that of the file, whatever happened to it, and whoever scans it.
+func TestStateReturns(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Write(t, "f", "1", check.Day1)
+	d := newDriver(t, faults.Real(), scan.Options{}, "f")
+	d.begin()
+	first := d.tag[0]
+	check.Write(t, "f", "2", check.Day2)
+	if d.scan(); d.tag[0] == first {
+		t.Error("another mtime, the same tag")
+	}
+	check.Write(t, "f", "3", check.Day1)
+	if d.scan(); d.tag[0] != first {
+		t.Error("the same mtime and size again, another tag")
+	}
+	check.Must(t, os.Rename("f", "g"))
+	d = newDriver(t, faults.Real(), scan.Options{}, "g")
+	if d.begin(); d.tag[0] != first {
+		t.Error("the tag depends on the target's own name")
+	}
+}
+
+// Without descriptors at the start, there is an error and no wrong beginning.
+func TestNoDescriptorsAtStart(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Write(t, "d/sub/a", "1", check.Day1)
+	for _, failing := range []struct{ op, name string }{
+		{"stat", "d"}, {"open", "d"}, {"open", "d/sub"}, {"readdir", "d/sub"}, {"lstat", "d/sub"}, {"lstat", "d/sub/a"},
+	} {
+		ff := faults.Real()
+		ff.Fail(failing.op, failing.name, check.Errno(syscall.EMFILE, 4))
+		d := newDriver(t, ff, scan.Options{}, "d")
+		d.scan()
+		if _, err := d.scanner.State(0); err != scan.ErrNoDescriptors {
+			t.Errorf("%+v fails: %v", failing, err)
+		}
+		ff.Heal()
+		check.Equal(t, fmt.Sprintf("%+v fails: steps of the first scan that is complete", failing), []string(nil), d.scan())
+		state, err := d.scanner.State(0)
+		check.Must(t, err)
+		fresh := newDriver(t, ff, scan.Options{}, "d")
+		fresh.begin()
+		check.Equal(t, "tag", fresh.tag[0], state.Tag)
+	}
+}
