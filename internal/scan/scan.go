@@ -144,7 +144,6 @@ func (s *Scanner) Outstanding() bool { return s.sched.outstanding() }
 func (s *Scanner) Collect() Report {
 	c := s.sched.collect()
 	report := Report{Slowest: c.slowest, Full: c.full}
-	slices.SortFunc(c.results, func(a, b result) int { return a.job.index - b.job.index })
 	for i := range c.results {
 		if steps := s.steps(&c.results[i]); len(steps) > 0 {
 			report.Results = append(report.Results, Result{c.results[i].job.index, steps})
@@ -156,6 +155,7 @@ func (s *Scanner) Collect() Report {
 			report.Results = append(report.Results, Result{j.index, []Step{{Change: wire.Unreadable, Stat: stat, Tag: tag}}})
 		}
 	}
+	slices.SortFunc(report.Results, func(a, b Result) int { return a.Target - b.Target })
 	return report
 }
 
