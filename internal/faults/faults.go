@@ -31,6 +31,8 @@ type FS struct {
 	asked   map[string]int // calls of Stat since the last Asked
 	hanging Level
 	running Level
+	under   map[string]int // calls under way, by name
+	twice   []string       // names that a second call was made for meanwhile
 }
 
 // Level is a number that goes up and down, and the highest that it was.
@@ -63,6 +65,7 @@ func newFS(real bool) *FS {
 	return &FS{
 		real: real, files: make(map[string]made), fail: make(map[call]error), before: make(map[call]func()),
 		hung: make(map[string]chan struct{}), asked: make(map[string]int),
+		under: make(map[string]int),
 	}
 }
 
@@ -182,6 +185,13 @@ func (f *FS) Running() Level {
 	return f.running
 }
 
+// Twice returns the names that a call was made for while another was under way.
+func (f *FS) Twice() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.twice
+}
+
 // enter is called at the beginning of each call, and returns the error that it is
 // to fail with.
 func (f *FS) enter(op, name string) error {
@@ -192,6 +202,9 @@ func (f *FS) enter(op, name string) error {
 		f.asked[name]++
 	}
 	f.running.add(1)
+	if f.under[name]++; f.under[name] > 1 {
+		f.twice = append(f.twice, name)
+	}
 	if do := f.before[call{op, name}]; do != nil {
 		f.unlocked(do)
 	}
@@ -214,6 +227,7 @@ func (f *FS) leave(name string, n int) {
 		f.unlocked(func() { time.Sleep(time.Duration(n) * delay(name)) })
 	}
 	f.running.add(-1)
+	f.under[name]--
 }
 
 // unlocked calls do without holding mu.

@@ -30,9 +30,11 @@ type driver struct {
 	late     []scan.Slowest  // reports of scans that took longer than the interval
 	full     int             // how often all calls were hung
 
-	tags []map[string]uint64 // of each target, of each path below it, by the steps so far
-	errs []map[string]bool   // of each target, the paths below it that are unreadable
-	tag  []uint64            // of each target, by the last step
+	tags   []map[string]uint64 // of each target, of each path below it, by the steps so far
+	errs   []map[string]bool   // of each target, the paths below it that are unreadable
+	tag    []uint64            // of each target, by the last step
+	stats  []scan.Stat         // of each target, by the last step
+	unseen []bool              // of each target: it is reported as unreadable, and nothing is known of it
 }
 
 // newDriver returns a driver of a Scanner of the paths, which is yet to be started.
@@ -43,6 +45,21 @@ func newDriver(t *testing.T, ff *faults.FS, o scan.Options, paths ...string) *dr
 	return &driver{
 		T: t, fs: ff, scanner: scan.New(ctx, paths, o), options: o, paths: paths,
 		interval: time.Second, ctx: ctx, stop: cancel,
+	}
+}
+
+// numbered returns the names of n files in the directory.
+func numbered(dir string, n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("%s/%d", dir, i))
+	}
+	return names
+}
+
+// putAll makes up files with 1 byte.
+func putAll(ff *faults.FS, names ...string) {
+	for _, name := range names {
+		ff.Put(name, 1, check.Day1)
 	}
 }
 
@@ -58,9 +75,15 @@ func (d *driver) begin() []string {
 		state, err := d.scanner.State(i)
 		check.Must(d.T, err)
 		lines = append(lines, line("watching", path, state.Stat))
-		d.tags = append(d.tags, d.scanner.Tags(i))
+		tags, seen := map[string]uint64{"": state.Tag}, d.scanner.Seen(i)
+		if seen {
+			tags = d.scanner.Tags(i)
+		}
+		d.tags = append(d.tags, tags)
 		d.errs = append(d.errs, map[string]bool{"": state.Stat.Err() != ""})
 		d.tag = append(d.tag, state.Tag)
+		d.stats = append(d.stats, state.Stat)
+		d.unseen = append(d.unseen, !seen)
 	}
 	return lines
 }
@@ -89,6 +112,9 @@ func (d *driver) collect() []string {
 	}
 	if report.Full {
 		d.full++
+	}
+	if !slices.IsSortedFunc(report.Results, func(a, b scan.Result) int { return a.Target - b.Target }) {
+		d.Errorf("results are not in the order of the targets: %+v", report.Results)
 	}
 	var lines []string
 	for _, r := range report.Results {
@@ -123,6 +149,16 @@ func line(what, path string, s scan.Stat) string {
 // follow checks that the step is one that may follow those before, and that its tag
 // is that of all that is known after it.
 func (d *driver) follow(target int, step scan.Step) {
+	if step.Name == "" {
+		if was := d.stats[target]; !legal(was, step.Change) {
+			d.Errorf("%s, and then %s", line("watching", d.paths[target], was), step.Change)
+		}
+		d.stats[target] = step.Stat
+		if d.unseen[target] { // the steps are not those from nothing
+			d.unseen[target] = false
+			d.tags[target] = d.scanner.Tags(target)
+		}
+	}
 	tags, errs := d.tags[target], d.errs[target]
 	d.tag[target] = step.Tag
 	tags[step.Name] = step.Stat.TagAt(step.Name)
@@ -143,6 +179,22 @@ func (d *driver) follow(target int, step scan.Step) {
 	if sum != step.Tag {
 		d.Errorf("%s %s: tag %x, want %x", step.Change, step.Name, step.Tag, sum)
 	}
+}
+
+// legal reports whether a target with the Stat was may change so.
+func legal(was scan.Stat, change wire.Change) bool {
+	unreadable := was.Err() != ""
+	switch change {
+	case wire.Created:
+		return unreadable || was.Missing()
+	case wire.Modified, wire.Removed:
+		return unreadable || !was.Missing()
+	case wire.Unreadable:
+		return !unreadable
+	case wire.Readable:
+		return unreadable
+	}
+	return false
 }
 
 // scan scans every target once, and returns a line a step.
@@ -168,6 +220,32 @@ func (d *driver) checkTags() {
 	fresh := newDriver(d.T, d.fs, d.options, d.paths...)
 	fresh.begin()
 	check.Equal(d.T, "tags by the steps, beside those of a new scan", fresh.tag, d.tag)
+}
+
+// state is a target as a client knows it.
+type state struct {
+	Path                string
+	Unreadable, Missing bool
+	Size                int64
+	Mtime               time.Time
+	Tag                 uint64
+}
+
+// states returns the targets as of the last steps.
+func (d *driver) states() (states []state) {
+	for i, stat := range d.stats {
+		size, mtime, _ := stat.Size()
+		states = append(states, state{d.paths[i], stat.Err() != "", stat.Missing(), size, mtime, d.tag[i]})
+	}
+	return states
+}
+
+// checkStates checks that the steps add up to the states that a new Scanner finds.
+func (d *driver) checkStates() {
+	d.Helper()
+	fresh := newDriver(d.T, d.fs, d.options, d.paths...)
+	fresh.begin()
+	check.Equal(d.T, "states by the steps, beside those of a new scan", fresh.states(), d.states())
 }
 
 // checkTree checks that the steps add up to the tree that a new Scanner finds.

@@ -57,3 +57,9 @@ func (s *Scanner) Tags(index int) map[string]uint64 {
 	add(&s.targets[index].root, "")
 	return tags
 }
+
+// Seen reports whether a scan of the target with the index was ever complete.
+func (s *Scanner) Seen(index int) bool {
+	_, seen := s.sched.known(index)
+	return seen
+}

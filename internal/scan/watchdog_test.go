@@ -1,0 +1,77 @@
+package scan_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
+	"net-watcher/internal/scan"
+)
+
+// While the program itself is stopped no file system is to blame, whatever comes
+// first when it goes on.
+func TestStopped(t *testing.T) {
+	for _, tick := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tick=%v", tick), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ff := faults.Made()
+				putAll(ff, "f")
+				d := newDriver(t, ff, scan.Options{}, "f")
+				d.begin()
+				ff.Hang("f")
+				d.scanner.Start()
+				time.Sleep(time.Hour) // and nobody calls Collect
+				begin := time.Now()
+				if tick {
+					d.scanner.Start()
+				}
+				check.Equal(t, "at once", []string(nil), d.collect())
+				var lines []string
+				for d.scanner.Outstanding() {
+					lines = append(lines, d.wait(nil, nil)...)
+				}
+				check.Equal(t, "then", []string{hung("f")}, lines)
+				if took := time.Since(begin); took < scan.UnreadableAfter-2*scan.HungAfter {
+					t.Errorf("it was given %v", took)
+				}
+				ff.Release("f")
+			})
+		})
+	}
+}
+
+// Close waits for calls that are answered soon, and for no longer, after the first
+// scan and during it.
+func TestClose(t *testing.T) {
+	const after = 10 * time.Millisecond // of the call
+	for call, want := range map[time.Duration]time.Duration{
+		50 * time.Millisecond: 40 * time.Millisecond,
+		time.Minute:           100 * time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ff := faults.Made()
+			putAll(ff, "f")
+			d := newDriver(t, ff, scan.Options{}, "f")
+			d.begin()
+			ff.Slow(call)
+			r := d.record()
+			time.Sleep(d.interval + after)
+			begin := time.Now()
+			r.stop()
+			check.Equal(t, fmt.Sprintf("the end, with a call of %v,", call), want, time.Since(begin))
+			time.Sleep(time.Minute)
+
+			d = newDriver(t, ff, scan.Options{}, "f")
+			d.scanner.Start()
+			time.Sleep(after)
+			begin = time.Now()
+			d.stop()
+			d.scanner.Close()
+			check.Equal(t, fmt.Sprintf("the end of the start, with a call of %v,", call), want, time.Since(begin))
+			time.Sleep(time.Minute)
+		})
+	}
+}
