@@ -5,6 +5,8 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/faults"
@@ -33,27 +35,39 @@ func TestStateReturns(t *testing.T) {
 	}
 }
 
-// Without descriptors at the start, there is an error and no wrong beginning.
+// Without descriptors at the start, there is an error and no wrong beginning, whoever
+// is without: where calls are slow, several directories are listed at a time.
 func TestNoDescriptorsAtStart(t *testing.T) {
 	t.Chdir(t.TempDir())
-	check.Must(t, os.MkdirAll("d/sub", 0o777))
-	check.Write(t, "d/sub/a", "1", check.Day1)
-	for _, failing := range []struct{ op, name string }{
-		{"stat", "d"}, {"open", "d"}, {"open", "d/sub"}, {"readdir", "d/sub"}, {"lstat", "d/sub"}, {"lstat", "d/sub/a"},
-	} {
-		ff := faults.Real()
-		ff.Fail(failing.op, failing.name, check.Errno(syscall.EMFILE, 4))
-		d := newDriver(t, ff, scan.Options{}, "d")
-		d.scan()
-		if _, err := d.scanner.State(0); err != scan.ErrNoDescriptors {
-			t.Errorf("%+v fails: %v", failing, err)
+	failing := []struct{ op, name string }{{"stat", "d"}, {"open", "d"}}
+	for i := range 6 {
+		dir := fmt.Sprint("d/", i)
+		check.Must(t, os.MkdirAll(dir, 0o777))
+		check.Write(t, dir+"/a", "1", check.Day1)
+		for _, op := range []string{"open", "lstat"} {
+			failing = append(failing, struct{ op, name string }{op, dir})
 		}
-		ff.Heal()
-		check.Equal(t, fmt.Sprintf("%+v fails: steps of the first scan that is complete", failing), []string(nil), d.scan())
-		state, err := d.scanner.State(0)
-		check.Must(t, err)
-		fresh := newDriver(t, ff, scan.Options{}, "d")
-		fresh.begin()
-		check.Equal(t, "tag", fresh.tag[0], state.Tag)
+		failing = append(failing, struct{ op, name string }{"lstat", dir + "/a"})
+	}
+	for _, slow := range []time.Duration{0, time.Millisecond} {
+		for _, f := range failing {
+			synctest.Test(t, func(t *testing.T) {
+				ff := faults.Real()
+				ff.Slow(slow)
+				ff.Fail(f.op, f.name, check.Errno(syscall.EMFILE, 4))
+				d := newDriver(t, ff, scan.Options{}, "none", "d")
+				d.scan()
+				if _, err := d.scanner.State(1); err != scan.ErrNoDescriptors {
+					t.Errorf("%+v fails: %v", f, err)
+				}
+				ff.Heal()
+				check.Equal(t, fmt.Sprintf("%+v fails: steps of the first scan that is complete", f), []string(nil), d.scan())
+				state, err := d.scanner.State(1)
+				check.Must(t, err)
+				fresh := newDriver(t, ff, scan.Options{}, "d")
+				fresh.begin()
+				check.Equal(t, "tag", fresh.tag[0], state.Tag)
+			})
+		}
 	}
 }
