@@ -34,9 +34,9 @@ type runner struct {
 }
 
 // run runs the script, and returns how many portions of listings were names.
-func (s *script) run(t *testing.T, slow bool, options []string) int {
+func (s *script) run(t *testing.T, slow bool, o scan.Options) int {
 	r := &runner{
-		T: t, fs: faults.Real(), slow: slow, options: parseOptions(t, options),
+		T: t, fs: faults.Real(), slow: slow, options: o,
 		on: make(map[string][]func()), edits: make(map[string]int),
 	}
 	for _, c := range s.commands {
@@ -51,24 +51,6 @@ func (s *script) run(t *testing.T, slow bool, options []string) int {
 		t.Fatalf("%s: the scenario does not end with a scan", s.name)
 	}
 	return len(r.fs.Calls("names"))
-}
-
-func parseOptions(t *testing.T, words []string) (o scan.Options) {
-	t.Helper()
-	for i := 0; i < len(words); i++ {
-		switch {
-		case words[i] == "-content":
-			o.Content = true
-		case words[i] == "-fresh":
-			o.Fresh = true
-		case words[i] == "-ignore" && i+1 < len(words):
-			i++
-			o.Ignore = append(o.Ignore, words[i])
-		default:
-			t.Fatalf("unknown option %q", words[i])
-		}
-	}
-	return o
 }
 
 // do runs one command.
@@ -254,11 +236,11 @@ var scriptErrors = map[string]error{
 // scriptError is an error with the same text on every system.
 type scriptError struct {
 	text string
-	error
+	err  error // that it is to package oserr
 }
 
 func (e scriptError) Error() string { return e.text }
-func (e scriptError) Unwrap() error { return e.error }
+func (e scriptError) Unwrap() error { return e.err }
 
 // failOnce makes the next call fail, and no further one.
 func (r *runner) failOnce(op, path, name string) error {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/scan"
 )
 
 // TestScripts runs the scenarios in testdata; testdata/README describes what a
@@ -18,23 +19,36 @@ import (
 func TestScripts(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txt")
 	check.Must(t, err)
-	byNames := map[string]int{} // how many listings were made by names, as where calls are slow
 	for _, name := range names {
-		for _, s := range parseScripts(t, name) {
-			for _, options := range s.variants {
+		text, err := os.ReadFile(name)
+		check.Must(t, err)
+		for _, s := range parseScripts(t, name, string(text)) {
+			for _, words := range s.variants {
 				for _, speed := range []string{"fast", "slow"} {
-					name := strings.Join(append([]string{filepath.Base(name), s.name, speed}, options...), " ")
+					name := strings.Join(append([]string{filepath.Base(name), s.name, speed}, words...), " ")
 					t.Run(name, func(t *testing.T) {
 						s.needs(t)
 						t.Chdir(t.TempDir())
-						synctest.Test(t, func(t *testing.T) { byNames[speed] += s.run(t, speed == "slow", options) })
+						o, err := parseOptions(words)
+						check.Must(t, err)
+						synctest.Test(t, func(t *testing.T) { s.run(t, speed == "slow", o) })
 					})
 				}
 			}
 		}
 	}
-	if byNames["fast"] > 0 || byNames["slow"] == 0 {
-		t.Errorf("listings by names: %v", byNames)
+}
+
+// Scans of scripts notice that calls are slow: then they list directories by names.
+func TestScriptSpeeds(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		s := parseScripts(t, "inline", "scenario\nmkdir d\nwrite d/a 1\nwatch d\nscan")
+		t.Chdir(t.TempDir())
+		synctest.Test(t, func(t *testing.T) {
+			if byNames := s[0].run(t, slow, scan.Options{}); byNames > 0 != slow {
+				t.Errorf("slow is %v: %d listings by names", slow, byNames)
+			}
+		})
 	}
 }
 
@@ -52,14 +66,12 @@ type command struct {
 	want  []string
 }
 
-// parseScripts returns the scenarios of a file.
-func parseScripts(t *testing.T, file string) []script {
+// parseScripts returns the scenarios of a file with this text.
+func parseScripts(t *testing.T, file, text string) []script {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	check.Must(t, err)
 	var scripts []script
 	var options []string
-	for i, line := range strings.Split(string(text), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		at := fmt.Sprintf("%s:%d", file, i+1)
 		words := strings.Fields(line)
 		if len(words) == 0 || words[0][0] == '#' {
@@ -81,11 +93,19 @@ func parseScripts(t *testing.T, file string) []script {
 				t.Fatalf("%s: only scan and watch have results", at)
 			}
 			s.commands[last].want = append(s.commands[last].want, strings.TrimSpace(line))
-		case words[0] == "options":
-			options = words[1:]
-			s.variants = [][]string{options}
-		case words[0] == "also":
-			s.variants = append(s.variants, slices.Concat(options, words[1:]))
+		case words[0] == "options" || words[0] == "also":
+			if _, err := parseOptions(words[1:]); err != nil {
+				t.Fatalf("%s: %v", at, err)
+			}
+			if last >= 0 {
+				t.Fatalf("%s: %s comes before all commands", at, words[0])
+			}
+			if words[0] == "options" {
+				options = words[1:]
+				s.variants = [][]string{options}
+			} else {
+				s.variants = append(s.variants, slices.Concat(options, words[1:]))
+			}
 		default:
 			s.commands = append(s.commands, command{at: at, words: words})
 		}
@@ -102,4 +122,22 @@ func (s *script) needs(t *testing.T) {
 			return
 		}
 	}
+}
+
+// parseOptions returns the options that the words are.
+func parseOptions(words []string) (o scan.Options, err error) {
+	for i := 0; i < len(words); i++ {
+		switch {
+		case words[i] == "-content":
+			o.Content = true
+		case words[i] == "-fresh":
+			o.Fresh = true
+		case words[i] == "-ignore" && i+1 < len(words):
+			i++
+			o.Ignore = append(o.Ignore, words[i])
+		default:
+			return o, fmt.Errorf("unknown option %q", words[i])
+		}
+	}
+	return o, nil
 }
