@@ -78,6 +78,9 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 	for _, h := range helpers {
 		p.found.add(&h.found)
 	}
+	if helpers != nil {
+		p.w.ended = p.w.clock.now() // the last call was that of a helper, perhaps
+	}
 }
 
 // target scans the target n, which is at path, and all that is below it.

@@ -312,3 +312,24 @@ func TestSlowestOnce(t *testing.T) {
 		check.Equal(t, "late", []scan.Slowest{{Target: 0, Files: 1, Took: scan.HungAfter}}, d.late)
 	})
 }
+
+// A scan ends with the last call of its helpers.
+func TestSlowestHelper(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.MakeTree(t, "d", 10, 0)
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Real()
+		d := newDriver(t, ff, scan.Options{}, "d")
+		d.begin()
+		ff.SlowFunc(func(name string) time.Duration {
+			if name == "d/dir0009" { // a helper has it
+				return 2 * d.interval
+			}
+			return time.Millisecond
+		})
+		begin := time.Now()
+		d.scan()
+		took := time.Since(begin)
+		check.Equal(t, "late", []scan.Slowest{{Target: 0, Files: 11, Took: took}}, d.late)
+	})
+}

@@ -40,7 +40,7 @@ type worker struct {
 	hung bool // its call had no answer at the last collect; guarded by scheduler.mu
 
 	began atomic.Int64  // when the call under way began (time.Duration, by clock); 0 if there is none
-	ended time.Duration // when the last call ended
+	ended time.Duration // when the last call of it and of its helpers ended
 
 	entries []Entry // the portion read last; kept for its memory
 	nodes   []node  // the directory listed last; kept for its memory
