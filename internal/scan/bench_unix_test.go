@@ -1,6 +1,6 @@
 //go:build unix
 
-package scan
+package scan_test
 
 import (
 	"path/filepath"
@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
+	"net-watcher/internal/scan"
 )
 
-// BenchmarkLook measures a scan of files that are targets, and of one target that
+// BenchmarkScan measures a scan of files that are targets, and of one target that
 // is a tree of them, beside a bare loop of the system call over the same paths, in
 // the same run.
-func BenchmarkLook(b *testing.B) {
+func BenchmarkScan(b *testing.B) {
 	for _, test := range []struct {
 		name        string
 		dirs, files int // files in each
@@ -36,7 +38,7 @@ func BenchmarkLook(b *testing.B) {
 			if test.tree {
 				targets = []string{dir}
 			}
-			s := New(b.Context(), targets, Options{})
+			s := scan.New(b.Context(), targets, scan.Options{})
 			scanAll(s)
 			var scans, bare []time.Duration
 			var st syscall.Stat_t
@@ -58,8 +60,22 @@ func BenchmarkLook(b *testing.B) {
 	}
 }
 
+// BenchmarkSlow measures a scan of 10,000 files where each call takes 1 ms more.
+func BenchmarkSlow(b *testing.B) {
+	dir := b.TempDir()
+	check.MakeTree(b, dir, 100, 100)
+	ff := faults.Real()
+	ff.Slow(time.Millisecond)
+	s := scan.New(b.Context(), []string{dir}, scan.Options{FileSystem: ff})
+	scanAll(s)
+	for b.Loop() {
+		scanAll(s)
+		ff.Calls("") // or else they need memory
+	}
+}
+
 // scanAll scans every target once.
-func scanAll(s *Scanner) {
+func scanAll(s *scan.Scanner) {
 	for s.Start(); s.Outstanding(); s.Collect() {
 		select {
 		case <-s.Ready():
