@@ -1,0 +1,76 @@
+package scan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"net-watcher/internal/check"
+)
+
+// Where calls are slow, helpers do what is left of a loop. The pass has what they
+// find, and in the end they are idle and hold no memory.
+func TestParallelFor(t *testing.T) {
+	for _, test := range []struct {
+		n, helpers int
+		first      bool
+	}{
+		{1, 0, true},
+		{3, 2, false},
+		{100, maxHelpers - 1, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, w := newTestScheduler()
+			for range 3 {
+				w.take(time.Millisecond, 1)
+			}
+			const unused = -1
+			for i := range s.workers[1:] {
+				s.workers[1+i].calls = unused
+			}
+			p := &pass{w: w, sched: s, first: test.first}
+			want := findings{incomplete: test.helpers > 0}
+			for i := range test.n {
+				want.files++
+				want.changes.tag += uint64(i)
+				want.changes.steps = append(want.changes.steps, Step{Name: fmt.Sprintf("%03d", i)})
+			}
+			p.parallelFor(test.n, func(h *pass, i int) {
+				h.found.files++
+				h.found.changes.tag += uint64(i)
+				h.found.changes.steps = append(h.found.changes.steps, Step{Name: fmt.Sprintf("%03d", i)})
+				if h.first != test.first {
+					t.Errorf("first is %v, in a part of a pass with %v", h.first, test.first)
+				}
+				if h == p {
+					h.w.take(time.Hour, 1) // helpers are idle before, so a lock left out is a race
+				} else {
+					h.w.take(time.Millisecond, 1)
+					h.found.incomplete = true
+					h.w.entries, h.w.nodes = make([]Entry, 1), make([]node, 1)
+				}
+			})
+			slices.SortFunc(p.found.changes.steps, func(a, b Step) int { return strings.Compare(a.Name, b.Name) })
+			check.Equal(t, "findings", want, p.found, cmp.AllowUnexported(findings{}, changes{}, Stat{}))
+
+			helpers := 0
+			for i := range s.workers[1:] {
+				h := &s.workers[1+i]
+				if h.calls != unused {
+					helpers++
+				}
+				if h.job != nil || h.entries != nil || h.nodes != nil {
+					t.Errorf("helper %d is not idle", i)
+				}
+			}
+			if helpers != test.helpers || s.busy != 1 {
+				t.Errorf("%d helpers for %d, want %d; %d workers are busy, want 1", helpers, test.n, test.helpers, s.busy)
+			}
+		})
+	}
+}
