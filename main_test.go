@@ -351,12 +351,15 @@ func TestStdout(t *testing.T) {
 	}
 }
 
-// The README shows what the program says.
+// The guide shows the usage that the program prints, and the README is a first
+// screen.
 func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	check.Must(t, err)
-	if !strings.Contains(strings.ReplaceAll(string(readme), "\r\n", "\n"), "```\n"+usage+"```\n") {
-		t.Error("README.md does not show the usage as -h prints it")
+	texts := pages(t)
+	if !strings.Contains(texts["docs/guide.md"], "```\n"+usage+"```\n") {
+		t.Error("docs/guide.md does not show the usage as -h prints it")
+	}
+	if n, most := len(texts["README.md"]), 7<<10; n > most {
+		t.Errorf("README.md has %d bytes, want at most %d", n, most)
 	}
 	for line := range strings.SplitSeq(usage, "\n") {
 		if len(line) > 80 {

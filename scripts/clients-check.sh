@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tries the subscribers of the README's table against the real server, each in
+# Tries the subscribers of the table in docs/guide.md against the real server, each in
 # a terminal of its own: all must be told of a change, and those that can speak
 # must get JSON for the word json. Those that are not installed are named.
 #
