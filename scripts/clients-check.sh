@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tries the subscribers of the table in docs/guide.md against the real server, each in
-# a terminal of its own: all must be told of a change, and those that can speak
+# Tries the clients of the table in docs/guide.md against the real server, each
+# in a terminal of its own: all must print a change, and those that can send
 # must get JSON for the word json. Those that are not installed are named.
 #
 #   scripts/clients-check.sh          what is installed
