@@ -19,7 +19,7 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// usage is what -h prints; the README shows the same text.
+// usage is what -h prints; docs/guide.md shows the same text.
 const usage = `usage: net-watcher [flags] FILE...
        net-watcher -connect ADDRESS [flags] [-- COMMAND [ARG...]]
 
