@@ -28,7 +28,7 @@ import (
 	"time"
 
 	"net-watcher/internal/console"
-	"net-watcher/internal/oserr"
+	"net-watcher/internal/follow"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 )
@@ -48,7 +48,7 @@ func main() {
 		stop() // a second signal kills
 		// What is written to a terminal or a pipe that nobody reads cannot be
 		// broken off in any other way.
-		time.Sleep(killDelay + 2*time.Second)
+		time.Sleep(follow.KillDelay + 2*time.Second)
 		os.Exit(1)
 	})
 	// Without this, writing to a pipe that nobody reads any more would kill the
@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	stderrLog := console.NewWriter(stderr)
 	defer stderrLog.Wait()
 	if o.connect != nil {
-		return follow(ctx, o, stdout, stderr, stderrLog)
+		return followServer(ctx, o, stdout, stderr, stderrLog)
 	}
 	return watch(ctx, o, log.New(stderrLog, "", 0))
 }
@@ -173,24 +173,24 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	return s.serve(ctx, listeners...)
 }
 
-// follow follows a server, and prints what changes or runs the command on it,
-// until ctx is done.
-func follow(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
-	log, tell := log.New(stderrLog, "", 0), printer(stdout, o.format)
-	c := &client{
-		server: wire.Printable(o.connect.Name),
-		dial:   o.connect.Dial,
-		once:   o.once,
-		log:    log,
-		all:    o.verbose,
-		begun:  func() {},
-		handle: func(events []wire.Event) error {
+// followServer follows a server, and prints what changes or runs the command on
+// it, until ctx is done.
+func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
+	log, tell := log.New(stderrLog, "", 0), follow.Printer(stdout, o.format)
+	c := &follow.Client{
+		Server:  wire.Printable(o.connect.Name),
+		Dial:    o.connect.Dial,
+		Once:    o.once,
+		Log:     log,
+		Verbose: o.verbose,
+		Begun:   func() {},
+		Handle: func(events []wire.Event) error {
 			stderrLog.Wait() // "reconnected to" goes before what was missed
 			return tell(events)
 		},
 	}
 	if len(o.command) == 0 {
-		if err := c.follow(ctx); err != errEnough {
+		if err := c.Run(ctx); err != follow.ErrNoReader {
 			return err
 		}
 		return nil
@@ -199,30 +199,16 @@ func follow(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog
 	if _, err := exec.LookPath(o.command[0]); err != nil {
 		return err
 	}
-	cmd := newCommand(o.command, stdout, stderr, log)
-	c.handle = cmd.add
+	cmd := follow.NewCommand(o.command, stdout, stderr, log)
+	c.Handle = cmd.Add
 	if o.initial {
-		c.begun = cmd.want
+		c.Begun = cmd.Trigger
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { cmd.run(ctx) })
-	defer cmd.finish()
-	return c.follow(ctx)
-}
-
-// errEnough says that whoever read what is printed has stopped doing so.
-var errEnough = errors.New("nobody reads the output any more")
-
-// printer returns a function that prints events, at once.
-func printer(w io.Writer, f wire.Format) func([]wire.Event) error {
-	return func(events []wire.Event) error {
-		_, err := w.Write(wire.Encode(f, events))
-		if oserr.IsClosedPipe(err) {
-			return errEnough
-		}
-		return err
-	}
+	wg.Go(func() { cmd.Run(ctx) })
+	defer cmd.Close()
+	return c.Run(ctx)
 }
 
 // announce says where the listeners of one ADDRESS listen, how to try that,

@@ -1,7 +1,6 @@
-package main
+package follow
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,12 +8,8 @@ import (
 	"io"
 	"log"
 	"net"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"net-watcher/internal/check"
-	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
 )
 
@@ -30,7 +24,7 @@ import (
 // synctest bubble.
 type clientTest struct {
 	*testing.T
-	*client
+	*Client
 	dials  chan net.Conn // the servers' ends
 	events []string      // handled, in brief
 	begins int           // calls of begun
@@ -41,9 +35,9 @@ type clientTest struct {
 
 func newClientTest(t *testing.T, once bool) *clientTest {
 	c := &clientTest{T: t, dials: make(chan net.Conn), output: &check.Buffer{}, done: make(chan error, 1)}
-	c.client = &client{
-		server: "there", once: once, log: log.New(c.output, "", 0),
-		dial: func(ctx context.Context) (net.Conn, error) {
+	c.Client = &Client{
+		Server: "there", Once: once, Log: log.New(c.output, "", 0),
+		Dial: func(ctx context.Context) (net.Conn, error) {
 			mine, theirs := net.Pipe()
 			select {
 			case c.dials <- theirs:
@@ -52,8 +46,8 @@ func newClientTest(t *testing.T, once bool) *clientTest {
 				return nil, ctx.Err()
 			}
 		},
-		begun: func() { c.begins++ },
-		handle: func(events []wire.Event) error {
+		Begun: func() { c.begins++ },
+		Handle: func(events []wire.Event) error {
 			for _, e := range events {
 				c.events = append(c.events, e.String()+" "+e.State)
 			}
@@ -62,7 +56,7 @@ func newClientTest(t *testing.T, once bool) *clientTest {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	c.cancel = cancel
-	go func() { c.done <- c.follow(ctx) }()
+	go func() { c.done <- c.Client.Run(ctx) }()
 	return c
 }
 
@@ -242,8 +236,8 @@ func TestClientClassic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClientTest(t, false)
 		var text, json bytes.Buffer
-		print := map[*bytes.Buffer]func([]wire.Event) error{&text: printer(&text, wire.Text), &json: printer(&json, wire.JSON)}
-		c.handle = func(events []wire.Event) error {
+		print := map[*bytes.Buffer]func([]wire.Event) error{&text: Printer(&text, wire.Text), &json: Printer(&json, wire.JSON)}
+		c.Handle = func(events []wire.Event) error {
 			for i := range events {
 				if e := &events[i]; e.Change == wire.Missed {
 					if e.Timestamp != time.Now().UnixMilli() {
@@ -311,16 +305,16 @@ func TestClientSaysOnce(t *testing.T) {
 			c := newClientTest(t, false)
 			c.cancel()
 			<-c.done
-			c.all = all
+			c.Verbose = all
 			tries := 0
 			ctx, cancel := context.WithCancel(t.Context())
-			c.dial = func(context.Context) (net.Conn, error) {
+			c.Dial = func(context.Context) (net.Conn, error) {
 				if tries++; tries == 5 {
 					cancel()
 				}
 				return nil, fmt.Errorf("reason %d", tries)
 			}
-			check.Must(t, c.follow(ctx))
+			check.Must(t, c.Client.Run(ctx))
 			want := []string{"cannot connect to there, retrying: reason 1"}
 			if all {
 				want = append(want, "cannot connect to there, retrying: reason 2", "cannot connect to there, retrying: reason 3", "cannot connect to there, retrying: reason 4")
@@ -379,7 +373,7 @@ func TestClientRetries(t *testing.T) {
 		c.cancel()
 		<-c.done
 		c.output.Take()
-		c.dial = func(context.Context) (net.Conn, error) {
+		c.Dial = func(context.Context) (net.Conn, error) {
 			tries = append(tries, time.Now())
 			lasts, ok := connection[len(tries)]
 			if !ok {
@@ -396,7 +390,7 @@ func TestClientRetries(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if err := c.follow(ctx); err != nil {
+		if err := c.Client.Run(ctx); err != nil {
 			t.Error(err)
 		}
 		pause := func(n int) time.Duration { // before try n, from 2 on
@@ -462,7 +456,7 @@ func TestClientEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClientTest(t, false)
 		full := errors.New("disk full")
-		c.handle = func([]wire.Event) error { return full }
+		c.Handle = func([]wire.Event) error { return full }
 		conn := c.accept()
 		io.WriteString(conn, watchingLine("a", "1", 1)+modifiedLine("a", "2"))
 		if err := <-c.done; err != full {
@@ -495,7 +489,7 @@ func FuzzClient(f *testing.F) {
 			return
 		}
 		read := func(chunk int) (events []wire.Event, states map[string]string, heard, failed string) {
-			c := &client{server: "there", log: log.New(io.Discard, "", 0), begun: func() {}, states: make(map[string]string)}
+			c := &Client{Server: "there", Log: log.New(io.Discard, "", 0), Begun: func() {}, states: make(map[string]string)}
 			s := newSession(c, &chunks{stream, chunk})
 			for failed == "" {
 				got, err := s.read()
@@ -523,183 +517,4 @@ func FuzzClient(f *testing.F) {
 			t.Errorf("heard %q, failed %q; in pieces of %d: %q, %q", heard1, failed1, chunk, heard2, failed2)
 		}
 	})
-}
-
-// restartable runs the whole server in this process, and again.
-type restartable struct {
-	t      *testing.T
-	file   string
-	listen string
-	output *check.Buffer
-	cancel context.CancelFunc
-	done   chan error
-}
-
-// start starts the server and returns where it listens.
-func (r *restartable) start() string {
-	r.t.Helper()
-	ctx, cancel := context.WithCancel(r.t.Context())
-	r.cancel, r.done, r.output = cancel, make(chan error, 1), &check.Buffer{}
-	out := r.output
-	go func() {
-		r.done <- run(ctx, []string{"-interval", "5ms", "-listen", r.listen, r.file}, io.Discard, out)
-	}()
-	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
-		for _, line := range out.Take() {
-			if at, ok := strings.CutPrefix(line, "listening on "); ok {
-				at, _, _ = strings.Cut(at, " ")
-				return at
-			}
-		}
-		if time.Now().After(deadline) {
-			r.t.Fatal("the server does not start")
-		}
-	}
-}
-
-func (r *restartable) stop() {
-	r.t.Helper()
-	r.cancel()
-	check.Must(r.t, <-r.done)
-}
-
-// The server goes and comes: a change in between is a missed, none is nothing.
-func TestFlap(t *testing.T) {
-	for _, transport := range []string{"tcp", "unix"} {
-		t.Run(transport, func(t *testing.T) {
-			dir := check.SocketDir(t)
-			file := filepath.Join(dir, "target.txt")
-			check.Write(t, file, "1", check.Day1)
-			r := &restartable{t: t, file: file, listen: "127.0.0.1:0"}
-			if transport == "unix" {
-				check.NeedUnix(t)
-				r.listen = filepath.Join(dir, "s")
-			}
-			var mu sync.Mutex // guards at
-			at := r.start()
-			restart := func() {
-				mu.Lock()
-				defer mu.Unlock()
-				at = r.start()
-			}
-
-			events := make(chan wire.Event, 100)
-			console := &check.Buffer{}
-			c := &client{
-				server: "it", log: log.New(console, "", 0), begun: func() {},
-				dial: func(ctx context.Context) (net.Conn, error) {
-					mu.Lock() // and so not before it is there again
-					a, err := sock.Parse(at)
-					mu.Unlock()
-					check.Must(t, err)
-					return a.Dial(ctx)
-				},
-				handle: func(es []wire.Event) error {
-					for _, e := range es {
-						events <- e
-					}
-					return nil
-				},
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error, 1)
-			go func() { done <- c.follow(ctx) }()
-			awaitLine := func(want string) {
-				t.Helper()
-				for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
-					if slices.Contains(console.Take(), want) {
-						return
-					}
-					if time.Now().After(deadline) {
-						t.Fatalf("the client does not say %q", want)
-					}
-				}
-			}
-			next := func() wire.Event {
-				t.Helper()
-				select {
-				case e := <-events:
-					return e
-				case <-time.After(30 * time.Second):
-					t.Fatal("no event")
-					return wire.Event{}
-				}
-			}
-
-			awaitLine("following it")
-			r.stop()
-			restart() // and nothing changed
-			awaitLine("reconnected to it")
-			check.Must(t, os.Chtimes(file, check.Day2, check.Day2))
-			e := next()
-			if e.Change != wire.Modified || !e.Mtime.Equal(check.Day2) {
-				t.Errorf("got %+v, want the file modified", e)
-			}
-			r.stop()
-			check.Must(t, os.Chtimes(file, check.Day1, check.Day1))
-			restart()
-			if e := next(); e.Change != wire.Missed || !e.Mtime.Equal(check.Day1) || e.File != file {
-				t.Errorf("got %+v, want %s missed", e, file)
-			}
-			awaitLine("reconnected to it")
-			r.stop()
-			check.Must(t, os.Chtimes(file, check.Day2, check.Day2))
-			check.Must(t, os.Chtimes(file, check.Day1, check.Day1)) // there and back: the same state
-			restart()
-			awaitLine("reconnected to it")
-			check.Must(t, os.Remove(file))
-			if e := next(); e.Change != wire.Removed {
-				t.Errorf("got %+v, want the file removed", e)
-			}
-			r.stop()
-			cancel()
-			check.Must(t, <-done)
-		})
-	}
-}
-
-// The program itself, as a client: it prints, and ends when nobody reads.
-func TestProgramFollows(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "target.txt")
-	check.Write(t, file, "1", check.Day1)
-	server := start(t, "-interval", "5ms", "-listen", "127.0.0.1:0", file)
-	at := server.await(`^listening on (\S+) `)
-
-	out, in, err := os.Pipe()
-	check.Must(t, err)
-	client := realProgram(t, "-connect", at, "-format", "json")
-	client.Stdout = in
-	console, err := client.StderrPipe()
-	check.Must(t, err)
-	check.Must(t, client.Start())
-	t.Cleanup(func() { client.Process.Kill() }) // so that a failing test ends
-	in.Close()
-	// From here on a change is told.
-	said, err := bufio.NewReader(console).ReadString('\n')
-	if err != nil || said != "following "+at+"\n" {
-		t.Fatalf("the client says %q, %v", said, err)
-	}
-	out.SetReadDeadline(time.Now().Add(30 * time.Second)) // where a pipe can have one
-	lines := bufio.NewReader(out)
-	check.Write(t, file, "22", check.Day2)
-	line, err := lines.ReadBytes('\n')
-	check.Must(t, err)
-	if e, err := wire.Decode(line); err != nil || e.Type != wire.Changed || e.File != file {
-		t.Errorf("printed %q, %v", line, err)
-	}
-	out.Close()
-	done := make(chan error, 1)
-	go func() { done <- client.Wait() }()
-	for size := 3; ; size++ { // until a change finds nobody there
-		check.Write(t, file, strings.Repeat("x", size), check.Day2)
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Errorf("with nobody there to read: %v", err)
-			}
-			server.stop()
-			return
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }

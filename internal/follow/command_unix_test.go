@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package follow
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ import (
 
 // runShell runs a script of the shell on an event until ctx is done. It returns
 // what the script prints, and a channel that is closed when run has returned.
-func runShell(t *testing.T, ctx context.Context, script string) (*command, *bufio.Reader, <-chan struct{}) {
+func runShell(t *testing.T, ctx context.Context, script string) (*Command, *bufio.Reader, <-chan struct{}) {
 	t.Helper()
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip(err)
@@ -29,14 +29,14 @@ func runShell(t *testing.T, ctx context.Context, script string) (*command, *bufi
 	r, w, err := os.Pipe()
 	check.Must(t, err)
 	t.Cleanup(func() { r.Close() })
-	c := newCommand([]string{"sh", "-c", script}, w, os.Stderr, log.New(t.Output(), "", 0))
+	c := NewCommand([]string{"sh", "-c", script}, w, os.Stderr, log.New(t.Output(), "", 0))
 	c.killDelay = 300 * time.Millisecond
-	c.add([]wire.Event{change("a", 1)})
+	c.Add([]wire.Event{change("a", 1)})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer w.Close()
-		c.run(ctx)
+		c.Run(ctx)
 	}()
 	return c, bufio.NewReader(r), done
 }
@@ -53,13 +53,13 @@ func TestCommandLeavesSomething(t *testing.T) {
 		pid, err := strconv.Atoi(strings.TrimSpace(line))
 		check.Must(t, err)
 		pids = append(pids, pid)
-		c.add([]wire.Event{change("a", 2)})
+		c.Add([]wire.Event{change("a", 2)})
 	}
 	line, err := out.ReadString('\n') // so that none runs any more
 	check.Must(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	check.Must(t, err)
-	c.finish()
+	c.Close()
 	<-done
 	cancel()
 	for _, pid := range append(pids, pid) {

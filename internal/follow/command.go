@@ -1,4 +1,4 @@
-package main
+package follow
 
 import (
 	"bytes"
@@ -20,9 +20,9 @@ const (
 	// Above that it gets a Missed for each target.
 	maxBatch = 1 << 20
 
-	// killDelay is how long a command has to end after it was asked to, and
+	// KillDelay is how long a command has to end after it was asked to, and
 	// how long one that has ended may keep its standard input or output open.
-	killDelay = 5 * time.Second
+	KillDelay = 5 * time.Second
 
 	// maxVariable is the longest name that a command gets in its environment,
 	// in bytes: far more than a path may have, and well below the 128 KiB
@@ -30,9 +30,9 @@ const (
 	maxVariable = 32 << 10
 )
 
-// command runs a command on what changes, once at a time. What comes while it
-// runs is kept for the next run. One goroutine calls run, and one all else.
-type command struct {
+// Command runs a command on what changes, once at a time. What comes while it
+// runs is kept for the next run. One goroutine calls Run, and one all else.
+type Command struct {
 	args           []string
 	stdout, stderr io.Writer
 	log            *log.Logger
@@ -47,17 +47,18 @@ type errand struct {
 	bytes  int // of events as JSON, but for what collapse made
 }
 
-func newCommand(args []string, stdout, stderr io.Writer, log *log.Logger) *command {
-	return &command{
+// NewCommand returns a Command that runs args.
+func NewCommand(args []string, stdout, stderr io.Writer, log *log.Logger) *Command {
+	return &Command{
 		args: args, stdout: stdout, stderr: stderr, log: log,
-		killDelay: killDelay, next: make(chan errand, 1),
+		killDelay: KillDelay, next: make(chan errand, 1),
 	}
 }
 
-// run runs the command whenever there is a reason to, until finish is called
+// Run runs the command whenever there is a reason to, until Close is called
 // and there is none left, or ctx is done: then a command that is running is
 // ended.
-func (c *command) run(ctx context.Context) {
+func (c *Command) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -71,11 +72,11 @@ func (c *command) run(ctx context.Context) {
 	}
 }
 
-// want asks for a run even if nothing changes.
-func (c *command) want() { c.ask(nil) }
+// Trigger asks for a run even if nothing changes.
+func (c *Command) Trigger() { c.ask(nil) }
 
-// add asks for a run on these events. It never waits. The error is always nil.
-func (c *command) add(events []wire.Event) error {
+// Add asks for a run on these events. It never waits. The error is always nil.
+func (c *Command) Add(events []wire.Event) error {
 	events = slices.DeleteFunc(slices.Clone(events), func(e wire.Event) bool {
 		return e.Change == wire.Unreadable // there is nothing to be done about it
 	})
@@ -86,7 +87,7 @@ func (c *command) add(events []wire.Event) error {
 }
 
 // ask adds the events to what the next run is told.
-func (c *command) ask(events []wire.Event) {
+func (c *Command) ask(events []wire.Event) {
 	var e errand
 	select {
 	case e = <-c.next:
@@ -100,9 +101,9 @@ func (c *command) ask(events []wire.Event) {
 	c.next <- e // for which there is room: nobody else sends
 }
 
-// finish makes run end when it has run for all that was added. Nothing may be
+// Close makes Run end when it has run for all that was added. Nothing may be
 // added any more.
-func (c *command) finish() { close(c.next) }
+func (c *Command) Close() { close(c.next) }
 
 // collapse returns a Missed for each target of the events, in the order of the
 // last event of each.
@@ -134,7 +135,7 @@ func variable(s string) string {
 }
 
 // runOnce runs the command to its end.
-func (c *command) runOnce(ctx context.Context, batch []wire.Event) {
+func (c *Command) runOnce(ctx context.Context, batch []wire.Event) {
 	lines := wire.Encode(wire.JSON, batch)
 	if len(lines) > maxBatch {
 		batch = collapse(batch)

@@ -1,4 +1,4 @@
-package main
+package follow
 
 import (
 	"context"
@@ -54,7 +54,7 @@ func testCommand(address string) int {
 // commandTest is a command, and where its runs report.
 type commandTest struct {
 	*testing.T
-	*command
+	*Command
 	listener net.Listener
 	output   *check.Buffer
 	cancel   context.CancelFunc
@@ -72,12 +72,12 @@ func newCommandTest(t *testing.T) *commandTest {
 	output := &check.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &commandTest{
-		T: t, command: newCommand([]string{exe}, os.Stderr, os.Stderr, log.New(output, "", 0)),
+		T: t, Command: NewCommand([]string{exe}, os.Stderr, os.Stderr, log.New(output, "", 0)),
 		listener: l, output: output, cancel: cancel, done: make(chan struct{}),
 	}
 	go func() {
 		defer close(c.done)
-		c.run(ctx)
+		c.Command.Run(ctx)
 	}()
 	return c
 }
@@ -106,18 +106,18 @@ func (c *commandTest) expect(want report, status byte) {
 
 func TestCommand(t *testing.T) {
 	c := newCommandTest(t)
-	c.want()
+	c.Trigger()
 	c.expect(report{}, 0)
 
-	c.add([]wire.Event{change("a", 1), {Type: wire.Changed, File: "b", Change: wire.Removed}})
+	c.Add([]wire.Event{change("a", 1), {Type: wire.Changed, File: "b", Change: wire.Removed}})
 	got, conn := c.next()
 	want := report{File: "b", Change: "removed", Events: []string{"modified a", "removed b"}}
 	check.Equal(t, "events", want, got)
 
 	// What comes while it runs leads to one more run, with all of it.
-	c.add([]wire.Event{change("c", 1)})
-	c.add([]wire.Event{change("d", 1)})
-	c.add([]wire.Event{{Type: wire.Changed, File: "e", Change: wire.Unreadable, Error: "x"}})
+	c.Add([]wire.Event{change("c", 1)})
+	c.Add([]wire.Event{change("d", 1)})
+	c.Add([]wire.Event{{Type: wire.Changed, File: "e", Change: wire.Unreadable, Error: "x"}})
 	conn.Write([]byte{3})
 	conn.Close()
 	c.expect(report{File: "d", Change: "modified", Events: []string{"modified c", "modified d"}}, 0)
@@ -126,13 +126,13 @@ func TestCommand(t *testing.T) {
 	}
 
 	// What cannot be looked at is no reason for a run.
-	c.add([]wire.Event{{Type: wire.Changed, File: "e", Change: wire.Unreadable, Error: "x"}})
-	c.add([]wire.Event{change("f", 1)})
+	c.Add([]wire.Event{{Type: wire.Changed, File: "e", Change: wire.Unreadable, Error: "x"}})
+	c.Add([]wire.Event{change("f", 1)})
 	c.expect(report{File: "f", Change: "modified", Events: []string{"modified f"}}, 0)
 
 	// At the end, what is left is still done.
-	c.add([]wire.Event{change("g", 1)})
-	c.finish()
+	c.Add([]wire.Event{change("g", 1)})
+	c.Close()
 	c.expect(report{File: "g", Change: "modified", Events: []string{"modified g"}}, 0)
 	<-c.done
 	if said := c.output.Take(); said != nil {
@@ -143,9 +143,9 @@ func TestCommand(t *testing.T) {
 // A command that is running at the end is ended.
 func TestCommandIsEnded(t *testing.T) {
 	c := newCommandTest(t)
-	c.add([]wire.Event{change("a", 1)})
+	c.Add([]wire.Event{change("a", 1)})
 	_, conn := c.next()
-	c.add([]wire.Event{change("b", 1)})
+	c.Add([]wire.Event{change("b", 1)})
 	c.cancel()
 	<-c.done
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
@@ -159,12 +159,12 @@ func TestCommandIsEnded(t *testing.T) {
 // More than a MiB is not told one by one.
 func TestCommandCollapses(t *testing.T) {
 	c := newCommandTest(t)
-	c.add([]wire.Event{change("first", 1)})
+	c.Add([]wire.Event{change("first", 1)})
 	_, conn := c.next()
 	for i := range 20_000 {
-		c.add([]wire.Event{change(fmt.Sprintf("f%d", i%3), int64(i))})
+		c.Add([]wire.Event{change(fmt.Sprintf("f%d", i%3), int64(i))})
 	}
-	c.add([]wire.Event{{Type: wire.Changed, File: "d/x", Target: "d", Change: wire.Created, State: "1"}})
+	c.Add([]wire.Event{{Type: wire.Changed, File: "d/x", Target: "d", Change: wire.Created, State: "1"}})
 	conn.Close()
 	r, conn := c.next()
 	conn.Close()
@@ -208,17 +208,17 @@ func TestCommandNames(t *testing.T) {
 	c := newCommandTest(t)
 	for _, name := range []string{strings.Repeat("x", 200<<10), "a\x00b"} {
 		e := change(name, 1)
-		c.add([]wire.Event{e})
+		c.Add([]wire.Event{e})
 		c.expect(report{Change: "modified", Events: []string{e.String()}}, 0)
 	}
 	odd := wire.Event{Type: wire.Changed, File: "a", Change: "b\x00c"}
-	c.add([]wire.Event{odd})
+	c.Add([]wire.Event{odd})
 	c.expect(report{File: "a", Events: []string{odd.String()}}, 0)
 	// A classic server's change has the name of its greeting, and is no more
 	// than a change.
-	c.add([]wire.Event{{Type: wire.Changed, Timestamp: 1, File: "target.txt"}})
+	c.Add([]wire.Event{{Type: wire.Changed, Timestamp: 1, File: "target.txt"}})
 	c.expect(report{File: "target.txt", Events: []string{"changed target.txt"}}, 0)
-	c.finish()
+	c.Close()
 	<-c.done
 	if said := c.output.Take(); said != nil {
 		t.Errorf("the console says %q", said)
@@ -228,10 +228,10 @@ func TestCommandNames(t *testing.T) {
 // A command that cannot be started is told, and the next one is tried.
 func TestCommandCannotStart(t *testing.T) {
 	var out check.Buffer
-	c := newCommand([]string{"./no such command"}, io.Discard, io.Discard, log.New(&out, "", 0))
-	c.add([]wire.Event{change("a", 1)})
-	c.finish()
-	c.run(t.Context())
+	c := NewCommand([]string{"./no such command"}, io.Discard, io.Discard, log.New(&out, "", 0))
+	c.Add([]wire.Event{change("a", 1)})
+	c.Close()
+	c.Run(t.Context())
 	if said := out.Take(); len(said) != 1 || !strings.HasPrefix(said[0], "./no such command failed: ") {
 		t.Errorf("the console says %q", said)
 	}

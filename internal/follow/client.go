@@ -1,4 +1,4 @@
-package main
+package follow
 
 import (
 	"bufio"
@@ -42,21 +42,21 @@ const (
 	maxHeard = 60
 )
 
-// client follows a server: it connects again whenever it must, and finds out
+// Client follows a server: it connects again whenever it must, and finds out
 // what it missed. It is not for concurrent use.
-type client struct {
-	server string // for the console
-	dial   func(context.Context) (net.Conn, error)
-	once   bool // end with the first connection
-	log    *log.Logger
-	all    bool // log every try
+type Client struct {
+	Server  string // for the console
+	Dial    func(context.Context) (net.Conn, error)
+	Once    bool // end with the first connection
+	Log     *log.Logger
+	Verbose bool // log every try
 
-	// begun is called when the first greeting is complete.
-	begun func()
+	// Begun is called when the first greeting is complete.
+	Begun func()
 
-	// handle is called with the Changed events, in order, as many as came at a
+	// Handle is called with the Changed events, in order, as many as came at a
 	// time. An error from it is final.
-	handle func([]wire.Event) error
+	Handle func([]wire.Event) error
 
 	states map[string]string // of each target, after the last line about it
 	served map[string]int    // the targets of the last complete greeting; nil before
@@ -65,12 +65,12 @@ type client struct {
 	trying bool              // the console has it that there is none
 }
 
-// handleError is an error of client.handle.
+// handleError is an error of Client.Handle.
 type handleError struct{ error }
 
-// follow follows the server until ctx is done, handle fails, or, with once, the
+// Run follows the server until ctx is done, Handle fails, or, with Once, the
 // first connection fails or ends. It returns nil if that is as it should be.
-func (c *client) follow(ctx context.Context) error {
+func (c *Client) Run(ctx context.Context) error {
 	c.states = make(map[string]string)
 	limit := leastRetry
 	for {
@@ -82,10 +82,10 @@ func (c *client) follow(ctx context.Context) error {
 			return nil
 		case final:
 			return failed.error
-		case c.once && good && (err == io.EOF || oserr.IsReset(err)):
+		case c.Once && good && (err == io.EOF || oserr.IsReset(err)):
 			return nil
-		case c.once:
-			return fmt.Errorf("follow %s: %w", c.server, err)
+		case c.Once:
+			return fmt.Errorf("follow %s: %w", c.Server, err)
 		case good && time.Since(c.since) >= lasting:
 			limit = leastRetry
 		}
@@ -100,25 +100,25 @@ func (c *client) follow(ctx context.Context) error {
 }
 
 // found notes that the connection is good: the server speaks JSON.
-func (c *client) found() {
+func (c *Client) found() {
 	if c.ever {
-		c.log.Printf("reconnected to %s", c.server)
+		c.Log.Printf("reconnected to %s", c.Server)
 	} else {
-		c.log.Printf("following %s", c.server)
+		c.Log.Printf("following %s", c.Server)
 	}
 	c.since, c.ever, c.trying = time.Now(), true, false
 }
 
 // lost notes that there is no connection, and why. The console has it once.
-func (c *client) lost(err error) {
+func (c *Client) lost(err error) {
 	why := err.Error()
 	if err == io.EOF {
 		why = "the server closed the connection"
 	}
 	if !c.since.IsZero() {
-		c.log.Printf("connection to %s lost: %s", c.server, why)
-	} else if !c.trying || c.all {
-		c.log.Printf("cannot connect to %s, retrying: %s", c.server, why)
+		c.Log.Printf("connection to %s lost: %s", c.Server, why)
+	} else if !c.trying || c.Verbose {
+		c.Log.Printf("cannot connect to %s, retrying: %s", c.Server, why)
 		c.trying = true
 	}
 	c.since = time.Time{}
@@ -126,8 +126,8 @@ func (c *client) lost(err error) {
 
 // connect follows one connection to its end, and returns why it ended: io.EOF
 // if the server ended it.
-func (c *client) connect(ctx context.Context) error {
-	conn, err := c.dial(ctx)
+func (c *Client) connect(ctx context.Context) error {
+	conn, err := c.Dial(ctx)
 	if err != nil {
 		return oserr.Cause(err)
 	}
@@ -145,7 +145,7 @@ func (c *client) connect(ctx context.Context) error {
 			conn.SetDeadline(time.Time{})
 		}
 		if len(events) > 0 {
-			if err := c.handle(events); err != nil {
+			if err := c.Handle(events); err != nil {
 				return handleError{err}
 			}
 		}
@@ -157,7 +157,7 @@ func (c *client) connect(ctx context.Context) error {
 
 // session is what a client knows of one connection.
 type session struct {
-	*client
+	*Client
 	in      *bufio.Reader
 	greeted map[string]int // Watching lines of this greeting, by target
 	lines   int            // of this greeting
@@ -165,8 +165,8 @@ type session struct {
 	heard   []byte         // before the first line of JSON
 }
 
-func newSession(c *client, r io.Reader) *session {
-	return &session{client: c, in: bufio.NewReaderSize(r, maxLine+len("\r\n")), greeted: make(map[string]int)}
+func newSession(c *Client, r io.Reader) *session {
+	return &session{Client: c, in: bufio.NewReaderSize(r, maxLine+len("\r\n")), greeted: make(map[string]int)}
 }
 
 func (s *session) good() bool { return !s.since.IsZero() }
@@ -241,7 +241,7 @@ func (s *session) watching(e wire.Event) (missed wire.Event, ok bool) {
 		s.complete()
 	case e.Targets == 0 && s.served == nil: // a server that does not say how many
 		s.served = s.greeted
-		s.begun()
+		s.Begun()
 	}
 	// A server without states may have missed anything.
 	differs := e.State != last || e.State == "" && before == 0
@@ -251,7 +251,7 @@ func (s *session) watching(e wire.Event) (missed wire.Event, ok bool) {
 // complete compares the targets of a whole greeting with those of the last.
 func (s *session) complete() {
 	if s.served == nil {
-		s.begun()
+		s.Begun()
 	} else {
 		s.sayMore(s.greeted, s.served, "now watches %s too")
 		s.sayMore(s.served, s.greeted, "no longer watches %s")
@@ -263,7 +263,7 @@ func (s *session) complete() {
 func (s *session) sayMore(a, b map[string]int, what string) {
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		if b[name] == 0 {
-			s.log.Printf("%s "+what, s.server, wire.Printable(name))
+			s.Log.Printf("%s "+what, s.Server, wire.Printable(name))
 		}
 	}
 }
