@@ -29,6 +29,7 @@ import (
 
 	"net-watcher/internal/console"
 	"net-watcher/internal/follow"
+	"net-watcher/internal/oserr"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 )
@@ -173,34 +174,36 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	return s.serve(ctx, listeners...)
 }
 
-// followServer follows a server, and prints what changes or runs the command on
-// it, until ctx is done.
+// followServer follows a server, and prints the changes or runs the command on
+// them, until ctx is done or nothing reads what is printed.
 func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
-	log, tell := log.New(stderrLog, "", 0), follow.Printer(stdout, o.format)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	c := &follow.Client{
 		Server:  wire.Printable(o.connect.Name),
 		Dial:    o.connect.Dial,
 		Once:    o.once,
-		Log:     log,
+		Log:     log.New(stderrLog, "", 0),
 		Verbose: o.verbose,
 		Begun:   func() {},
 		Handle: func(events []wire.Event) error {
 			stderrLog.Wait() // "reconnected to" goes before what was missed
-			return tell(events)
+			_, err := stdout.Write(wire.Encode(o.format, events))
+			if oserr.IsClosedPipe(err) {
+				cancel()
+			}
+			return err
 		},
 	}
 	if len(o.command) == 0 {
-		if err := c.Run(ctx); err != follow.ErrNoReader {
-			return err
-		}
-		return nil
+		return c.Run(ctx)
 	}
 
 	if _, err := exec.LookPath(o.command[0]); err != nil {
 		return err
 	}
-	cmd := follow.NewCommand(o.command, stdout, stderr, log)
-	c.Handle = cmd.Add
+	cmd := follow.NewCommand(o.command, stdout, stderr, c.Log)
+	c.Handle = func(events []wire.Event) error { cmd.Add(events); return nil }
 	if o.initial {
 		c.Begun = cmd.Trigger
 	}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,12 +20,11 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// restartable runs the whole server in this process, and again.
+// restartable runs the whole server in this process, again and again.
 type restartable struct {
 	t      *testing.T
 	file   string
 	listen string
-	output *check.Buffer
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -35,22 +33,21 @@ type restartable struct {
 func (r *restartable) start() string {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
-	r.cancel, r.done, r.output = cancel, make(chan error, 1), &check.Buffer{}
-	out := r.output
+	r.cancel, r.done = cancel, make(chan error, 1)
+	console := &check.Buffer{}
 	go func() {
-		r.done <- run(ctx, []string{"-interval", "5ms", "-listen", r.listen, r.file}, io.Discard, out)
+		r.done <- run(ctx, []string{"-interval", "5ms", "-listen", r.listen, r.file}, io.Discard, console)
 	}()
-	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
-		for _, line := range out.Take() {
-			if at, ok := strings.CutPrefix(line, "listening on "); ok {
-				at, _, _ = strings.Cut(at, " ")
-				return at
+	var at string
+	check.Eventually(r.t, "the server starts", func() bool {
+		for _, line := range console.Take() {
+			if rest, ok := strings.CutPrefix(line, "listening on "); ok {
+				at, _, _ = strings.Cut(rest, " ")
 			}
 		}
-		if time.Now().After(deadline) {
-			r.t.Fatal("the server does not start")
-		}
-	}
+		return at != ""
+	})
+	return at
 }
 
 func (r *restartable) stop() {
@@ -59,7 +56,8 @@ func (r *restartable) stop() {
 	check.Must(r.t, <-r.done)
 }
 
-// The server goes and comes: a change in between is a missed, none is nothing.
+// A server restarts: a change in between is a missed, and without one there is no
+// event.
 func TestFlap(t *testing.T) {
 	for _, transport := range []string{"tcp", "unix"} {
 		t.Run(transport, func(t *testing.T) {
@@ -84,7 +82,7 @@ func TestFlap(t *testing.T) {
 			c := &follow.Client{
 				Server: "it", Log: log.New(console, "", 0), Begun: func() {},
 				Dial: func(ctx context.Context) (net.Conn, error) {
-					mu.Lock() // and so not before it is there again
+					mu.Lock() // waits for the server that restarts
 					a, err := sock.Parse(at)
 					mu.Unlock()
 					check.Must(t, err)
@@ -102,14 +100,7 @@ func TestFlap(t *testing.T) {
 			go func() { done <- c.Run(ctx) }()
 			awaitLine := func(want string) {
 				t.Helper()
-				for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
-					if slices.Contains(console.Take(), want) {
-						return
-					}
-					if time.Now().After(deadline) {
-						t.Fatalf("the client does not say %q", want)
-					}
-				}
+				check.Eventually(t, want, func() bool { return slices.Contains(console.Take(), want) })
 			}
 			next := func() wire.Event {
 				t.Helper()
@@ -154,7 +145,7 @@ func TestFlap(t *testing.T) {
 	}
 }
 
-// The program itself, as a client: it prints, and ends when nobody reads.
+// The real program as a client prints, and ends well when its output is closed.
 func TestProgramFollows(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "target.txt")
 	check.Write(t, file, "1", check.Day1)
@@ -170,7 +161,6 @@ func TestProgramFollows(t *testing.T) {
 	check.Must(t, client.Start())
 	t.Cleanup(func() { client.Process.Kill() }) // so that a failing test ends
 	in.Close()
-	// From here on a change is told.
 	said, err := bufio.NewReader(console).ReadString('\n')
 	if err != nil || said != "following "+at+"\n" {
 		t.Fatalf("the client says %q, %v", said, err)
@@ -186,16 +176,48 @@ func TestProgramFollows(t *testing.T) {
 	out.Close()
 	done := make(chan error, 1)
 	go func() { done <- client.Wait() }()
-	for size := 3; ; size++ { // until a change finds nobody there
+	for size := 3; ; size++ { // until printing a change fails
 		check.Write(t, file, strings.Repeat("x", size), check.Day2)
 		select {
 		case err := <-done:
 			if err != nil {
-				t.Errorf("with nobody there to read: %v", err)
+				t.Errorf("after its output was closed: %v", err)
 			}
 			server.stop()
 			return
 		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// The real program runs a COMMAND on changes, and with -initial on the greeting.
+func TestProgramRuns(t *testing.T) {
+	l, err := net.Listen("tcp", net.JoinHostPort(check.Loopbacks(t)[0], "0"))
+	check.Must(t, err)
+	defer l.Close()
+	const greeting, changed = `{"type":"watching","file":"f","targets":1}` + "\n", `{"type":"changed","file":"f","change":"modified"}` + "\n"
+	for _, test := range []struct {
+		sent    string
+		initial bool
+		want    int // runs
+	}{
+		{greeting, false, 0}, {greeting, true, 1}, {greeting + changed, false, 1},
+	} {
+		go func() {
+			if conn, err := l.Accept(); err == nil {
+				io.WriteString(conn, test.sent)
+				conn.(*net.TCPConn).CloseWrite()
+				io.Copy(io.Discard, conn)
+				conn.Close()
+			}
+		}()
+		args := []string{"-connect", l.Addr().String(), "-once", "-initial", "--", os.Args[0], "-version"}
+		if !test.initial {
+			args = slices.Delete(args, 3, 4)
+		}
+		out, err := realProgram(t, args...).Output()
+		if err != nil || strings.Count(string(out), "net-watcher ") != test.want {
+			t.Errorf("%s printed %q, %v; want %d runs", args, out, err, test.want)
 		}
 	}
 }

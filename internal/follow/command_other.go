@@ -4,7 +4,7 @@ package follow
 
 import "os/exec"
 
-// inGroup does nothing here: there are no process groups that could be asked to
-// end, and the command itself is ended at once when its context is done, as is
-// the custom of package exec.
-func inGroup(*exec.Cmd) (end func()) { return func() {} }
+// cancelByGroup does nothing: this system has no process groups that can be asked
+// to end. Package exec kills the command itself, at once, when its context is
+// done.
+func cancelByGroup(*exec.Cmd) (endGroup func()) { return func() {} }

@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// inGroup makes cmd, which is about to be started, the leader of a process
-// group that is sent SIGTERM when its context is done. The function that it
-// returns is to be called once cmd has ended because of that: it sees to it
-// that the rest of the group ends too, by SIGKILL if need be, cmd.WaitDelay
-// after the SIGTERM.
-func inGroup(cmd *exec.Cmd) (end func()) {
-	var asked time.Time
+// cancelByGroup makes cmd, which is not started yet, the leader of a process group
+// of its own, and sends SIGTERM to the group when the context of cmd is done. Once
+// cmd has ended because of that, endGroup is to be called: it waits for the rest of
+// the group, and sends it SIGKILL cmd.WaitDelay after the SIGTERM.
+func cancelByGroup(cmd *exec.Cmd) (endGroup func()) {
+	var cancelled time.Time
 	signal := func(s syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, s) }
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {
-		asked = time.Now()
-		defer signal(syscall.SIGCONT) // what is stopped does not end
+		cancelled = time.Now()
+		defer signal(syscall.SIGCONT) // a stopped process does not act on SIGTERM
 		return signal(syscall.SIGTERM)
 	}
 	return func() {
-		if asked.IsZero() {
-			return // it had ended by itself, and may have left something behind
+		if cancelled.IsZero() {
+			return // cmd had ended by itself: what it leaves behind may stay
 		}
 		// A group lives as long as one process in it, and its number is not
-		// given to another one before.
+		// given to another group before.
 		for signal(0) == nil {
-			// As the first process of a container, this is the parent of orphans.
-			const wnohang = 1 // everywhere; package syscall lacks it on AIX
+			// This program is the parent of orphans if it is the first process
+			// of a container. A zombie still counts as a process of the group.
+			const wnohang = 1 // on every system; package syscall lacks it on AIX
 			syscall.Wait4(-cmd.Process.Pid, nil, wnohang, nil)
-			if time.Since(asked) >= cmd.WaitDelay {
+			if time.Since(cancelled) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
 				return
 			}

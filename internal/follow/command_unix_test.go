@@ -19,8 +19,8 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// runShell runs a script of the shell on an event until ctx is done. It returns
-// what the script prints, and a channel that is closed when run has returned.
+// runShell runs a shell script on an event until ctx is done. It returns what the
+// script prints, and a channel that is closed when Run has returned.
 func runShell(t *testing.T, ctx context.Context, script string) (*Command, *bufio.Reader, <-chan struct{}) {
 	t.Helper()
 	if _, err := exec.LookPath("sh"); err != nil {
@@ -41,7 +41,7 @@ func runShell(t *testing.T, ctx context.Context, script string) (*Command, *bufi
 	return c, bufio.NewReader(r), done
 }
 
-// Something that a command leaves running neither delays the next run nor is
+// A process that a command leaves behind does not delay the next run, and is not
 // ended with the client.
 func TestCommandLeavesSomething(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -55,7 +55,7 @@ func TestCommandLeavesSomething(t *testing.T) {
 		pids = append(pids, pid)
 		c.Add([]wire.Event{change("a", 2)})
 	}
-	line, err := out.ReadString('\n') // so that none runs any more
+	line, err := out.ReadString('\n') // of the last run
 	check.Must(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	check.Must(t, err)
@@ -64,19 +64,19 @@ func TestCommandLeavesSomething(t *testing.T) {
 	cancel()
 	for _, pid := range append(pids, pid) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Errorf("what was left is gone: %v", err)
+			t.Errorf("a process that was left behind is gone: %v", err)
 		}
 	}
 }
 
-// At the end the whole group of a running command is asked to end, and what
-// does not is killed, even if the command itself is gone by then.
+// When ctx is done, the whole process group of a command gets SIGTERM, and what
+// does not end of that is killed, even if the command itself has ended.
 func TestCommandGroup(t *testing.T) {
 	for name, script := range map[string]string{
-		"all obey":               "sleep 1000 & echo ready; wait",
-		"the command is deaf":    "trap '' TERM; sleep 1000 & echo ready; wait; wait; sleep 1000",
-		"the command is stopped": "echo ready; kill -STOP $$; sleep 1000",
-		"what it began is deaf":  "(trap '' TERM; echo ready; exec sleep 1000) & wait",
+		"all end":                     "sleep 1000 & echo ready; wait",
+		"the command ignores SIGTERM": "trap '' TERM; sleep 1000 & echo ready; wait; wait; sleep 1000",
+		"the command is stopped":      "echo ready; kill -STOP $$; sleep 1000",
+		"its child ignores SIGTERM":   "(trap '' TERM; echo ready; exec sleep 1000) & wait",
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -87,7 +87,7 @@ func TestCommandGroup(t *testing.T) {
 			}
 			cancel()
 			<-done
-			// All of them had the pipe open; now nobody has.
+			// Each process of the group had the pipe open, and none has now.
 			if rest, err := io.ReadAll(out); err != nil || len(rest) > 0 {
 				t.Errorf("%q, %v", rest, err)
 			}
