@@ -22,7 +22,6 @@ var mayImport = map[string][]string{
 	"internal/check":   {"internal/oserr"}, // for tests, as the next one
 	"internal/faults":  {"internal/check", "internal/scan"},
 	"scripts/bench":    nil,
-	"scripts/load":     nil,
 }
 
 // Each package imports only what the plan of the house lets it, and the program

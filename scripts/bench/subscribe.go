@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log"
 	"net"
 	"os"
 	"sync"
@@ -23,9 +22,11 @@ const (
 	maxLost = 10
 )
 
-// subscribe opens n connections to a and reads them until ctx is done or stdin
-// ends. What it finds it writes to out.
-func subscribe(ctx context.Context, n int, a address, stdin io.Reader, out *log.Logger) error {
+// subscribe opens n connections to a, as fast as they come, and reads them until ctx
+// is done or stdin ends. It reports when all are there, when all have their first
+// line, and for each line after that, but greetings, when all have it, and how long
+// after the first the last had it.
+func subscribe(ctx context.Context, n int, a address, stdin io.Reader, report func(message)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -37,7 +38,7 @@ func subscribe(ctx context.Context, n int, a address, stdin io.Reader, out *log.
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	s := &subscribers{n: n, out: out, begin: time.Now(), epoll: epoll, events: make(map[int]*arrivals)}
+	s := &subscribers{n: n, report: report, begin: time.Now(), epoll: epoll, events: make(map[int]*arrivals)}
 	go s.read() // until the process ends
 	var wg sync.WaitGroup
 	var next atomic.Int64
@@ -62,17 +63,17 @@ func subscribe(ctx context.Context, n int, a address, stdin io.Reader, out *log.
 	return nil
 }
 
-// subscribers are connections to one server, and what has come on them.
+// subscribers are connections to one server, and what was received on them.
 type subscribers struct {
-	n     int // that there are to be
-	out   *log.Logger
-	begin time.Time
-	epoll int
+	n      int // how many there are to be
+	report func(message)
+	begin  time.Time
+	epoll  int
 
-	mu      sync.Mutex // guards what follows, and the subscribers
+	mu      sync.Mutex // guards the fields below, and the subscribers
 	all     []*subscriber
 	greeted int               // have read their first line
-	events  map[int]*arrivals // by number; those that have come to all are not kept
+	events  map[int]*arrivals // by number; those that all have are not kept
 	lost    int
 	leaving bool
 }
@@ -85,7 +86,7 @@ type subscriber struct {
 	rest   []byte // of a line that is not complete
 }
 
-// arrivals is when an event came to those that it has come to so far.
+// arrivals is how many have an event so far, and since when the first has it.
 type arrivals struct {
 	count int
 	first time.Time
@@ -105,7 +106,7 @@ func (s *subscribers) add(conn net.Conn) error {
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd), Pad: int32(len(s.all))}
 	s.all = append(s.all, &subscriber{conn: file})
 	if len(s.all) == s.n {
-		s.out.Printf("connected %d in %.3f ms", s.n, milliseconds(time.Since(s.begin)))
+		s.report(message{What: "connected", N: s.n, MS: milliseconds(time.Since(s.begin))})
 	}
 	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_ADD, fd, &event))
 }
@@ -154,7 +155,7 @@ func (s *subscribers) loseLocked(err error) {
 		return
 	}
 	if s.lost++; s.lost <= maxLost {
-		s.out.Printf("lost: %v", err)
+		s.report(message{What: "lost", Why: err.Error()})
 	}
 }
 
@@ -167,7 +168,7 @@ func (s *subscribers) leave() {
 	for _, u := range s.all {
 		u.conn.Close()
 	}
-	s.out.Printf("left %d in %.3f ms, lost %d", len(s.all), milliseconds(time.Since(begin)), s.lost)
+	s.report(message{What: "left", N: len(s.all), MS: milliseconds(time.Since(begin))})
 }
 
 // takeLocked notes what a read from u has brought, now.
@@ -191,11 +192,11 @@ func (s *subscribers) takeLocked(u *subscriber, data []byte, now time.Time) {
 func (s *subscribers) lineLocked(u *subscriber, line []byte, now time.Time) {
 	if u.lines++; u.lines == 1 {
 		if s.greeted++; s.greeted == s.n {
-			s.out.Printf("greeted %d in %.3f ms", s.n, milliseconds(now.Sub(s.begin)))
+			s.report(message{What: "greeted", N: s.n, MS: milliseconds(now.Sub(s.begin))})
 		}
 	}
 	if isMissed(line) {
-		s.out.Printf("missed: %s", line)
+		s.report(message{What: "missed", Why: string(line)})
 	}
 	if isGreeting(line) {
 		return
@@ -207,15 +208,15 @@ func (s *subscribers) lineLocked(u *subscriber, line []byte, now time.Time) {
 		s.events[u.events] = a
 	}
 	if a.count++; a.count == s.n {
-		s.out.Printf("event %d at %d in %.3f ms", u.events, s.n, milliseconds(now.Sub(a.first)))
+		s.report(message{What: "event", N: u.events, MS: milliseconds(now.Sub(a.first))})
 		delete(s.events, u.events)
 	}
 }
 
-// isGreeting reports whether a text line tells how things are.
+// isGreeting reports whether a text line describes a target.
 func isGreeting(line []byte) bool { return hasWord(line, "watching ") }
 
-// isMissed reports whether a text line says that its reader was too slow.
+// isMissed reports whether a text line says that its subscriber missed something.
 func isMissed(line []byte) bool { return hasWord(line, "missed ") }
 
 // hasWord reports whether word is what comes after the time in a text line.

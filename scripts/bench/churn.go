@@ -25,26 +25,17 @@ const (
 	maxStay = 20 * time.Second
 	maxAway = 2 * time.Second
 
-	// settleTime is what the honest ones have at the end until the slowest has
-	// been told what the fastest has.
+	// settleTime is how long the slowest of the honest ones may take at the end to
+	// receive what the fastest has.
 	settleTime = 20 * time.Second
 )
 
-// churn has n subscribers come and go for so long, at addresses drawn at
-// random, and some honest ones stay. The error says if these were not all told
-// the same.
-func churn(ctx context.Context, n, honest int, duration time.Duration, addresses []address, out *log.Logger) error {
-	stay, cancel := context.WithCancel(ctx)
-	defer cancel()
-	witnesses, err := callWitnesses(stay, honest, addresses)
-	if err != nil {
-		return err
-	}
-	out.Printf("honest %d", honest)
-
+// churn has n subscribers come and go for so long, at addresses drawn at random,
+// while the witnesses stay. The error says if these did not all receive the same.
+func churn(ctx context.Context, n int, duration time.Duration, addresses []address, witnesses []*witness, out *log.Logger) error {
 	c := &crowd{addresses: addresses, faults: make(map[string]int)}
 	begin := time.Now()
-	// Not a deadline: who is just connecting would have timed out.
+	// Not a deadline: with that, connecting would time out.
 	busy, done := context.WithCancel(ctx)
 	defer time.AfterFunc(duration, done).Stop()
 	defer done()
@@ -53,24 +44,23 @@ func churn(ctx context.Context, n, honest int, duration time.Duration, addresses
 		wg.Go(func() { c.comeAndGo(busy) })
 	}
 	wg.Wait()
-	out.Printf("left: %d came in %v", c.came, time.Since(begin).Round(time.Second))
+	out.Printf("%d subscribers came in %v", c.came, time.Since(begin).Round(time.Second))
 	for _, fault := range slices.Sorted(maps.Keys(c.faults)) {
 		out.Printf("%d could not connect: %s", c.faults[fault], fault)
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	told, err := compare(stay, witnesses)
-	if err != nil {
-		return err
+	events, err := compare(ctx, witnesses)
+	if err == nil {
+		out.Printf("%d honest subscribers received the same %d events", len(witnesses), events)
 	}
-	out.Printf("honest %d: all were told the same %d events", honest, told)
-	return nil
+	return err
 }
 
-// witness is an honest subscriber, which remembers what it was told.
+// witness is an honest subscriber, which keeps what it receives.
 type witness struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	events []string   // each line but the greeting
 	err    error      // why it ended
 }
@@ -112,19 +102,19 @@ func (w *witness) read(r *bufio.Reader) {
 	}
 }
 
-// told returns what w was told so far, and why it is told no more.
-func (w *witness) told() ([]string, error) {
+// received returns what w has received, and why it has ended.
+func (w *witness) received() ([]string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.events, w.err
 }
 
-// compare waits until each witness has been told as much as any of them has
-// now. It returns how much that is, and an error if it is not the same.
+// compare waits until each witness has received as many events as any of them has
+// now. It returns how many, and an error if they are not the same.
 func compare(ctx context.Context, ws []*witness) (int, error) {
 	var longest []string
 	for _, w := range ws {
-		if events, _ := w.told(); len(events) > len(longest) {
+		if events, _ := w.received(); len(events) > len(longest) {
 			longest = events
 		}
 	}
@@ -136,19 +126,19 @@ func compare(ctx context.Context, ws []*witness) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	for i, w := range ws {
-		events, err := w.told()
+		events, err := w.received()
 		for len(events) < len(longest) && err == nil && ctx.Err() == nil {
 			time.Sleep(10 * time.Millisecond)
-			events, err = w.told()
+			events, err = w.received()
 		}
 		if err != nil {
-			return 0, fmt.Errorf("honest subscriber %d was lost: %w", i, err)
+			return 0, fmt.Errorf("honest subscriber %d lost its connection: %w", i, err)
 		}
 		if len(events) < len(longest) {
-			return 0, fmt.Errorf("honest subscriber %d was told %d events, another one %d", i, len(events), len(longest))
+			return 0, fmt.Errorf("honest subscriber %d received %d events, another one %d", i, len(events), len(longest))
 		}
 		if !slices.Equal(events[:len(longest)], longest) {
-			return 0, fmt.Errorf("honest subscriber %d was told something else than another one", i)
+			return 0, fmt.Errorf("honest subscriber %d received other events than another one", i)
 		}
 	}
 	return len(longest), nil
@@ -158,7 +148,7 @@ func compare(ctx context.Context, ws []*witness) (int, error) {
 type crowd struct {
 	addresses []address
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	came   int
 	faults map[string]int // why some could not
 }
@@ -200,8 +190,8 @@ func (c *crowd) count(err error) {
 	c.faults[why]++
 }
 
-// behaviours is what a subscriber may do with its connection until its time is
-// over, and how many in a hundred do so.
+// behaviours has ways to use a connection until its time is over, and how many
+// subscribers in a hundred choose each.
 var behaviours = []struct {
 	share int
 	do    func(context.Context, net.Conn)
@@ -252,14 +242,14 @@ func readNothing(ctx context.Context, conn net.Conn) {
 	wait(ctx, maxStay)
 }
 
-// shrink makes conn hold as little as possible of what nobody reads.
+// shrink makes conn buffer as little as possible.
 func shrink(conn net.Conn) {
 	if c, ok := conn.(interface{ SetReadBuffer(int) error }); ok {
 		c.SetReadBuffer(1)
 	}
 }
 
-// sendJunk sends what is no word, some of it without an end.
+// sendJunk sends lines that are no words, and some without an end.
 func sendJunk(ctx context.Context, conn net.Conn) {
 	go io.Copy(io.Discard, conn) // ends with the deadline
 	junk := []string{
@@ -275,7 +265,7 @@ func sendJunk(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// sendWords changes its mind now and then, and reads.
+// sendWords changes its format now and then, and reads.
 func sendWords(ctx context.Context, conn net.Conn) {
 	go readAll(ctx, conn) // ends with the deadline
 	for ctx.Err() == nil {
@@ -286,7 +276,7 @@ func sendWords(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// flood changes its mind as often as it can, and does not read.
+// flood changes its format as often as it can, and does not read.
 func flood(_ context.Context, conn net.Conn) {
 	shrink(conn)
 	words := strings.Repeat("json\ntext\ntext\njson\ntext\n", 10)
@@ -297,7 +287,7 @@ func flood(_ context.Context, conn net.Conn) {
 	}
 }
 
-// reset reads nothing, and leaves no time for a farewell.
+// reset reads nothing, and resets the connection.
 func reset(ctx context.Context, conn net.Conn) {
 	if rand.IntN(2) == 0 {
 		wait(ctx, rand.N(maxStay))
@@ -307,10 +297,10 @@ func reset(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// leaveAtOnce is a port scanner.
+// leaveAtOnce does as a port scanner.
 func leaveAtOnce(context.Context, net.Conn) {}
 
-// halfClose has nothing to say, and says so.
+// halfClose closes its writing side, and reads.
 func halfClose(ctx context.Context, conn net.Conn) {
 	if c, ok := conn.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite()

@@ -7,8 +7,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
+	"io/fs"
 	"net"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -17,9 +18,10 @@ import (
 // bareEvent is as long as the line of an event usually is.
 const bareEvent = "2026-11-22T03:14:05.512+01:00 modified some/target/of/60.txt\n"
 
-// bare listens at a, takes n connections, and for each line of stdin writes an
-// event to all of them. What that takes it writes to out.
-func bare(ctx context.Context, n int, a address, stdin io.Reader, out *log.Logger) error {
+// bareWrite is the loop that the server is compared with. It listens at a, takes n
+// connections, and for each line of stdin writes an event to all of them, with one
+// write call each. It reports what that took.
+func bareWrite(ctx context.Context, n int, a address, stdin io.Reader, report func(message)) error {
 	l, err := net.Listen(a.network, a.name)
 	if err != nil {
 		return err
@@ -27,7 +29,7 @@ func bare(ctx context.Context, n int, a address, stdin io.Reader, out *log.Logge
 	defer l.Close()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
-	out.Printf("listening on %v", l.Addr())
+	report(message{What: "listening", Address: l.Addr().String()})
 
 	var sockets []socket
 	for range n {
@@ -42,7 +44,7 @@ func bare(ctx context.Context, n int, a address, stdin io.Reader, out *log.Logge
 		}
 		sockets = append(sockets, s)
 	}
-	out.Printf("accepted %d", n)
+	report(message{What: "accepted", N: n})
 
 	event := []byte(bareEvent)
 	lines := make(chan struct{})
@@ -64,7 +66,7 @@ func bare(ctx context.Context, n int, a address, stdin io.Reader, out *log.Logge
 			}
 		}
 		used, took := cpu()-used, time.Since(begin)
-		out.Printf("wrote %d in %.3f ms, CPU %.3f ms", n, milliseconds(took), milliseconds(used))
+		report(message{What: "wrote", N: n, MS: milliseconds(took), CPU: milliseconds(used)})
 	}
 }
 
@@ -106,4 +108,33 @@ func cpu() time.Duration {
 		panic(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// bareStat is the loop that scans are compared with. Once a second it calls stat for
+// each file below dir, and then prints the first of them.
+func bareStat(ctx context.Context, dir string, stdout io.Writer) error {
+	var names []string
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var st syscall.Stat_t
+	for tick := time.Tick(time.Second); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick:
+		}
+		for _, name := range names {
+			if err := syscall.Stat(name, &st); err != nil {
+				return fmt.Errorf("stat %s: %w", name, err)
+			}
+		}
+		fmt.Fprintln(stdout, names[0])
+	}
 }
