@@ -44,7 +44,7 @@ func TestByteASecond(t *testing.T) {
 		for i := range 60 {
 			time.Sleep(time.Second)
 			begin := time.Now()
-			s.feed.publish([]wire.Event{change("a", int64(i))})
+			s.feed.Publish([]wire.Event{change("a", int64(i))})
 			honest.expect("[text] modified a")
 			if took := time.Since(begin); took > 0 {
 				t.Errorf("the honest one waited %v", took)
@@ -66,7 +66,7 @@ func TestBursts(t *testing.T) {
 	const room = 10 // events in the log
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a", "b", "c", "d")
-		f.maxEvents = room
+		f.MaxEvents = room
 		l := newPipeListener()
 		s := newTestServer(f, wire.JSON)
 		s.start(t, l)
@@ -98,7 +98,7 @@ func TestBursts(t *testing.T) {
 		for range 1000 {
 			for range random.IntN(2 * room) {
 				target := string(rune('a' + random.IntN(4)*random.IntN(2)))
-				f.publish([]wire.Event{change(target, int64(len(published)))})
+				f.Publish([]wire.Event{change(target, int64(len(published)))})
 				published = append(published, target)
 			}
 			time.Sleep(time.Duration(random.Int64N(int64(writeTimeout)))) // it does not read
@@ -140,7 +140,7 @@ func TestBursts(t *testing.T) {
 func TestOnWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
-		f.maxOnWay = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
+		f.MaxOnWay = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
 		l := newPipeListener()
 		s := newTestServer(f, wire.Text)
 		s.start(t, l)
@@ -148,17 +148,17 @@ func TestOnWay(t *testing.T) {
 		honest.expect("[text] watching a (not there)")
 		var stuck []net.Conn // each with a greeting of its own, which it does not read
 		for i := range 6 {
-			f.publish([]wire.Event{change("a", int64(i))})
+			f.Publish([]wire.Event{change("a", int64(i))})
 			honest.expect("[text] modified a")
 			stuck = append(stuck, l.dial())
 		}
 		time.Sleep(time.Second)
 		honest.expect() // is still there
-		f.publish([]wire.Event{change("a", 9)})
+		f.Publish([]wire.Event{change("a", 9)})
 		honest.expect("[text] modified a")
 		time.Sleep(time.Second)
 		// There is room for three greetings, and the latest of all.
-		if n := f.count(); n != 1+4 {
+		if n := f.Count(); n != 1+4 {
 			t.Errorf("%d subscribers are left, want the honest one and 4", n)
 		}
 		dropped := 0
@@ -187,7 +187,7 @@ func TestOnWayQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
 		const room = 3
-		f.maxOnWay = room * len("2026-11-22T03:14:04.512+01:00 watching a (not there)\n")
+		f.MaxOnWay = room * len("2026-11-22T03:14:04.512+01:00 watching a (not there)\n")
 		l := newPipeListener()
 		s := newTestServer(f, wire.Text)
 		s.start(t, l)
@@ -197,7 +197,7 @@ func TestOnWayQuiet(t *testing.T) {
 			time.Sleep(writeTimeout / 30)
 			synctest.Wait()
 		}
-		if n := f.count(); n < room || n > 4*(room+1) { // some three or four came each second
+		if n := f.Count(); n < room || n > 4*(room+1) { // some three or four came each second
 			t.Errorf("%d of 20 are left", n)
 		}
 		for _, conn := range stuck {
@@ -205,40 +205,6 @@ func TestOnWayQuiet(t *testing.T) {
 		}
 		s.stop(t)
 	})
-}
-
-// Of what is being told those are dropped who began first, whoever came first.
-func TestFeedSlow(t *testing.T) {
-	f := newTestFeed("a")
-	a, b, c, d := join(t, f, wire.Text), join(t, f, wire.Text), join(t, f, wire.Text), join(t, f, wire.Text)
-	for _, r := range []*reader{a, b, c, d} {
-		take(t, f, r)
-	}
-	for i := range int64(5) {
-		f.publish([]wire.Event{change("a", i)})
-	}
-	f.waiting(nil)
-	line := f.log[0].bytes
-	f.maxOnWay = line
-	hold := func(r *reader, batches int) {
-		for range batches {
-			f.next(r)
-		}
-	}
-	hold(d, 5) // the latest
-	hold(b, 2)
-	hold(c, 1)
-	hold(a, 3)
-	if _, slow := f.waiting(nil); len(slow) != 2 || slow[0] != b || slow[1] != c {
-		t.Errorf("%d are slow, want those told of the second and the first", len(slow))
-	}
-	<-f.more
-	join(t, f, wire.Text)
-	select {
-	case <-f.more:
-	default:
-		t.Error("nobody is called, though there may be too much")
-	}
 }
 
 // busyConn is a pipe to read from, whose writes go to a file; and each that may
@@ -309,7 +275,7 @@ func TestShutdownTellsAll(t *testing.T) {
 			l.accepts <- &busyConn{Conn: theirs, file: file}
 			time.Sleep(2 * busyTime)
 		}
-		s.feed.publish([]wire.Event{change("a", 1)})
+		s.feed.Publish([]wire.Event{change("a", 1)})
 		s.stop(t)
 		for _, file := range files {
 			told, err := os.ReadFile(file.Name())
@@ -325,14 +291,14 @@ func TestShutdownTellsAll(t *testing.T) {
 func TestOnWayLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
-		f.maxOnWay = 100
+		f.MaxOnWay = 100
 		l := newPipeListener()
 		s := newTestServer(f, wire.Text)
 		s.start(t, l)
 		p := newPeer(t, l.dial())
 		p.expect("[text] watching a (not there)")
 		for range 3 {
-			f.publish(slices.Repeat([]wire.Event{change("a", 1)}, 1000))
+			f.Publish(slices.Repeat([]wire.Event{change("a", 1)}, 1000))
 			synctest.Wait()
 			for range 1000 {
 				p.expect("[text] modified a")
@@ -468,7 +434,7 @@ func TestHostile(t *testing.T) {
 				batch = append(batch, change(told[i], int64(i)))
 				i++
 			}
-			f.publish(batch)
+			f.Publish(batch)
 			time.Sleep(10 * time.Millisecond)
 		}
 		good.Wait()
@@ -480,12 +446,12 @@ func TestHostile(t *testing.T) {
 					runtime.NumGoroutine(), goroutines, openFiles(t), descriptors, s.conns.Load())
 			}
 		}
-		if n := f.count(); n != len(honest) {
+		if n := f.Count(); n != len(honest) {
 			t.Errorf("%d subscribers are left, want %d", n, len(honest))
 		}
 		s.stop(t)
-		if f.bytes != 0 || s.conns.Load() != 0 {
-			t.Errorf("left: %d bytes in the log, %d connections", f.bytes, s.conns.Load())
+		if n := s.conns.Load(); n != 0 {
+			t.Errorf("%d connections are left", n)
 		}
 	})
 }
@@ -516,7 +482,7 @@ func TestMost(t *testing.T) {
 			who = l.Addr().String()
 		}
 		p3.expectEnd()
-		s.feed.publish([]wire.Event{change("a", 1)})
+		s.feed.Publish([]wire.Event{change("a", 1)})
 		p1.expect("[text] modified a")
 		p2.expect("[text] modified a")
 		p1.Close()

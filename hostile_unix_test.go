@@ -96,15 +96,15 @@ func TestShutdownBetweenLines(t *testing.T) {
 		check.Must(t, err)
 		s.conns.Add(1)
 		u := s.newSubscriber(conn)
-		s.feed.join(&u.reader, wire.Text)
+		s.feed.Join(&u.Reader, wire.Text)
 		u.tell(newPen())
 		p.expect("[text] watching a (not there)")
 
 		past := time.Now().Add(-time.Second)
 		u.deadline.Store(&past)
 		u.hurry()
-		s.feed.publish([]wire.Event{change("a", 1)})
-		s.feed.waiting(nil)
+		s.feed.Publish([]wire.Event{change("a", 1)})
+		s.feed.Waiting(nil)
 		u.tell(newPen())
 		p.expectEnd()
 		if n := s.conns.Load(); n != 0 {

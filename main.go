@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"net-watcher/internal/console"
+	"net-watcher/internal/feed"
 	"net-watcher/internal/follow"
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/scan"
@@ -156,14 +157,14 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	}
 
 	ctx, cancel := context.WithCancel(ctx)
-	f := newFeed(watching)
+	f := feed.New(watching)
 	s := newServer(f, o.format, log, o.verbose)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
 		for events := range p.changes(ctx) {
-			f.publish(events)
+			f.Publish(events)
 			if o.verbose {
 				for _, e := range events {
 					log.Print(&e)

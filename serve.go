@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"net-watcher/internal/console"
+	"net-watcher/internal/feed"
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/wire"
 )
@@ -56,7 +57,7 @@ const (
 
 // server tells a feed to everyone who connects.
 type server struct {
-	feed    *feed
+	feed    *feed.Feed
 	log     *log.Logger
 	connLog *console.ConnLog
 	format  wire.Format // until a subscriber asks for another
@@ -68,13 +69,13 @@ type server struct {
 
 // newServer returns a server of f that speaks format to a subscriber that does
 // not say what it wants. With all, no line about subscribers is left out of log.
-func newServer(f *feed, format wire.Format, log *log.Logger, all bool) *server {
+func newServer(f *feed.Feed, format wire.Format, log *log.Logger, all bool) *server {
 	return &server{
 		feed:    f,
 		format:  format,
 		most:    max(maxFiles()-reserve, 1),
 		log:     log,
-		connLog: console.NewConnLog(log, all, f.count),
+		connLog: console.NewConnLog(log, all, f.Count),
 	}
 }
 
@@ -106,8 +107,8 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 		l.Close()
 	}
 	<-told // all that was published
-	for _, r := range s.feed.close() {
-		r.of.(*subscriber).hurry()
+	for _, r := range s.feed.Close() {
+		r.Of.(*subscriber).hurry()
 	}
 	return err
 }
@@ -115,24 +116,24 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 // wake tells the subscribers that wait whenever the feed has more, and once
 // more when ctx is done.
 func (s *server) wake(ctx context.Context) {
-	var waiting, slow []*reader
+	var waiting, slow []*feed.Reader
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case <-s.feed.more:
+		case <-s.feed.More:
 		}
-		waiting, slow = s.feed.waiting(waiting[:0])
+		waiting, slow = s.feed.Waiting(waiting[:0])
 		tellAll(waiting)
 		clear(waiting) // for the garbage collector
 		for _, r := range slow {
-			r.of.(*subscriber).drop("dropped: reads too slowly (more than 64 MiB in flight)")
+			r.Of.(*subscriber).drop("dropped: reads too slowly (more than 64 MiB in flight)")
 		}
 	}
 }
 
 // tellAll tells the subscribers of the readers, a crowd of them with as many
 // goroutines as there are processors.
-func tellAll(rs []*reader) {
+func tellAll(rs []*feed.Reader) {
 	const crowd = 256 // with fewer, a goroutine costs more time than it saves
 	n := min(runtime.GOMAXPROCS(0), 1+len(rs)/crowd)
 	var wg sync.WaitGroup
@@ -140,7 +141,7 @@ func tellAll(rs []*reader) {
 		wg.Go(func() {
 			p := newPen()
 			for _, r := range part {
-				r.of.(*subscriber).tell(p)
+				r.Of.(*subscriber).tell(p)
 			}
 		})
 	}
@@ -188,7 +189,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 
 // subscriber is one connection.
 type subscriber struct {
-	reader
+	feed.Reader
 	server *server
 	conn   net.Conn
 	raw    syscall.RawConn // of conn; nil if it has none
@@ -216,7 +217,7 @@ func (s *server) newSubscriber(conn net.Conn) *subscriber {
 	if c, ok := conn.(syscall.Conn); ok {
 		u.raw, _ = c.SyscallConn()
 	}
-	u.of = u
+	u.Of = u
 	return u
 }
 
@@ -226,7 +227,7 @@ func (s *server) newSubscriber(conn net.Conn) *subscriber {
 // goroutine that comes and goes. The last of them closes it.
 func (s *server) subscribe(l net.Listener, conn net.Conn) {
 	u := s.newSubscriber(conn)
-	now, ok := s.feed.join(&u.reader, s.format)
+	now, ok := s.feed.Join(&u.Reader, s.format)
 	if !ok {
 		u.close()
 		return
@@ -237,7 +238,7 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 	why := u.hear()
 	u.hurry()
 	u.drain()
-	now, busy := s.feed.leave(&u.reader)
+	now, busy := s.feed.Leave(&u.Reader)
 	if !busy {
 		u.close()
 	}
@@ -249,7 +250,7 @@ func (s *server) subscribe(l net.Listener, conn net.Conn) {
 func (u *subscriber) hear() string {
 	for {
 		said, err := u.read()
-		if want, heard := u.words.find(said); heard && u.server.feed.ask(&u.reader, want) {
+		if want, heard := u.words.find(said); heard && u.server.feed.Switch(&u.Reader, want) {
 			u.tell(newPen())
 		}
 		switch {
@@ -282,7 +283,7 @@ func (u *subscriber) read() ([]byte, error) {
 // waiting, and the rest in a goroutine of its own.
 func (u *subscriber) tell(p *pen) {
 	for {
-		lines, gone := u.server.feed.next(&u.reader)
+		lines, gone := u.server.feed.Next(&u.Reader)
 		if gone {
 			u.close()
 			return
@@ -317,7 +318,7 @@ func (u *subscriber) tellRest(lines []byte) {
 			u.fail(err)
 			return
 		}
-		lines, gone = u.server.feed.next(&u.reader)
+		lines, gone = u.server.feed.Next(&u.Reader)
 	}
 	if gone {
 		u.close()

@@ -20,9 +20,11 @@ import (
 	"time"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/feed"
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
+	"net-watcher/internal/wire/wiretest"
 )
 
 // pipeListener hands out the server's ends of pipes, or errors. It works in a
@@ -69,7 +71,7 @@ type testServer struct {
 }
 
 // newTestServer returns a server of f, which is yet to be started.
-func newTestServer(f *feed, in wire.Format) *testServer {
+func newTestServer(f *feed.Feed, in wire.Format) *testServer {
 	s := &testServer{output: &check.Buffer{}, done: make(chan error, 1)}
 	s.server = newServer(f, in, log.New(s.output, "", 0), false)
 	return s
@@ -94,8 +96,8 @@ func (s *testServer) stop(t *testing.T) {
 	if err := <-s.done; err != nil {
 		t.Errorf("serve: %v", err)
 	}
-	if len(s.feed.readers) > 0 || s.feed.using != [wire.NumFormats]int{} {
-		t.Errorf("left over: %d readers, formats %v", len(s.feed.readers), s.feed.using)
+	if n := s.feed.Count(); n > 0 {
+		t.Errorf("%d readers are left", n)
 	}
 }
 
@@ -109,7 +111,7 @@ type peer struct {
 func newPeer(t *testing.T, conn net.Conn) *peer { return &peer{t, conn, bufio.NewReader(conn)} }
 
 // expect reads as many lines as there are in want, in the short form of
-// shorten.
+// wiretest.Short.
 func (p *peer) expect(want ...string) {
 	p.t.Helper()
 	for _, w := range want {
@@ -117,7 +119,7 @@ func (p *peer) expect(want ...string) {
 		if err != nil {
 			p.t.Fatalf("%v after %q, want %q", err, line, w)
 		}
-		if got := shorten(p.t, []byte(line)); got != w {
+		if got := wiretest.Short(p.t, []byte(line)); got != w {
 			p.t.Errorf("got %q, want %q", got, w)
 		}
 	}
@@ -191,14 +193,14 @@ func TestServe(t *testing.T) {
 		p1.expect("[text] watching a (not there)")
 		p2 := dial(t, l)
 		p2.expect("[text] watching a (not there)")
-		s.feed.publish([]wire.Event{change("a", 1)})
+		s.feed.Publish([]wire.Event{change("a", 1)})
 		p1.expect("[text] modified a")
 		p2.expect("[text] modified a")
 		p2.send("js")
 		p2.send("on\r\nhow are you?\n")
 		p2.expect("[json] watching a 1")
 		p1.Close()
-		s.feed.publish([]wire.Event{change("a", 2)})
+		s.feed.Publish([]wire.Event{change("a", 2)})
 		p2.expect("[json] modified a 2")
 		s.stop(t)
 		p2.expectEnd()
@@ -287,7 +289,7 @@ func TestStuckSubscriber(t *testing.T) {
 		honest.expect("[text] watching a (not there)")
 		begin := time.Now()
 		for i := range 5 {
-			s.feed.publish([]wire.Event{change("a", int64(i))})
+			s.feed.Publish([]wire.Event{change("a", int64(i))})
 			honest.expect("[text] modified a")
 		}
 		if took := time.Since(begin); took > 0 {
@@ -295,7 +297,7 @@ func TestStuckSubscriber(t *testing.T) {
 		}
 		time.Sleep(writeTimeout + 1)
 		synctest.Wait()
-		s.feed.publish([]wire.Event{change("a", 9)})
+		s.feed.Publish([]wire.Event{change("a", 9)})
 		honest.expect("[text] modified a")
 		want := []string{
 			"subscriber connected: pipe (1 now)", "subscriber connected: pipe (2 now)",
@@ -317,7 +319,7 @@ func TestSlowSubscriber(t *testing.T) {
 		slow := newPeer(t, l.dial())
 		slow.lines = bufio.NewReaderSize(slow.Conn, 16)
 		for i := range 20 {
-			s.feed.publish([]wire.Event{change("a", int64(i))})
+			s.feed.Publish([]wire.Event{change("a", int64(i))})
 		}
 		slow.expect("[text] watching a (not there)")
 		for range 20 {
@@ -340,7 +342,7 @@ func TestPieces(t *testing.T) {
 		for i := range 10_000 {
 			events = append(events, change("a", int64(i)))
 		}
-		s.feed.publish(events)
+		s.feed.Publish(events)
 		got := 0
 		for buf := make([]byte, 1<<20); got < len(wire.Encode(wire.Text, events)); {
 			time.Sleep(writeTimeout - 1)
@@ -399,7 +401,7 @@ func TestFloodEnds(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(pause)
 		synctest.Wait()
-		if took, most := time.Since(begin), (sent/gulp+3)*pause; took > most || s.feed.count() > 0 {
+		if took, most := time.Since(begin), (sent/gulp+3)*pause; took > most || s.feed.Count() > 0 {
 			t.Errorf("after %v it is still read, want %v", took, most)
 		}
 		s.stop(t)
@@ -423,7 +425,7 @@ func TestShutdownResetsTheStuck(t *testing.T) {
 		huge[i] = change("a/"+strings.Repeat("x", 20_000), 1)
 		huge[i].Target = "a"
 	}
-	s.feed.publish(huge)
+	s.feed.Publish(huge)
 	for range huge {
 		honest.expect("[json] modified " + huge[0].File + " 1")
 	}
@@ -459,7 +461,7 @@ func TestAcceptErrors(t *testing.T) {
 		if took := time.Since(before); took != 5*time.Millisecond {
 			t.Errorf("after a success it waits %v, want 5ms", took)
 		}
-		s.feed.publish([]wire.Event{change("a", 1)})
+		s.feed.Publish([]wire.Event{change("a", 1)})
 		p.expect("[text] modified a")
 		t.Logf("%v of the server's time", time.Since(begin))
 
@@ -511,7 +513,7 @@ func TestShutdownWhileTrickling(t *testing.T) {
 		s := startServer(t, l)
 		p := newPeer(t, l.dial())
 		p.expect("[text] watching a (not there)")
-		s.feed.publish(slices.Repeat([]wire.Event{change("a", 1)}, 100_000))
+		s.feed.Publish(slices.Repeat([]wire.Event{change("a", 1)}, 100_000))
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)

@@ -73,7 +73,7 @@ func BenchmarkFanout(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		begin := time.Now()
-		s.feed.publish([]wire.Event{change("a", 1)})
+		s.feed.Publish([]wire.Event{change("a", 1)})
 		read(peers, len(line))
 		served = append(served, time.Since(begin))
 		begin = time.Now()

@@ -1,4 +1,4 @@
-package main
+package feed
 
 import (
 	"bytes"
@@ -17,27 +17,27 @@ const (
 	maxLogBytes  = 16 << 20
 )
 
-// maxOnWay is how many bytes may be on their way to readers, apart from the
+// MaxOnWay is how many bytes may be on their way to readers, apart from the
 // latest. That is more than the log may hold, because greetings, and batches
 // that the log has let go of, stay for as long as anybody is being told them.
-const maxOnWay = 64 << 20
+const MaxOnWay = 64 << 20
 
-// feed is what there is to tell: how the targets are, and a log of the batches
+// Feed is what there is to tell: how the targets are, and a log of the batches
 // of changes that not everyone has read yet. All readers read that same log,
 // each at a place of its own. The methods may be called from any goroutine.
-type feed struct {
+type Feed struct {
 	// more has a value whenever a batch has come that waiting readers have not
 	// been started for, or too much may be on its way. Who receives from it calls
 	// waiting.
-	more chan struct{}
+	More chan struct{}
 
-	maxEvents, maxBytes int // of log
-	maxOnWay            int
+	MaxEvents, maxBytes int // of log
+	MaxOnWay            int
 
 	mu      sync.Mutex // guards what follows, and the fields of the readers
 	targets []*tracked // in the order of the command line
 	byName  map[string]*tracked
-	readers map[*reader]struct{}
+	readers map[*Reader]struct{}
 	using   [wire.NumFormats]int // readers with that format
 	busy    int                  // readers being told
 	behind  bool                 // a batch has come since the last call of waiting
@@ -71,7 +71,7 @@ type blob struct {
 
 // newBlobLocked returns the events as lines, made now. It must be called with mu
 // held.
-func (f *feed) newBlobLocked(in wire.Format, events []wire.Event) *blob {
+func (f *Feed) newBlobLocked(in wire.Format, events []wire.Event) *blob {
 	lines := wire.Encode(in, events)
 	return &blob{lines: bytes.Clone(lines), head: f.head, made: time.Now()} // with no room to spare
 }
@@ -84,9 +84,9 @@ type batch struct {
 	lines  [wire.NumFormats]*blob
 }
 
-// reader is one subscriber's place in the feed.
-type reader struct {
-	of any // who it is; for the one that joins it, to be set before that
+// Reader is one subscriber's place in the feed.
+type Reader struct {
+	Of any // who it is; for the one that joins it, to be set before that
 
 	// What follows belongs to the feed.
 
@@ -100,15 +100,15 @@ type reader struct {
 	gone   bool
 }
 
-// newFeed returns a feed of the targets that the Watching events describe.
-func newFeed(watching []wire.Event) *feed {
-	f := &feed{
-		more:      make(chan struct{}, 1),
-		maxEvents: maxLogEvents,
+// New returns a feed of the targets that the Watching events describe.
+func New(watching []wire.Event) *Feed {
+	f := &Feed{
+		More:      make(chan struct{}, 1),
+		MaxEvents: maxLogEvents,
 		maxBytes:  maxLogBytes,
-		maxOnWay:  maxOnWay,
+		MaxOnWay:  MaxOnWay,
 		byName:    make(map[string]*tracked, len(watching)),
-		readers:   make(map[*reader]struct{}),
+		readers:   make(map[*Reader]struct{}),
 		head:      1,
 	}
 	for _, e := range watching {
@@ -119,9 +119,9 @@ func newFeed(watching []wire.Event) *feed {
 	return f
 }
 
-// publish adds the events, one or more, of one look. It never waits for a
+// Publish adds the events, one or more, of one look. It never waits for a
 // reader.
-func (f *feed) publish(events []wire.Event) {
+func (f *Feed) Publish(events []wire.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range events {
@@ -141,7 +141,7 @@ func (f *feed) publish(events []wire.Event) {
 	f.log = append(f.log, b)
 	f.events += b.events
 	f.bytes += b.bytes
-	for len(f.log) > 1 && (f.events > f.maxEvents || f.bytes > f.maxBytes) {
+	for len(f.log) > 1 && (f.events > f.MaxEvents || f.bytes > f.maxBytes) {
 		f.events -= f.log[0].events
 		f.bytes -= f.log[0].bytes
 		f.log[0] = batch{} // for the garbage collector
@@ -152,25 +152,25 @@ func (f *feed) publish(events []wire.Event) {
 }
 
 // wake lets whoever receives from more call waiting.
-func (f *feed) wake() {
+func (f *Feed) wake() {
 	select {
-	case f.more <- struct{}{}:
+	case f.More <- struct{}{}:
 	default: // not received yet, and so will do for this too
 	}
 }
 
 // applyLocked brings the target that e tells of up to date, for the next
 // greeting. It must be called with mu held.
-func (f *feed) applyLocked(e *wire.Event) {
+func (f *Feed) applyLocked(e *wire.Event) {
 	t := f.byName[cmp.Or(e.Target, e.File)]
 	t.last, t.when = f.head, e.Timestamp
 	t.now.Apply(e)
 }
 
-// join adds r, in the format want and about to be told a greeting: its caller
+// Join adds r, in the format want and about to be told a greeting: its caller
 // must see to it that r is told. It returns how many readers there are now, or
 // false if the feed is closed.
-func (f *feed) join(r *reader, want wire.Format) (int, bool) {
+func (f *Feed) Join(r *Reader, want wire.Format) (int, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -187,30 +187,30 @@ func (f *feed) join(r *reader, want wire.Format) (int, bool) {
 
 // greetLocked moves r to the head of the feed and to the format that it wants,
 // and returns the greeting that belongs there. It must be called with mu held.
-func (f *feed) greetLocked(r *reader) *blob {
+func (f *Feed) greetLocked(r *Reader) *blob {
 	r.format, r.cursor = r.want, f.head
 	return f.greetingLocked(r.format)
 }
 
-// ask makes r change to another format when it has read what waits for it. It
+// Switch makes r change to another format when it has read what waits for it. It
 // reports whether the caller must see to it that r is told.
-func (f *feed) ask(r *reader, want wire.Format) bool {
+func (f *Feed) Switch(r *Reader, want wire.Format) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.want = want
 	return r.want != r.format && f.startLocked(r)
 }
 
-// waiting returns the readers that there may be something for and that are not
+// Waiting returns the readers that there may be something for and that are not
 // being told: the caller must see to it that they are. It appends to rs, which
 // may be nil. The others that it returns are to be dropped: they have been
 // told the same for so long that too much is on its way.
-func (f *feed) waiting(rs []*reader) (waiting, slow []*reader) {
+func (f *Feed) Waiting(rs []*Reader) (waiting, slow []*Reader) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var late []*reader                // who is being told something else than the latest
-	told := make(map[*blob][]*reader) // the same by what that is
-	over := -f.maxOnWay
+	var late []*Reader                // who is being told something else than the latest
+	told := make(map[*blob][]*Reader) // the same by what that is
+	over := -f.MaxOnWay
 	for r := range f.readers {
 		if f.behind && f.startLocked(r) {
 			rs = append(rs, r)
@@ -228,7 +228,7 @@ func (f *feed) waiting(rs []*reader) (waiting, slow []*reader) {
 	f.behind = false
 	f.letGoLocked() // all may have left
 	if over > 0 {
-		slices.SortFunc(late, func(a, b *reader) int { return cmp.Compare(a.began, b.began) })
+		slices.SortFunc(late, func(a, b *Reader) int { return cmp.Compare(a.began, b.began) })
 	}
 	for ; over > 0; late = late[1:] {
 		if b := late[0].holds; told[b] != nil {
@@ -242,7 +242,7 @@ func (f *feed) waiting(rs []*reader) (waiting, slow []*reader) {
 
 // startLocked marks r as being told and reports whether it was not before.
 // It must be called with mu held.
-func (f *feed) startLocked(r *reader) bool {
+func (f *Feed) startLocked(r *Reader) bool {
 	if r.busy {
 		return false
 	}
@@ -251,11 +251,11 @@ func (f *feed) startLocked(r *reader) bool {
 	return true
 }
 
-// next returns the lines that r is to be told next, which must not be changed;
+// Next returns the lines that r is to be told next, which must not be changed;
 // what it returned before has been told by then. If there are none, r must not
 // be told any longer; and if gone is true, r has left while it was being told,
 // and its connection is for the caller to close.
-func (f *feed) next(r *reader) (lines []byte, gone bool) {
+func (f *Feed) Next(r *Reader) (lines []byte, gone bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	oldest := f.head - uint64(len(f.log))
@@ -291,22 +291,22 @@ func (f *feed) next(r *reader) (lines []byte, gone bool) {
 
 // letGoLocked empties the log if everyone has read all of it. It must be called
 // with mu held.
-func (f *feed) letGoLocked() {
+func (f *Feed) letGoLocked() {
 	if f.busy == 0 && !f.behind {
 		f.log, f.events, f.bytes = nil, 0, 0
 	}
 }
 
-// count returns how many readers there are.
-func (f *feed) count() int {
+// Count returns how many readers there are.
+func (f *Feed) Count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.readers)
 }
 
-// leave removes r, and returns how many readers there are now and whether r is
+// Leave removes r, and returns how many readers there are now and whether r is
 // still being told: if so, next tells the one who does.
-func (f *feed) leave(r *reader) (now int, busy bool) {
+func (f *Feed) Leave(r *Reader) (now int, busy bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.readers, r)
@@ -319,12 +319,12 @@ func (f *feed) leave(r *reader) (now int, busy bool) {
 	return len(f.readers), r.busy
 }
 
-// close keeps readers from joining and returns those that have.
-func (f *feed) close() []*reader {
+// Close keeps readers from joining and returns those that have.
+func (f *Feed) Close() []*Reader {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
-	var rs []*reader
+	var rs []*Reader
 	for r := range f.readers {
 		rs = append(rs, r)
 	}
@@ -335,7 +335,7 @@ func (f *feed) close() []*reader {
 // all who join there. It is made once for each change; and once a second if
 // nothing changes, because its text says when it was made. It must be called
 // with mu held.
-func (f *feed) greetingLocked(in wire.Format) *blob {
+func (f *Feed) greetingLocked(in wire.Format) *blob {
 	g := f.greetings[in]
 	if now := time.Now(); g == nil || g.head != f.head || now.Sub(g.made) >= time.Second {
 		events := make([]wire.Event, len(f.targets))
@@ -371,7 +371,7 @@ type mark struct {
 // since returns a summary, at the end of which, from the offset that it also
 // returns, there is a Missed line for every target that a batch from number
 // cursor on told of. It must be called with f.mu held.
-func (s *summary) since(f *feed, in wire.Format, cursor uint64) (*blob, int) {
+func (s *summary) since(f *Feed, in wire.Format, cursor uint64) (*blob, int) {
 	if s.blob == nil || s.head != f.head {
 		*s = summary{blob: &blob{head: f.head}}
 		order := slices.SortedStableFunc(slices.Values(f.targets), func(a, b *tracked) int {

@@ -1,4 +1,4 @@
-package main
+package feed
 
 import (
 	"bytes"
@@ -10,72 +10,35 @@ import (
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/wire"
+	"net-watcher/internal/wire/wiretest"
 )
 
-// newTestFeed returns a feed of the named targets, none of which is there.
-func newTestFeed(names ...string) *feed {
-	var events []wire.Event
-	for _, name := range names {
-		events = append(events, wire.Event{Type: wire.Watching, File: name, Targets: len(names), Missing: true, State: "0"})
-	}
-	return newFeed(events)
-}
+// newTestFeed returns a feed of targets that do not exist.
+func newTestFeed(targets ...string) *Feed { return New(wiretest.Missing(targets...)) }
 
-// change returns an event of a file whose size, time and state are all n.
-func change(file string, n int64) wire.Event {
-	return wire.Event{Type: wire.Changed, Timestamp: n, File: file, Change: wire.Modified, Size: &n, State: fmt.Sprint(n)}
-}
+func change(target string, n int64) wire.Event { return wiretest.Change(target, n) }
 
 // take returns all that waits for r as events, with nil between what next
 // returned at a time.
-func take(t *testing.T, f *feed, r *reader) []string {
+func take(t *testing.T, f *Feed, r *Reader) []string {
 	t.Helper()
 	var got []string
 	for {
-		lines, gone := f.next(r)
+		lines, gone := f.Next(r)
 		if lines == nil {
 			if gone {
 				got = append(got, "gone")
 			}
 			return got
 		}
-		got = append(got, shorten(t, lines))
+		got = append(got, wiretest.Short(t, lines))
 	}
 }
 
-// shorten returns lines of the wire, of either format, in a short form that
-// leaves out times: "[json] watching a, modified b 3".
-func shorten(t *testing.T, lines []byte) string {
+func join(t *testing.T, f *Feed, in wire.Format) *Reader {
 	t.Helper()
-	var parts []string
-	in := ""
-	for line := range strings.Lines(string(lines)) {
-		if line[0] != '{' {
-			in = "[text] "
-			parts = append(parts, strings.TrimSpace(line[len(wire.TimeLayout):]))
-			continue
-		}
-		in = "[json] "
-		e, err := wire.Decode([]byte(line))
-		if err != nil {
-			t.Errorf("%q: %v", line, err)
-		}
-		part := e.String()
-		if e.Size != nil {
-			part += fmt.Sprintf(" %d", *e.Size)
-		}
-		if e.State != "0" && (e.Size == nil || fmt.Sprint(*e.Size) != e.State) {
-			part += " state " + e.State
-		}
-		parts = append(parts, part)
-	}
-	return in + strings.Join(parts, ", ")
-}
-
-func join(t *testing.T, f *feed, in wire.Format) *reader {
-	t.Helper()
-	r := &reader{}
-	if _, ok := f.join(r, in); !ok {
+	r := &Reader{}
+	if _, ok := f.Join(r, in); !ok {
 		t.Fatal("cannot join")
 	}
 	return r
@@ -83,13 +46,13 @@ func join(t *testing.T, f *feed, in wire.Format) *reader {
 
 func TestFeed(t *testing.T) {
 	f := newTestFeed("a", "b")
-	f.publish([]wire.Event{change("a", 1)}) // nobody there
+	f.Publish([]wire.Event{change("a", 1)}) // nobody there
 	r1, r2 := join(t, f, wire.Text), join(t, f, wire.JSON)
-	f.publish([]wire.Event{change("a", 2), change("b", 3)})
+	f.Publish([]wire.Event{change("a", 2), change("b", 3)})
 	r3 := join(t, f, wire.JSON)
-	f.publish([]wire.Event{change("b", 4)})
+	f.Publish([]wire.Event{change("b", 4)})
 	for i, test := range []struct {
-		r    *reader
+		r    *Reader
 		want []string
 	}{
 		{r1, []string{"[text] watching a, watching b (not there)", "[text] modified a, modified b", "[text] modified b"}},
@@ -106,28 +69,28 @@ func TestFeed(t *testing.T) {
 func TestFeedChangesFormat(t *testing.T) {
 	f := newTestFeed("a")
 	r := join(t, f, wire.Text)
-	if f.ask(r, wire.JSON) {
+	if f.Switch(r, wire.JSON) {
 		t.Error("started twice")
 	}
-	f.publish([]wire.Event{change("a", 1)})
+	f.Publish([]wire.Event{change("a", 1)})
 	check.Equal(t, "asked at once", []string{
 		"[text] watching a (not there)", "[text] modified a", "[json] watching a 1",
 	}, take(t, f, r))
-	f.publish([]wire.Event{change("a", 2)})
-	waiting, _ := f.waiting(nil)
+	f.Publish([]wire.Event{change("a", 2)})
+	waiting, _ := f.Waiting(nil)
 	for range waiting {
 		check.Equal(t, "after that", []string{"[json] modified a 2"}, take(t, f, r))
 	}
-	if f.ask(r, wire.JSON) {
+	if f.Switch(r, wire.JSON) {
 		t.Error("the word for the present format starts something")
 	}
-	if !f.ask(r, wire.Text) || f.ask(r, wire.JSON) {
+	if !f.Switch(r, wire.Text) || f.Switch(r, wire.JSON) {
 		t.Error("the first word of two must start it, and only that")
 	}
 	if got := take(t, f, r); got != nil {
 		t.Errorf("the last word was for the present format; got %q", got)
 	}
-	if !f.ask(r, wire.Text) {
+	if !f.Switch(r, wire.Text) {
 		t.Error("not started")
 	}
 	check.Equal(t, "back", []string{"[text] watching a"}, take(t, f, r))
@@ -141,20 +104,20 @@ func TestFeedChangesFormat(t *testing.T) {
 func TestFeedMissed(t *testing.T) {
 	for _, in := range []wire.Format{wire.Text, wire.JSON} {
 		f := newTestFeed("a", "b", "c", "d")
-		f.maxEvents = 2
-		f.publish([]wire.Event{change("d", 1)})
+		f.MaxEvents = 2
+		f.Publish([]wire.Event{change("d", 1)})
 		ahead, behind, late := join(t, f, in), join(t, f, in), join(t, f, in)
 		take(t, f, ahead)
 		take(t, f, behind)
-		f.publish([]wire.Event{change("a", 2)})
-		f.publish([]wire.Event{change("b", 3)})
-		f.next(late) // its greeting, before which nothing was missed
-		f.waiting(nil)
+		f.Publish([]wire.Event{change("a", 2)})
+		f.Publish([]wire.Event{change("b", 3)})
+		f.Next(late) // its greeting, before which nothing was missed
+		f.Waiting(nil)
 		take(t, f, ahead)
-		f.next(behind) // a 2: it is slow, not lost
-		f.publish([]wire.Event{change("a", 4)})
-		f.publish([]wire.Event{change("c", 5)})
-		f.publish([]wire.Event{{Type: wire.Changed, Timestamp: 6, File: "b", Change: wire.Removed, State: "0"}})
+		f.Next(behind) // a 2: it is slow, not lost
+		f.Publish([]wire.Event{change("a", 4)})
+		f.Publish([]wire.Event{change("c", 5)})
+		f.Publish([]wire.Event{{Type: wire.Changed, Timestamp: 6, File: "b", Change: wire.Removed, State: "0"}})
 
 		missed := map[wire.Format][]string{
 			wire.Text: {"[text] missed a, missed c, missed b"},
@@ -164,10 +127,10 @@ func TestFeedMissed(t *testing.T) {
 		check.Equal(t, "late", missed, take(t, f, late))
 		// One that had read up to 4 missed less.
 		ahead.cursor = f.head - 2
-		f.maxEvents = 1
-		f.publish([]wire.Event{change("c", 7)})
-		f.publish([]wire.Event{change("c", 8)})
-		f.waiting(nil)
+		f.MaxEvents = 1
+		f.Publish([]wire.Event{change("c", 7)})
+		f.Publish([]wire.Event{change("c", 8)})
+		f.Waiting(nil)
 		want := map[wire.Format][]string{
 			wire.Text: {"[text] missed b, missed c"},
 			wire.JSON: {"[json] missed b, missed c 8"},
@@ -176,9 +139,9 @@ func TestFeedMissed(t *testing.T) {
 		// And then it goes on as ever.
 		take(t, f, behind)
 		take(t, f, late)
-		f.publish([]wire.Event{change("d", 9)})
-		f.waiting(nil)
-		for _, r := range []*reader{ahead, behind, late} {
+		f.Publish([]wire.Event{change("d", 9)})
+		f.Waiting(nil)
+		for _, r := range []*Reader{ahead, behind, late} {
 			if got := take(t, f, r); len(got) == 0 || !strings.Contains(got[len(got)-1], "modified d") {
 				t.Errorf("afterwards: %q", got)
 			}
@@ -189,13 +152,13 @@ func TestFeedMissed(t *testing.T) {
 // The time of a missed is that of the last change it stands for.
 func TestFeedMissedTime(t *testing.T) {
 	f := newTestFeed("a")
-	f.maxEvents = 1
+	f.MaxEvents = 1
 	r := join(t, f, wire.JSON)
-	f.next(r)
+	f.Next(r)
 	for i := range int64(3) {
-		f.publish([]wire.Event{change("a", 100+i)})
+		f.Publish([]wire.Event{change("a", 100+i)})
 	}
-	lines, _ := f.next(r)
+	lines, _ := f.Next(r)
 	want := `{"type":"changed","timestamp":102,"file":"a","change":"missed","size":102,"state":"102"}` + "\n"
 	check.Equal(t, "events", want, string(lines))
 }
@@ -207,27 +170,27 @@ func TestFeedBounds(t *testing.T) {
 	for i := range many {
 		many[i] = change("a", int64(i))
 	}
-	for name, bound := range map[string]func(*feed){
-		"events": func(f *feed) { f.maxEvents = 10 },
-		"bytes":  func(f *feed) { f.maxBytes = 1000 },
+	for name, bound := range map[string]func(*Feed){
+		"events": func(f *Feed) { f.MaxEvents = 10 },
+		"bytes":  func(f *Feed) { f.maxBytes = 1000 },
 	} {
 		f := newTestFeed("a")
 		bound(f)
 		keepsUp, behind := join(t, f, wire.Text), join(t, f, wire.Text)
 		take(t, f, keepsUp)
-		f.publish([]wire.Event{change("a", 1)})
-		f.waiting(nil)
+		f.Publish([]wire.Event{change("a", 1)})
+		f.Waiting(nil)
 		take(t, f, keepsUp)
-		f.publish(many)
+		f.Publish(many)
 		if len(f.log) != 1 || f.events != 100 || f.bytes != len(wire.Encode(wire.Text, many)) {
 			t.Errorf("%s: log of %d batches, %d events, %d bytes", name, len(f.log), f.events, f.bytes)
 		}
-		f.waiting(nil)
-		if lines, _ := f.next(keepsUp); !bytes.Equal(lines, wire.Encode(wire.Text, many)) {
+		f.Waiting(nil)
+		if lines, _ := f.Next(keepsUp); !bytes.Equal(lines, wire.Encode(wire.Text, many)) {
 			t.Errorf("%s: the batch did not come whole to who keeps up: %d bytes", name, len(lines))
 		}
 		check.Equal(t, fmt.Sprintf("%s: behind", name), []string{"[text] watching a (not there)", "[text] missed a"}, take(t, f, behind))
-		f.publish([]wire.Event{change("a", 2)})
+		f.Publish([]wire.Event{change("a", 2)})
 		if len(f.log) != 1 || f.events != 1 {
 			t.Errorf("%s: log of %d batches, %d events", name, len(f.log), f.events)
 		}
@@ -237,15 +200,15 @@ func TestFeedBounds(t *testing.T) {
 // The log holds nothing that nobody waits for, and all that somebody does.
 func TestFeedLetsGo(t *testing.T) {
 	f := newTestFeed("a")
-	f.publish([]wire.Event{change("a", 1)})
+	f.Publish([]wire.Event{change("a", 1)})
 	if f.log != nil {
 		t.Error("a log without readers")
 	}
 	r1, r2 := join(t, f, wire.Text), join(t, f, wire.Text)
 	take(t, f, r1)
 	take(t, f, r2)
-	f.publish([]wire.Event{change("a", 2)})
-	f.waiting(nil)
+	f.Publish([]wire.Event{change("a", 2)})
+	f.Waiting(nil)
 	take(t, f, r1)
 	if len(f.log) != 1 {
 		t.Error("the log lost what r2 has not read")
@@ -256,39 +219,39 @@ func TestFeedLetsGo(t *testing.T) {
 	}
 
 	// r1 finishes between a publish and the start of r2: r2 must not lose that.
-	f.publish([]wire.Event{change("a", 3)})
-	f.waiting(nil)
-	f.publish([]wire.Event{change("a", 4)})
+	f.Publish([]wire.Event{change("a", 3)})
+	f.Waiting(nil)
+	f.Publish([]wire.Event{change("a", 4)})
 	take(t, f, r1)
 	take(t, f, r2)
-	f.waiting(nil)
-	f.publish([]wire.Event{change("a", 5)})
-	<-f.more
+	f.Waiting(nil)
+	f.Publish([]wire.Event{change("a", 5)})
+	<-f.More
 	take(t, f, r1)
-	if waiting, _ := f.waiting(nil); len(waiting) != 1 {
+	if waiting, _ := f.Waiting(nil); len(waiting) != 1 {
 		t.Error("r2 is not waiting")
 	}
 	check.Equal(t, "r2", []string{"[text] modified a"}, take(t, f, r2))
 
 	// One that leaves in the middle no longer counts.
-	f.publish([]wire.Event{change("a", 6)})
-	f.waiting(nil)
+	f.Publish([]wire.Event{change("a", 6)})
+	f.Waiting(nil)
 	take(t, f, r1)
-	if now, busy := f.leave(r2); now != 1 || !busy {
+	if now, busy := f.Leave(r2); now != 1 || !busy {
 		t.Errorf("leave: %d, %v; want 1, true", now, busy)
 	}
 	if f.log != nil {
 		t.Error("the log waits for one who has left")
 	}
 	check.Equal(t, "r2", []string{"gone"}, take(t, f, r2))
-	if now, busy := f.leave(r1); now != 0 || busy {
+	if now, busy := f.Leave(r1); now != 0 || busy {
 		t.Errorf("leave: %d, %v; want 0, false", now, busy)
 	}
 	r3 := join(t, f, wire.Text)
 	take(t, f, r3)
-	f.publish([]wire.Event{change("a", 7)})
-	f.leave(r3)
-	f.waiting(nil)
+	f.Publish([]wire.Event{change("a", 7)})
+	f.Leave(r3)
+	f.Waiting(nil)
 	if f.log != nil {
 		t.Error("a log without readers")
 	}
@@ -301,8 +264,8 @@ func TestFeedLetsGo(t *testing.T) {
 func TestFeedGreetsTheHasty(t *testing.T) {
 	f := newTestFeed("a")
 	r := join(t, f, wire.Text)
-	f.leave(r)
-	f.publish([]wire.Event{change("a", 1)})
+	f.Leave(r)
+	f.Publish([]wire.Event{change("a", 1)})
 	check.Equal(t, "events", []string{"[text] watching a (not there)", "gone"}, take(t, f, r))
 }
 
@@ -323,7 +286,7 @@ func TestFeedSharesGreetings(t *testing.T) {
 		if want := time.Now().Format(wire.TimeLayout); !bytes.HasPrefix(second, []byte(want)) {
 			t.Errorf("greeting %q, want it to begin with %s", second, want)
 		}
-		f.publish([]wire.Event{change("a", 1)})
+		f.Publish([]wire.Event{change("a", 1)})
 		if same(second, greeting(wire.Text)) {
 			t.Error("an old greeting after a change")
 		}
@@ -333,10 +296,44 @@ func TestFeedSharesGreetings(t *testing.T) {
 func TestFeedClosed(t *testing.T) {
 	f := newTestFeed("a")
 	r := join(t, f, wire.Text)
-	if rs := f.close(); len(rs) != 1 || rs[0] != r {
+	if rs := f.Close(); len(rs) != 1 || rs[0] != r {
 		t.Errorf("close returns %v", rs)
 	}
-	if _, ok := f.join(&reader{}, wire.Text); ok {
+	if _, ok := f.Join(&Reader{}, wire.Text); ok {
 		t.Error("joined a closed feed")
+	}
+}
+
+// Of what is being told those are dropped who began first, whoever came first.
+func TestFeedSlow(t *testing.T) {
+	f := newTestFeed("a")
+	a, b, c, d := join(t, f, wire.Text), join(t, f, wire.Text), join(t, f, wire.Text), join(t, f, wire.Text)
+	for _, r := range []*Reader{a, b, c, d} {
+		take(t, f, r)
+	}
+	for i := range int64(5) {
+		f.Publish([]wire.Event{change("a", i)})
+	}
+	f.Waiting(nil)
+	line := f.log[0].bytes
+	f.MaxOnWay = line
+	hold := func(r *Reader, batches int) {
+		for range batches {
+			f.Next(r)
+		}
+	}
+	hold(d, 5) // the latest
+	hold(b, 2)
+	hold(c, 1)
+	hold(a, 3)
+	if _, slow := f.Waiting(nil); len(slow) != 2 || slow[0] != b || slow[1] != c {
+		t.Errorf("%d are slow, want those told of the second and the first", len(slow))
+	}
+	<-f.More
+	join(t, f, wire.Text)
+	select {
+	case <-f.More:
+	default:
+		t.Error("nobody is called, though there may be too much")
 	}
 }
