@@ -66,7 +66,7 @@ func TestBursts(t *testing.T) {
 	const room = 10 // events in the log
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a", "b", "c", "d")
-		f.MaxEvents = room
+		f.MaxLogEvents = room
 		l := newPipeListener()
 		s := newTestServer(f, wire.JSON)
 		s.start(t, l)
@@ -140,7 +140,7 @@ func TestBursts(t *testing.T) {
 func TestOnWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
-		f.MaxOnWay = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
+		f.MaxInFlight = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
 		l := newPipeListener()
 		s := newTestServer(f, wire.Text)
 		s.start(t, l)
@@ -163,7 +163,7 @@ func TestOnWay(t *testing.T) {
 		}
 		dropped := 0
 		for _, line := range s.output.Take() {
-			if strings.HasSuffix(line, "now): dropped: reads too slowly (more than 64 MiB in flight)") {
+			if strings.HasSuffix(line, "now): dropped: reads too slowly (more than 0 MiB in flight)") {
 				dropped++
 			}
 		}
@@ -187,7 +187,7 @@ func TestOnWayQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
 		const room = 3
-		f.MaxOnWay = room * len("2026-11-22T03:14:04.512+01:00 watching a (not there)\n")
+		f.MaxInFlight = room * len("2026-11-22T03:14:04.512+01:00 watching a (not there)\n")
 		l := newPipeListener()
 		s := newTestServer(f, wire.Text)
 		s.start(t, l)
@@ -203,6 +203,48 @@ func TestOnWayQuiet(t *testing.T) {
 		for _, conn := range stuck {
 			conn.Close()
 		}
+		s.stop(t)
+	})
+}
+
+// A peer that alternates the formats has the server encode a greeting at each
+// change. While one is encoded, the others get what is published.
+func TestEncodingDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newTestFeed("a")
+		encoding, gate := make(chan bool, 10), make(chan bool)
+		f.Encode = func(in wire.Format, events []wire.Event) []byte {
+			if in == wire.JSON && events[0].Type == wire.Watching {
+				encoding <- true
+				<-gate
+			}
+			return wire.Encode(in, events)
+		}
+		l := newPipeListener()
+		s := newTestServer(f, wire.Text)
+		s.start(t, l)
+		honest, fickle := newPeer(t, l.dial()), newPeer(t, l.dial())
+		honest.expect("[text] watching a (not there)")
+		fickle.send("json\n") // it has not read its greeting yet, and so comes to this in its turn
+		f.Publish([]wire.Event{change("a", 1)})
+		honest.expect("[text] modified a")
+		fickle.expect("[text] watching a (not there)", "[text] modified a")
+		<-encoding
+		for i := range int64(3) {
+			f.Publish([]wire.Event{change("a", 2+i)})
+			honest.expect("[text] modified a")
+		}
+		newPeer(t, l.dial()).expect("[text] watching a")
+		// Flush leaves it to another goroutine, for the sake of those that are
+		// flushed after it.
+		mine, theirs := net.Pipe()
+		u := newSubscriber(s.server, theirs)
+		f.Join(&u.reader, u, wire.JSON)
+		u.Flush()
+		close(gate)
+		newPeer(t, mine).expect("[json] watching a 4")
+		f.Leave(&u.reader)
+		fickle.expect("[json] watching a 1", "[json] modified a 2", "[json] modified a 3", "[json] modified a 4")
 		s.stop(t)
 	})
 }
@@ -265,7 +307,7 @@ func TestShutdownTellsAll(t *testing.T) {
 		l := newPipeListener()
 		s := startServer(t, l)
 		var files []*os.File
-		for range 3 * int(grace/busyTime) {
+		for range 3 * int(shutdownGrace/busyTime) {
 			file, err := os.Create(filepath.Join(t.TempDir(), "told"))
 			check.Must(t, err)
 			defer file.Close()
@@ -291,7 +333,7 @@ func TestShutdownTellsAll(t *testing.T) {
 func TestOnWayLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
-		f.MaxOnWay = 100
+		f.MaxInFlight = 100
 		l := newPipeListener()
 		s := newTestServer(f, wire.Text)
 		s.start(t, l)
@@ -471,7 +513,7 @@ func openFiles(t *testing.T) int {
 func TestMost(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		s := newTestServer(newTestFeed("a"), wire.Text)
-		s.most = 2
+		s.maxConns = 2
 		s.start(t, l)
 		p1, p2 := dial(t, l), dial(t, l)
 		p1.expect("[text] watching a (not there)")

@@ -1,300 +1,299 @@
+// Package feed is what a server has to send: how the targets are now, and one log
+// of encoded batches that all readers share.
+//
+//	Publish ──▶ the targets, copied on write ──▶ greetings and summaries ─┐
+//	   └──────▶ the log, a batch for each Publish ────────────────────────┴─▶ Next ──▶ Frame
+//
+// A Reader has a place in the log, the cursor, and reads from there on. It begins
+// with a greeting: a Watching line for each target, as they are at its cursor. If
+// the log no longer has what the cursor points to, a summary takes the place of
+// all that is left to read: a Missed line for each target that changed there.
+//
+// # Who calls what
+//
+// One goroutine calls Publish. One goroutine receives from More, and then calls
+// Ready, flushes all that it returns, calls Overdue, and drops all that that
+// returns. Each subscriber has a goroutine that calls Join, Switch and Leave. All
+// other methods may be called from anywhere.
+//
+// # The flush token
+//
+// Next is called by one goroutine at a time for each Reader, the one that has its
+// flush token. Join, Switch and Ready hand it out; it is passed on freely, with
+// the rest of a Frame that the socket does not take yet; Next takes it back when
+// it returns Idle. A Reader that leaves while its token is out never gives it
+// back: Next returns Left, and then the connection is for the flusher to close.
+// So a subscriber's frames go out in order, and a connection is closed once.
+//
+// # Encoding
+//
+// Nothing is encoded while Feed.mu is held. Publish, before it locks, encodes its
+// batch in each format that a reader has, and again looks which those are when
+// it holds the lock: a batch in the log has all the frames that will be asked
+// for, and the bytes that it counts for are known.
+//
+// A greeting or a summary has a line for each target, which takes 200 ms for
+// 100,000 of them, and one reader can ask for one at each change. So Next only
+// fixes what is in it: the list of targets, which is never written to again,
+// because Publish replaces it and each target that it changes. The first reader
+// that calls Frame.Lines encodes it, and those that share the Frame wait; nobody
+// else does. A goroutine that flushes many readers asks Frame.Encoded first.
+//
+// # Limits
+//
+// The log has at most maxLogEvents and maxLogBytes, or the newest batch
+// whatever its size, and is empty when every reader has read all of it. What
+// readers are being sent stays in memory though the log has let go of it, and so
+// do greetings and summaries; Overdue keeps that below maxInFlight.
 package feed
 
 import (
-	"bytes"
-	"cmp"
-	"slices"
 	"sync"
-	"time"
 
 	"net-watcher/internal/wire"
 )
 
-// What the log of a feed may hold for those who are behind. A batch that is
-// larger than that by itself is kept until the next one comes.
+// The limits of a Feed.
 const (
+	// maxLogEvents and maxLogBytes are what the log has for readers that are
+	// behind. JSON lines of 256 bytes reach both at the same time.
 	maxLogEvents = 1 << 16
-	maxLogBytes  = 16 << 20
+	maxLogBytes  = 256 * maxLogEvents
+
+	// maxInFlight is the bytes of all frames that readers are being sent, but for
+	// the newest. It has room for a whole log, which is in flight when readers are
+	// stuck at each of its batches, and three times that for greetings.
+	maxInFlight = 4 * maxLogBytes
 )
 
-// MaxOnWay is how many bytes may be on their way to readers, apart from the
-// latest. That is more than the log may hold, because greetings, and batches
-// that the log has let go of, stay for as long as anybody is being told them.
-const MaxOnWay = 64 << 20
+// Subscriber is what a Reader reads for. Both methods return at once.
+type Subscriber interface {
+	// Flush sends what Next returns until that is Idle or Left. Its caller hands
+	// over the flush token.
+	Flush()
 
-// Feed is what there is to tell: how the targets are, and a log of the batches
-// of changes that not everyone has read yet. All readers read that same log,
-// each at a place of its own. The methods may be called from any goroutine.
+	// Drop ends the subscription soon, for a reason that the console shows, or ""
+	// if the server ends.
+	Drop(reason string)
+}
+
+// State is what Next found for a Reader.
+type State int
+
+const (
+	Idle State = iota // nothing more for now; the flush token is given back
+	More              // a Frame to send
+	Left              // the Reader has left, and its connection is to be closed
+)
+
+// Feed is the present state of the targets, and the log.
 type Feed struct {
-	// more has a value whenever a batch has come that waiting readers have not
-	// been started for, or too much may be on its way. Who receives from it calls
-	// waiting.
-	More chan struct{}
+	// New sets these, and only tests change them, before the first Join.
+	MaxLogEvents, MaxLogBytes, MaxInFlight int
 
-	MaxEvents, maxBytes int // of log
-	MaxOnWay            int
+	Encode func(wire.Format, []wire.Event) []byte // wire.Encode
 
-	mu      sync.Mutex // guards what follows, and the fields of the readers
-	targets []*tracked // in the order of the command line
-	byName  map[string]*tracked
-	readers map[*Reader]struct{}
-	using   [wire.NumFormats]int // readers with that format
-	busy    int                  // readers being told
-	behind  bool                 // a batch has come since the last call of waiting
-	closed  bool
+	more  chan struct{}
+	index map[string]int // by the name of a target, in targets; never written to
 
-	tellings uint64 // so far
-
-	head   uint64  // the number of the next batch
-	log    []batch // the last of them; the newest is number head-1
-	events int     // in log
-	bytes  int     // in log
-
-	greetings [wire.NumFormats]*blob // of the last who joined, a line per target
-	summaries [wire.NumFormats]summary
+	mu        sync.Mutex // guards all below and the fields of all Readers
+	targets   []*target  // in the order of the command line; immutable
+	head      uint64     // number of the next batch, from 1 on; targets has those before it
+	log       batchLog   // up to head
+	behind    bool       // a batch came after the last Ready
+	closed    bool
+	readers   map[*Reader]struct{}
+	formats   [wire.NumFormats]int // readers of each format
+	flushing  int                  // readers whose flush token is out
+	sends     uint64               // frames that Next has returned
+	greetings [wire.NumFormats]*frame
+	summaries [wire.NumFormats]*frame
 }
 
-// tracked is a target as the feed knows it from the events so far.
-type tracked struct {
-	now  wire.Event // Watching
-	last uint64     // number of the last batch that told of it, 0 for none
-	when int64      // timestamp of that batch
-}
-
-// blob is lines of the wire that any number of readers are told.
-type blob struct {
-	lines []byte
-	head  uint64 // of the feed when it was made
-	made  time.Time
-	stale bool // a greeting that another has replaced; guarded by feed.mu
-}
-
-// newBlobLocked returns the events as lines, made now. It must be called with mu
-// held.
-func (f *Feed) newBlobLocked(in wire.Format, events []wire.Event) *blob {
-	lines := wire.Encode(in, events)
-	return &blob{lines: bytes.Clone(lines), head: f.head, made: time.Now()} // with no room to spare
-}
-
-// batch is the events of one look, encoded in every format that a reader had
-// when they came.
-type batch struct {
-	events int
-	bytes  int
-	lines  [wire.NumFormats]*blob
-}
-
-// Reader is one subscriber's place in the feed.
+// Reader is one subscriber's place in a Feed. The zero value is one that has not
+// joined. Feed.mu guards all fields.
 type Reader struct {
-	Of any // who it is; for the one that joins it, to be set before that
-
-	// What follows belongs to the feed.
-
-	cursor uint64 // the batch to read next
-	format wire.Format
-	want   wire.Format // to change to when all that waits is read
-	first  *blob       // the greeting, until it is read
-	holds  *blob       // what it is being told
-	began  uint64      // the number of that telling
-	busy   bool        // being told
-	gone   bool
+	subscriber Subscriber
+	cursor     uint64 // number of the batch to read next
+	format     wire.Format
+	want       wire.Format // to change to when all up to the head has been read
+	greeting   *frame      // to be read first, or nil
+	inFlight   *frame      // what Next returned last, or nil
+	sendSeq    uint64      // Feed.sends at that time
+	flushing   bool        // its flush token is out
+	left       bool
 }
 
 // New returns a feed of the targets that the Watching events describe.
 func New(watching []wire.Event) *Feed {
 	f := &Feed{
-		More:      make(chan struct{}, 1),
-		MaxEvents: maxLogEvents,
-		maxBytes:  maxLogBytes,
-		MaxOnWay:  MaxOnWay,
-		byName:    make(map[string]*tracked, len(watching)),
-		readers:   make(map[*Reader]struct{}),
-		head:      1,
+		MaxLogEvents: maxLogEvents,
+		MaxLogBytes:  maxLogBytes,
+		MaxInFlight:  maxInFlight,
+		Encode:       wire.Encode,
+		more:         make(chan struct{}, 1),
+		index:        make(map[string]int, len(watching)),
+		head:         1,
+		readers:      make(map[*Reader]struct{}),
 	}
-	for _, e := range watching {
-		t := &tracked{now: e}
-		f.targets = append(f.targets, t)
-		f.byName[e.File] = t
+	for i, e := range watching {
+		f.targets = append(f.targets, &target{now: e})
+		f.index[e.File] = i
 	}
 	return f
 }
 
-// Publish adds the events, one or more, of one look. It never waits for a
-// reader.
-func (f *Feed) Publish(events []wire.Event) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range events {
-		f.applyLocked(&events[i])
-	}
-	f.head++
-	if len(f.readers) == 0 {
-		return
-	}
-	b := batch{events: len(events)}
-	for i, n := range f.using {
-		if n > 0 {
-			b.lines[i] = f.newBlobLocked(wire.Format(i), events)
-			b.bytes += len(b.lines[i].lines)
-		}
-	}
-	f.log = append(f.log, b)
-	f.events += b.events
-	f.bytes += b.bytes
-	for len(f.log) > 1 && (f.events > f.MaxEvents || f.bytes > f.maxBytes) {
-		f.events -= f.log[0].events
-		f.bytes -= f.log[0].bytes
-		f.log[0] = batch{} // for the garbage collector
-		f.log = f.log[1:]
-	}
-	f.behind = true
-	f.wake()
-}
+// More returns a channel that has a value whenever Ready or Overdue may have
+// something to return.
+func (f *Feed) More() <-chan struct{} { return f.more }
 
-// wake lets whoever receives from more call waiting.
 func (f *Feed) wake() {
 	select {
-	case f.More <- struct{}{}:
-	default: // not received yet, and so will do for this too
+	case f.more <- struct{}{}:
+	default: // the value that is there will do
 	}
 }
 
-// applyLocked brings the target that e tells of up to date, for the next
-// greeting. It must be called with mu held.
-func (f *Feed) applyLocked(e *wire.Event) {
-	t := f.byName[cmp.Or(e.Target, e.File)]
-	t.last, t.when = f.head, e.Timestamp
-	t.now.Apply(e)
+// Publish adds the events of one scan, at least one, each of a target of this
+// feed. It waits for no reader.
+func (f *Feed) Publish(events []wire.Event) {
+	// Only this goroutine writes targets and head, so it reads them without mu.
+	targets := apply(f.targets, f.index, events, f.head)
+	b := batch{events: len(events)}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for in, ok := f.unencodedLocked(&b); ok; in, ok = f.unencodedLocked(&b) {
+		f.mu.Unlock()
+		lines := f.Encode(in, events)
+		b.frames[in] = newFrame(f.head+1, lines)
+		b.bytes += len(lines)
+		f.mu.Lock() // readers with another format may have come
+	}
+	f.targets = targets
+	f.head++
+	if len(f.readers) > 0 {
+		f.log.add(b, f.MaxLogEvents, f.MaxLogBytes)
+		f.behind = true
+		f.wake()
+	}
 }
 
-// Join adds r, in the format want and about to be told a greeting: its caller
-// must see to it that r is told. It returns how many readers there are now, or
-// false if the feed is closed.
-func (f *Feed) Join(r *Reader, want wire.Format) (int, bool) {
+// unencodedLocked returns a format that a reader has and b has not.
+func (f *Feed) unencodedLocked(b *batch) (in wire.Format, ok bool) {
+	for in, readers := range f.formats {
+		if readers > 0 && b.frames[in] == nil {
+			return wire.Format(in), true
+		}
+	}
+	return 0, false
+}
+
+// Join adds r, which reads for s in a format and begins with a greeting, and
+// hands out its flush token. It returns how many readers there are now, or false
+// if the feed is closed.
+func (f *Feed) Join(r *Reader, s Subscriber, in wire.Format) (now int, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return 0, false
 	}
+	r.subscriber, r.want = s, in
 	f.readers[r] = struct{}{}
-	r.busy = true
-	f.busy++
-	r.want = want
-	f.using[want]++
-	r.first = f.greetLocked(r)
+	f.formats[in]++
+	f.startLocked(r)
+	r.greeting = f.greetLocked(r)
 	return len(f.readers), true
 }
 
-// greetLocked moves r to the head of the feed and to the format that it wants,
-// and returns the greeting that belongs there. It must be called with mu held.
-func (f *Feed) greetLocked(r *Reader) *blob {
-	r.format, r.cursor = r.want, f.head
-	return f.greetingLocked(r.format)
-}
-
-// Switch makes r change to another format when it has read what waits for it. It
-// reports whether the caller must see to it that r is told.
-func (f *Feed) Switch(r *Reader, want wire.Format) bool {
+// Switch makes r change to another format, with a greeting, when it has read what
+// is in the log. If it reports true, it hands out the flush token.
+func (f *Feed) Switch(r *Reader, to wire.Format) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r.want = want
+	r.want = to
 	return r.want != r.format && f.startLocked(r)
 }
 
-// Waiting returns the readers that there may be something for and that are not
-// being told: the caller must see to it that they are. It appends to rs, which
-// may be nil. The others that it returns are to be dropped: they have been
-// told the same for so long that too much is on its way.
-func (f *Feed) Waiting(rs []*Reader) (waiting, slow []*Reader) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var late []*Reader                // who is being told something else than the latest
-	told := make(map[*blob][]*Reader) // the same by what that is
-	over := -f.MaxOnWay
-	for r := range f.readers {
-		if f.behind && f.startLocked(r) {
-			rs = append(rs, r)
-		}
-		b := r.holds
-		if b == nil || b.head+1 >= f.head && !b.stale {
-			continue
-		}
-		if told[b] == nil {
-			over += len(b.lines)
-		}
-		told[b] = append(told[b], r)
-		late = append(late, r)
-	}
-	f.behind = false
-	f.letGoLocked() // all may have left
-	if over > 0 {
-		slices.SortFunc(late, func(a, b *Reader) int { return cmp.Compare(a.began, b.began) })
-	}
-	for ; over > 0; late = late[1:] {
-		if b := late[0].holds; told[b] != nil {
-			over -= len(b.lines)
-			slow = append(slow, told[b]...)
-			told[b] = nil
-		}
-	}
-	return rs, slow
-}
-
-// startLocked marks r as being told and reports whether it was not before.
-// It must be called with mu held.
+// startLocked hands out the flush token of r, and reports false if it is out.
 func (f *Feed) startLocked(r *Reader) bool {
-	if r.busy {
+	if r.flushing {
 		return false
 	}
-	r.busy = true
-	f.busy++
+	r.flushing = true
+	f.flushing++
 	return true
 }
 
-// Next returns the lines that r is to be told next, which must not be changed;
-// what it returned before has been told by then. If there are none, r must not
-// be told any longer; and if gone is true, r has left while it was being told,
-// and its connection is for the caller to close.
-func (f *Feed) Next(r *Reader) (lines []byte, gone bool) {
+// Next returns what r is to be sent next. What it returned before has been sent
+// by then. Its caller has the flush token.
+func (f *Feed) Next(r *Reader) (Frame, State) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	oldest := f.head - uint64(len(f.log))
-	var b *blob
-	skip := 0
+	oldest := f.head - uint64(len(f.log.batches))
+	var next *frame
+	since, state := r.cursor, More
 	switch {
-	case r.first != nil:
-		b, r.first = r.first, nil
-	case r.gone:
-		gone = true
+	case r.greeting != nil: // though it may have left
+		next, r.greeting = r.greeting, nil
+	case r.left:
+		state = Left
 	case r.cursor < oldest:
-		b, skip = f.summaries[r.format].since(f, r.format, r.cursor)
-		r.cursor = f.head
+		next, r.cursor = f.summaryLocked(r.format), f.head
 	case r.cursor < f.head:
-		b = f.log[r.cursor-oldest].lines[r.format]
+		next = f.log.batches[r.cursor-oldest].frames[r.format]
 		r.cursor++
 	case r.want != r.format:
-		f.using[r.format]--
-		f.using[r.want]++
-		b = f.greetLocked(r)
+		f.formats[r.format]--
+		f.formats[r.want]++
+		next = f.greetLocked(r)
 	default:
-		r.busy = false
-		f.busy--
-		f.letGoLocked()
+		state, r.flushing = Idle, false
+		f.flushing--
+		f.trimLocked()
 	}
-	f.tellings++
-	r.began = f.tellings
-	if r.holds = b; b == nil {
-		return nil, gone
-	}
-	return b.lines[skip:], false
+	f.sends++
+	r.inFlight, r.sendSeq = next, f.sends
+	return Frame{next, since}, state
 }
 
-// letGoLocked empties the log if everyone has read all of it. It must be called
-// with mu held.
-func (f *Feed) letGoLocked() {
-	if f.busy == 0 && !f.behind {
-		f.log, f.events, f.bytes = nil, 0, 0
+// trimLocked empties the log if every reader has read all of it.
+func (f *Feed) trimLocked() {
+	if f.flushing == 0 && !f.behind {
+		f.log = batchLog{}
 	}
+}
+
+// Ready appends to ready, which may be nil, the subscribers that a batch has come
+// for since the last call and that nobody is flushing. It hands out their flush
+// tokens.
+func (f *Feed) Ready(ready []Subscriber) []Subscriber {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.behind {
+		for r := range f.readers {
+			if f.startLocked(r) {
+				ready = append(ready, r.subscriber)
+			}
+		}
+	}
+	f.behind = false
+	f.trimLocked() // all may have left
+	return ready
+}
+
+// Leave removes r. It returns how many readers there are now, and whether the
+// flush token of r is out: if not, its connection is for the caller to close.
+func (f *Feed) Leave(r *Reader) (now int, flushing bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.readers, r)
+	f.formats[r.format]--
+	r.left = true
+	if r.flushing {
+		f.flushing--
+		f.trimLocked()
+	}
+	return len(f.readers), r.flushing
 }
 
 // Count returns how many readers there are.
@@ -304,86 +303,14 @@ func (f *Feed) Count() int {
 	return len(f.readers)
 }
 
-// Leave removes r, and returns how many readers there are now and whether r is
-// still being told: if so, next tells the one who does.
-func (f *Feed) Leave(r *Reader) (now int, busy bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.readers, r)
-	f.using[r.format]--
-	r.gone = true
-	if r.busy {
-		f.busy--
-		f.letGoLocked()
-	}
-	return len(f.readers), r.busy
-}
-
-// Close keeps readers from joining and returns those that have.
-func (f *Feed) Close() []*Reader {
+// Close makes each further Join fail, and returns the subscribers that are there.
+func (f *Feed) Close() []Subscriber {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
-	var rs []*Reader
+	var all []Subscriber
 	for r := range f.readers {
-		rs = append(rs, r)
+		all = append(all, r.subscriber)
 	}
-	return rs
-}
-
-// greetingLocked returns a line per target as it is at the head of f, shared by
-// all who join there. It is made once for each change; and once a second if
-// nothing changes, because its text says when it was made. It must be called
-// with mu held.
-func (f *Feed) greetingLocked(in wire.Format) *blob {
-	g := f.greetings[in]
-	if now := time.Now(); g == nil || g.head != f.head || now.Sub(g.made) >= time.Second {
-		events := make([]wire.Event, len(f.targets))
-		for i, t := range f.targets {
-			events[i] = t.now
-			events[i].Timestamp = now.UnixMilli()
-		}
-		if g != nil {
-			g.stale = true
-			f.wake() // whoever is still told that may make it too much
-		}
-		g = f.newBlobLocked(in, events)
-		f.greetings[in] = g
-	}
-	return g
-}
-
-// summary is a Missed line per target, as it was at one place in the feed,
-// shared by all who jump there. The targets stand in the order of their last
-// change, so that what a reader missed is the end of it.
-type summary struct {
-	*blob
-	marks []mark // ascending
-}
-
-// mark says where in a summary the targets begin whose last batch is this one
-// or a later one.
-type mark struct {
-	last   uint64
-	offset int
-}
-
-// since returns a summary, at the end of which, from the offset that it also
-// returns, there is a Missed line for every target that a batch from number
-// cursor on told of. It must be called with f.mu held.
-func (s *summary) since(f *Feed, in wire.Format, cursor uint64) (*blob, int) {
-	if s.blob == nil || s.head != f.head {
-		*s = summary{blob: &blob{head: f.head}}
-		order := slices.SortedStableFunc(slices.Values(f.targets), func(a, b *tracked) int {
-			return cmp.Compare(a.last, b.last)
-		})
-		for _, t := range order {
-			s.marks = append(s.marks, mark{t.last, len(s.lines)})
-			s.lines = append(s.lines, wire.Encode(in, []wire.Event{t.now.AsMissed(t.when)})...)
-		}
-	}
-	i, _ := slices.BinarySearchFunc(s.marks, cursor, func(m mark, cursor uint64) int {
-		return cmp.Compare(m.last, cursor)
-	})
-	return s.blob, s.marks[i].offset
+	return all
 }

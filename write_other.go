@@ -2,8 +2,8 @@
 
 package main
 
-// Here every write waits, and there is no limit to the descriptors that one
-// could know. See socket_unix.go.
+// Here every write waits, and the process cannot know its limit of descriptors.
+// See write_unix.go.
 
 func writeNow(uintptr, []byte) (int, error) { return 0, nil }
 

@@ -4,8 +4,8 @@ package main
 
 import "syscall"
 
-// writeNow writes to a socket what it takes without waiting, maybe nothing, and
-// returns how much that was.
+// writeNow writes as much of b to a socket as it takes without waiting, maybe
+// nothing, and returns how much that was.
 func writeNow(fd uintptr, b []byte) (int, error) {
 	n, err := syscall.Write(int(fd), b)
 	if err == syscall.EAGAIN || err == syscall.EINTR { // the same may succeed later

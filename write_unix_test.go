@@ -42,8 +42,8 @@ func TestSendBuffer(t *testing.T) {
 		conn, err := l.Accept()
 		check.Must(t, err)
 		defer conn.Close()
-		u := newTestServer(newTestFeed("a"), wire.Text).newSubscriber(conn)
-		check.Must(t, u.raw.Control(func(fd uintptr) {
+		u := newSubscriber(newTestServer(newTestFeed("a"), wire.Text).server, conn)
+		check.Must(t, u.writer.socket.Control(func(fd uintptr) {
 			n, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
 			check.Must(t, err)
 			if n != sendBuffer && n != 2*sendBuffer { // Linux doubles it
