@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Tries the clients of the table in docs/guide.md against the real server, each
-# in a terminal of its own: all must print a change, and those that can send
-# must get JSON for the word json. Those that are not installed are named.
+# Tries the subscribers of docs/guide.md's table against the real server, each in
+# a terminal of its own: all must receive a change, and those that can speak must
+# receive JSON for the word json. The script names those that are not installed.
 #
-#   scripts/clients-check.sh          what is installed
+#   scripts/clients-check.sh          those that are installed
 #   scripts/clients-check.sh -all     fails if one is not installed
 set -euo pipefail
 
-die() { echo "clients-check.sh: $*" >&2; exit 1; }
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 case $* in
 	'' | -all) ;;
 	*) echo "usage: scripts/clients-check.sh [-all]" >&2; exit 2 ;;
 esac
-command -v tmux >/dev/null || die "tmux is missing: apt install tmux, or brew install tmux"
+need tmux "apt install tmux, or brew install tmux"
 
 # Whether it can speak, and the command with @PORT@ and @SOCKET@ in it.
 clients=(
@@ -37,35 +38,13 @@ clients=(
 	"hears  nc.openbsd -d localhost @PORT@ </dev/null"
 )
 
-folder=$(mktemp -d)
-tmux() { command tmux -S "$folder/tmux" -f /dev/null "$@"; }
-# shellcheck disable=SC2317 # called by the trap
-cleanup() {
-	tmux kill-server 2>/dev/null || true
-	rm -rf "$folder"
-}
-trap cleanup EXIT
-trap 'exit 1' HUP INT TERM
-
-# await WINDOW PATTERN: waits until the window shows the pattern, 20 s at most.
-await() {
-	local _
-	for _ in $(seq 200); do
-		tmux capture-pane -p -J -t "$1" | grep -qE "$2" && return
-		sleep 0.1
-	done
-	return 1
-}
-
-repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-go build -C "$repo" -o "$folder/net-watcher" .
-cd "$folder"
+setup
 touch target.txt
 tmux new-session -d -s s -n server -x 250 -y 50 \
 	"./net-watcher -interval 100ms -listen localhost:0 -listen ./socket target.txt"
 tmux set-option -g remain-on-exit on
-await server 'nc -U' || die "the server does not start"
-port=$(tmux capture-pane -p -J -t server | sed -n 's/.*(try: nc [^ -]* \([0-9]*\)).*/\1/p')
+poll shows server 'nc -U' || die "the server does not start"
+port=$(port server)
 
 failed=0
 report() { printf '%-10s %s\n' "$1" "$2"; }
@@ -82,22 +61,22 @@ for i in "${!clients[@]}"; do
 	command=${command//@SOCKET@/./socket}
 	printf '%s\n' "$command" >"client$i"
 	tmux new-window -d -n "client$i" "bash client$i"
-	# Each client by itself, so that none is told of what another was to hear.
+	# The clients run one by one, so that each receives its own change only.
 	problem=
-	if ! await "client$i" 'watching target.txt'; then
-		problem="is not greeted"
+	if ! poll shows "client$i" 'watching target.txt'; then
+		problem="receives no greeting"
 	else
 		echo more >>target.txt
-		if ! await "client$i" 'modified target.txt'; then
-			problem="is not told of a change"
+		if ! poll shows "client$i" 'modified target.txt'; then
+			problem="receives no change"
 		elif [[ $speaks = speaks ]]; then
 			tmux send-keys -t "client$i" json Enter
-			await "client$i" '"type":"watching","file":"target.txt"' || problem="gets no JSON"
+			poll shows "client$i" '"type":"watching","file":"target.txt"' || problem="receives no JSON"
 		fi
 	fi
 	if [[ $problem ]]; then
 		report FAILED "$client: $problem"
-		tmux capture-pane -p -t "client$i" | sed '/^$/d'
+		screen "client$i"
 		failed=1
 	else
 		report "$speaks" "$client"
