@@ -59,9 +59,9 @@ func TestByteASecond(t *testing.T) {
 	})
 }
 
-// One that reads in bursts gets a missed exactly when the log has let go of
-// what it has not read, for exactly the targets that it was not told of, with
-// the state that they have.
+// A subscriber that reads in bursts gets a missed exactly when the log has dropped
+// batches that it has not read, for exactly the targets of those, with their present
+// state.
 func TestBursts(t *testing.T) {
 	const room = 10 // events in the log
 	synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestBursts(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
 
 		published := []string{""} // the target of event number i
-		read := 0                 // the last event that it was told, or that a missed stands for
+		read := 0                 // the last event that it has received, or that a missed stands for
 		told, jumps := 0, 0
 		states := map[string]string{} // of the latest missed lines
 		// jump checks that those stand for what happened up to event number end.
@@ -135,9 +135,9 @@ func TestBursts(t *testing.T) {
 	})
 }
 
-// What is on its way to those who read slowly is bounded: the slowest are
-// dropped, with the reason, and those who were told last are not.
-func TestOnWay(t *testing.T) {
+// Frames in flight to slow subscribers are bounded: the slowest subscribers are
+// dropped, with the reason, and those that were sent something last are not.
+func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
 		f.MaxInFlight = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
@@ -183,7 +183,7 @@ func TestOnWay(t *testing.T) {
 
 // A greeting is made anew each second though nothing changes, and those that it
 // replaces are not the latest.
-func TestOnWayQuiet(t *testing.T) {
+func TestInFlightQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
 		const room = 3
@@ -300,9 +300,9 @@ func (r busyRaw) Write(try func(uintptr) bool) error {
 	return nil
 }
 
-// What was published before the end reaches everyone, though that takes longer
-// than a subscriber has at the end.
-func TestShutdownTellsAll(t *testing.T) {
+// Batches that were published before the end reach every subscriber, though that
+// takes longer than a subscriber has at the end.
+func TestShutdownDelivers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
 		s := startServer(t, l)
@@ -330,7 +330,7 @@ func TestShutdownTellsAll(t *testing.T) {
 }
 
 // A batch beyond the bound goes to those who keep up all the same.
-func TestOnWayLatest(t *testing.T) {
+func TestInFlightLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
 		f.MaxInFlight = 100

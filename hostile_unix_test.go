@@ -17,10 +17,10 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// With 64 descriptors and a peer that takes all it can get, 32 stay the
-// server's own: those who are connected are told of every change, also below a
-// directory, which takes descriptors to look at; nothing becomes unreadable;
-// who comes too much is closed at once, and the console says so.
+// With 64 descriptors and a peer that takes all it can get, the server keeps 32:
+// connected subscribers get every change, also below a directory, whose scan takes
+// descriptors; nothing becomes unreadable; further connections are closed at once,
+// and the console says so.
 func TestOutOfDescriptors(t *testing.T) {
 	const limit = 64
 	dir := t.TempDir()

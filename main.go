@@ -1,10 +1,17 @@
-// Or else the runtime would read its share of processors from a file now and
-// then.
+// Stops the runtime from reading the CPU quota from cgroup files again and again.
 //
 //go:debug updatemaxprocs=0
 
-// Net-watcher looks at files once a second and tells everyone who is connected
-// to it what changed.
+// Net-watcher polls files once a second and sends every change to all connected
+// clients. With -connect, it acts as such a client.
+//
+//	main.go        signals, exit status, and run: options to watch or follow
+//	options.go     the command line
+//	poll.go        the watching half: a tick, a scan, the events of what it found
+//	serve.go       the serving half: accept, limits, shutdown
+//	subscriber.go  one connection
+//
+// The engines are below internal/. docs/architecture.md has the whole house.
 package main
 
 import (
@@ -35,9 +42,9 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// A signal goes to the first thread if that can take it, and Linux believes so
-// even while it hangs in a call of the file system: then nothing would end the
-// program. So it is kept for main, which does nothing but wait.
+// Linux delivers a signal to the first thread even while that hangs in a file system
+// call, and then nothing would end the program. So the first thread is kept for main,
+// which only waits.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -48,14 +55,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal kills
-		// What is written to a terminal or a pipe that nobody reads cannot be
-		// broken off in any other way.
-		time.Sleep(follow.KillDelay + 2*time.Second)
-		os.Exit(1)
+		exitAtLast()
 	})
-	// Without this, writing to a pipe that nobody reads any more would kill the
-	// program; with it, that is an error. (To ignore the signal would make the
-	// commands that are run ignore it too.)
+	// With this, writing to a closed pipe is an error, and does not kill the program.
+	// (If SIGPIPE were ignored instead, COMMAND would inherit that.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	done := make(chan error)
 	go func() { done <- run(ctx, os.Args[1:], os.Stdout, os.Stderr) }()
@@ -67,14 +70,21 @@ func main() {
 	if _, ok := errors.AsType[usageError](err); ok {
 		status, hint = 2, " (for help: -h)"
 	}
-	log := console.NewWriter(os.Stderr) // which may be one that nobody reads
+	log := console.NewWriter(os.Stderr) // which may be blocked
 	fmt.Fprintf(log, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
 	log.Wait()
 	os.Exit(status)
 }
 
-// run is the program: it does what the arguments say until that is done or ctx
-// is. The error is a usageError if the arguments are at fault.
+// exitAtLast ends the program if it has not ended by itself after a signal: a write
+// to a blocked terminal or pipe cannot be cancelled in any other way.
+func exitAtLast() {
+	time.Sleep(follow.KillDelay + 2*time.Second)
+	os.Exit(1)
+}
+
+// run is the program: it does what the arguments say until that is done or ctx is
+// done. The error is a usageError if the arguments are wrong.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseOptions(args)
 	switch {
@@ -95,16 +105,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return watch(ctx, o, log.New(stderrLog, "", 0))
 }
 
-// usageError is an error in how the program was called.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
-// oneLine returns s with what a terminal might act on escaped as in Go.
+// oneLine returns s with all characters that could act on a terminal escaped as in Go.
 func oneLine(s string) string {
 	q := strconv.Quote(s)
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
 }
 
-// version says which program this is.
+// version returns what -version prints.
 func version() string {
 	version := "(devel)"
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -113,8 +123,12 @@ func version() string {
 	return fmt.Sprintf("net-watcher %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// watch watches the files and serves what changes until ctx is done.
+// watch watches the files and serves the changes until ctx is done.
 func watch(ctx context.Context, o *options, log *log.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	var listeners []net.Listener
 	defer func() {
 		for _, l := range listeners {
@@ -156,12 +170,8 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		log.Print(line)
 	}
 
-	ctx, cancel := context.WithCancel(ctx)
 	f := feed.New(watching)
 	s := newServer(f, o.format, log, o.verbose)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
 	wg.Go(func() {
 		for events := range p.changes(ctx) {
 			f.Publish(events)
@@ -215,8 +225,8 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 	return c.Run(ctx)
 }
 
-// announce says where the listeners of one ADDRESS listen, how to try that,
-// and who can reach it.
+// announce returns the log lines about the listeners of one ADDRESS: where they
+// listen, how to try that, and a warning if other hosts can connect.
 func announce(ls []net.Listener) []string {
 	if a, ok := ls[0].Addr().(*net.UnixAddr); ok {
 		name := wire.Printable(a.Name)

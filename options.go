@@ -86,7 +86,7 @@ type options struct {
 func parseOptions(args []string) (*options, error) {
 	o := &options{interval: time.Second, socketMode: 0o600}
 	set := flag.NewFlagSet("net-watcher", flag.ContinueOnError)
-	set.SetOutput(io.Discard) // main says it
+	set.SetOutput(io.Discard) // main prints the error
 	set.Func("file", "", noDashes(o.addFile))
 	set.Func("listen", "", o.addListen)
 	set.Func("interval", "", o.setInterval)

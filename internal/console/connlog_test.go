@@ -11,7 +11,7 @@ import (
 	"net-watcher/internal/check"
 )
 
-// Of a crowd, ten lines a second are logged, and one for the rest.
+// A crowd gets ten lines a second, and one for the rest.
 func TestConnLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out check.Buffer

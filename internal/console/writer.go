@@ -1,5 +1,5 @@
-// Package console writes the log of the program, stderr, without ever making
-// the rest of the program wait for whoever reads it.
+// Package console writes the log of the program, stderr, and never makes
+// the rest of the program wait for a blocked reader.
 //
 // Writer never blocks: a terminal after Ctrl-S or a full pipe costs log lines,
 // not scans. ConnLog limits the lines about subscribers to ten a second. Only

@@ -30,7 +30,7 @@ func TestFeed(t *testing.T) {
 	}
 }
 
-// What is in the log still comes in the old format; then the new one begins with a
+// Batches in the log still come in the old format; then the new one begins with a
 // greeting that leaves nothing out.
 func TestSwitch(t *testing.T) {
 	f := newTestFeed("a")

@@ -132,7 +132,7 @@ func TestJoinWhileEncoding(t *testing.T) {
 	check.Equal(t, "log", batchLog{events: 1, bytes: lines}, f.log, cmpLog)
 }
 
-// Of frames in flight those are overdue that have been for the longest, whenever
+// The frames that have been in flight for the longest are overdue, whenever
 // their readers came.
 func TestOverdue(t *testing.T) {
 	f := newTestFeed("a")

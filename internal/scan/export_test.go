@@ -2,7 +2,7 @@ package scan
 
 import "time"
 
-// What the tests of the exported surface need to know of the inside.
+// Constants that the tests of the exported surface need.
 const (
 	MaxProbesPerDir = maxProbesPerDir
 	MaxHelpers      = maxHelpers

@@ -127,8 +127,8 @@ func (l *listing) add(e *Entry) {
 	if e.Mode.IsDir() {
 		n.name += "/"
 	}
-	// What could not be examined may be a directory. If it is a file that is known,
-	// that is missing in the listing then, and not gone.
+	// An entry that could not be examined may be a directory, and is left out as one.
+	// If a file of that name is known, the listing lacks it then: see confirmMissing.
 	maybeDir := e.Mode.IsDir() || e.Err != nil
 	switch {
 	case l.pass.options.ignores(l.name, e.Name, maybeDir) || oserr.IsNotExist(e.Err): // it has vanished

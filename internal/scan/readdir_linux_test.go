@@ -93,7 +93,7 @@ func TestReaddir(t *testing.T) {
 	}
 }
 
-// What goes while it is listed is an entry with an error that says so, and hides no
+// A file that is removed while it is listed is an entry with an error that says so, and hides no
 // other. Where the listing itself fails, there is no entry.
 func TestReaddirVanished(t *testing.T) {
 	dir := t.TempDir()

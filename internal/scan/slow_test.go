@@ -133,7 +133,7 @@ func TestNotDone(t *testing.T) {
 		d := newDriver(t, ff, scan.Options{}, names...)
 		begin := time.Now()
 		lines := d.begin()
-		// What ends meanwhile is collected before the start ends.
+		// Scans that end meanwhile are collected before the start ends.
 		if took := time.Since(begin); took < scan.UnreadableAfter || took > scan.UnreadableAfter+scan.HungAfter {
 			t.Errorf("the start took %v", took)
 		}

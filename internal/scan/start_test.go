@@ -13,7 +13,7 @@ import (
 	"net-watcher/internal/scan"
 )
 
-// A tag is that of the file, whatever happened to it, and whoever scans it.
+// A tag is that of the file, whatever happened to it, on every machine.
 func TestStateReturns(t *testing.T) {
 	t.Chdir(t.TempDir())
 	check.Write(t, "f", "1", check.Day1)

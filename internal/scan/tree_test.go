@@ -33,7 +33,7 @@ func namesOf(nodes []node) string {
 // nodesOf is the reverse of namesOf; others are there.
 func nodesOf(names string) []node {
 	var nodes []node
-	for _, name := range strings.Fields(names) {
+	for name := range strings.FieldsSeq(names) {
 		n := node{name: strings.TrimRight(name, "!")}
 		switch {
 		case strings.HasSuffix(name, "!"):
