@@ -168,3 +168,26 @@ func TestLinkChecker(t *testing.T) {
 		}
 	}
 }
+
+// Every test that the pages name exists.
+func TestNamedTests(t *testing.T) {
+	var code strings.Builder
+	err := filepath.WalkDir(".", func(name string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(name, "_test.go") {
+			b, err := os.ReadFile(name)
+			code.Write(b)
+			return err
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range pages(t) {
+		for _, test := range regexp.MustCompile(`\b(Test|Fuzz|Benchmark)[A-Z]\w*`).FindAllString(text, -1) {
+			if !strings.Contains(code.String(), "func "+test+"(") {
+				t.Errorf("%s names %s, which does not exist", name, test)
+			}
+		}
+	}
+}
