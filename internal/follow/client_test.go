@@ -217,8 +217,42 @@ func TestClientClassicTargets(t *testing.T) {
 			conn.Close()
 		}
 		c.expect([]string{"changed b ", "missed a ", "missed b ", "changed b "}, following, closed, reconnected, closed)
+		// Its lines may come again on one connection: that is no new connection.
+		conn := c.accept()
+		c.send(conn, strings.Repeat(`{"type":"watching","file":"a"}`+"\n", 3))
+		conn.Close()
+		c.expect([]string{"missed a "}, reconnected, closed)
+		// With a state they show what was missed in between.
+		conn = c.accept()
+		for _, state := range []string{"1", "1", "2", "3"} {
+			c.send(conn, watchingLine("a", state, 0))
+		}
+		conn.Close()
+		c.expect([]string{"missed a 1", "missed a 2", "missed a 3"}, reconnected, closed)
+
 		c.send(c.accept(), watchingLine("b", "1", 2), watchingLine("c", "1", 2))
 		c.expect([]string{"missed b 1"}, reconnected, "there now watches c too", "there no longer watches a")
+		if c.begins != 1 {
+			t.Errorf("begun %d times", c.begins)
+		}
+		c.stop()
+	})
+}
+
+// A later greeting on one connection is compared as the first one on a new
+// connection is.
+func TestClientGreetedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startClient(t, nil)
+		conn := c.accept()
+		c.send(conn, watchingLine("a", "1", 2), watchingLine("b", "1", 2))
+		c.expect(nil, following)
+		c.send(conn, watchingLine("a", "1", 2), watchingLine("b", "2", 2))
+		c.expect([]string{"missed b 2"})
+		c.send(conn, watchingLine("b", "2", 1))
+		c.expect(nil, "there no longer watches a")
+		c.send(conn, watchingLine("a", "1", 2), watchingLine("b", "2", 2))
+		c.expect(nil, "there now watches a too")
 		if c.begins != 1 {
 			t.Errorf("begun %d times", c.begins)
 		}
@@ -260,6 +294,7 @@ func TestClientNoJSON(t *testing.T) {
 		{"long text", func(c net.Conn) { io.WriteString(c, strings.Repeat(strings.Repeat("la", 25)+"\n", 1000)); c.Close() }, not + `no JSON line before it closed the connection; it sent "` + strings.Repeat("la", 30) + `"`},
 		{"the end", func(c net.Conn) { c.Close() }, not + "no JSON line before it closed the connection; it sent nothing"},
 		{"half of JSON", func(c net.Conn) { io.WriteString(c, `{"type":`); c.Close() }, not + `no JSON line before it closed the connection; it sent "{\"type\":"`},
+		{"broken JSON", func(c net.Conn) { io.WriteString(c, "{\n") }, "not a JSON line: unexpected end of JSON input"},
 		{"one long line", func(c net.Conn) { io.WriteString(c, strings.Repeat("la", 1<<20)) }, not + `no JSON line: the server sent a line of more than 1048576 bytes; it sent "` + strings.Repeat("la", 30) + `"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -402,12 +437,14 @@ func TestClientOnce(t *testing.T) {
 		c.send(conn, watchingLine("a", "1", 1), "{\n")
 		c.end("follow there: not a JSON line: unexpected end of JSON input")
 
-		c = startClient(t, func(c *Client) {
-			c.Once = true
-			c.Dial = func(context.Context) (net.Conn, error) { return nil, errors.New("connection refused") }
-		})
-		c.end("follow there: connection refused")
-		c.expect(nil)
+		for _, err := range []error{errors.New("connection refused"), io.EOF} {
+			c = startClient(t, func(c *Client) {
+				c.Once = true
+				c.Dial = func(context.Context) (net.Conn, error) { return nil, err }
+			})
+			c.end("follow there: " + err.Error())
+			c.expect(nil)
+		}
 	})
 }
 

@@ -24,22 +24,15 @@ func TestCommand(t *testing.T) {
 	check.Equal(t, "run", want, got)
 
 	// Events that come during a run lead to one more run, with all of them.
-	unreadable := []wire.Event{{Type: wire.Changed, File: "e", Change: wire.Unreadable, Error: "x"}}
 	c.cmd.Add([]wire.Event{change("c", 1)})
 	c.cmd.Trigger()
-	c.cmd.Add([]wire.Event{change("d", 1)})
-	c.cmd.Add(unreadable)
+	c.cmd.Add([]wire.Event{change("d", 1), unreadable})
 	conn.Write([]byte{3})
 	conn.Close()
 	c.expect(commandRun{File: "d", Change: "modified", Events: []string{"modified c", "modified d"}}, 0)
 	exe, err := os.Executable()
 	check.Must(t, err)
 	check.Equal(t, "log", []string{wire.Printable(exe) + " failed: exit status 3"}, c.log.Take())
-
-	// An unreadable path is no reason for a run.
-	c.cmd.Add(unreadable)
-	c.cmd.Add([]wire.Event{change("f", 1)})
-	c.expect(commandRun{File: "f", Change: "modified", Events: []string{"modified f"}}, 0)
 
 	// Close leaves what is pending to a last run.
 	c.cmd.Add([]wire.Event{change("g", 1)})
@@ -49,12 +42,18 @@ func TestCommand(t *testing.T) {
 	check.Equal(t, "log", []string(nil), c.log.Take())
 }
 
-// Add leaves the events of its caller alone.
-func TestCommandAddClones(t *testing.T) {
-	c := NewCommand(nil, nil, nil, nil)
-	events := []wire.Event{{File: "e", Change: wire.Unreadable}, change("a", 1)}
+var unreadable = wire.Event{Type: wire.Changed, File: "e", Change: wire.Unreadable, Error: "x"}
+
+// An unreadable path is no reason for a run. Add leaves its argument as it is.
+func TestCommandUnreadable(t *testing.T) {
+	var out check.Buffer
+	c := NewCommand([]string{"./no such command"}, io.Discard, io.Discard, log.New(&out, "", 0))
+	events := []wire.Event{unreadable, unreadable}
 	c.Add(events)
-	check.Equal(t, "events", []wire.Event{{File: "e", Change: wire.Unreadable}, change("a", 1)}, events)
+	c.Close()
+	c.Run(t.Context())
+	check.Equal(t, "events", []wire.Event{unreadable, unreadable}, events)
+	check.Equal(t, "log", []string(nil), out.Take())
 }
 
 // A command that runs when ctx is done is ended, and does not run again.
