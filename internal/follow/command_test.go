@@ -93,7 +93,7 @@ func TestCommandCollapses(t *testing.T) {
 		t.Errorf("%d events in %d bytes, the last of %s", len(r.Events), r.Bytes, r.File)
 	}
 
-	// What collapsed counts for the limit: here it is 300 KiB, and 800 KiB come
+	// Collapsed events count for the limit too: here 300 KiB, and 800 KiB come
 	// after it.
 	for i := range 19 {
 		c.cmd.Add([]wire.Event{change(fmt.Sprint(strings.Repeat("x", 100<<10), i%3), int64(i))})
