@@ -37,9 +37,9 @@ import (
 )
 
 const (
-	// A client waits between minRetry and maxRetry before it reconnects: soon
-	// enough for a server that only restarts, and never so long that somebody
-	// who watches the log would reconnect by hand.
+	// A client waits between minRetry and maxRetry before it reconnects. That is
+	// soon after a restart of the server, and costs next to nothing while the
+	// server is down.
 	minRetry = 100 * time.Millisecond
 	maxRetry = 5 * time.Second
 
