@@ -26,8 +26,8 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// One that takes a byte a second is dropped when its time is up, with the
-// reason, and delays nobody.
+// A subscriber that reads a byte a second is dropped after writeTimeout, with the
+// reason, and delays no other.
 func TestByteASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
@@ -59,9 +59,9 @@ func TestByteASecond(t *testing.T) {
 	})
 }
 
-// A subscriber that reads in bursts gets a missed exactly when the log has dropped
-// batches that it has not read, for exactly the targets of those, with their present
-// state.
+// A subscriber that reads in bursts gets a missed only if the log no longer has
+// what it has not read, for exactly the targets of which it got no change, with
+// their present state.
 func TestBursts(t *testing.T) {
 	const room = 10 // events in the log
 	synctest.Test(t, func(t *testing.T) {
@@ -75,8 +75,8 @@ func TestBursts(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
 
 		published := []string{""} // the target of event number i
-		read := 0                 // the last event that it has received, or that a missed stands for
-		told, jumps := 0, 0
+		read := 0                 // the last event that it got, or that a missed stands for
+		got, jumps := 0, 0
 		states := map[string]string{} // of the latest missed lines
 		// jump checks that those stand for what happened up to event number end.
 		jump := func(end int) {
@@ -116,30 +116,31 @@ func TestBursts(t *testing.T) {
 				case wire.Modified:
 					jump(int(*e.Size) - 1)
 					if read++; *e.Size != int64(read) || e.File != published[read] {
-						t.Errorf("told %s %d after event %d", e.File, *e.Size, read-1)
+						t.Errorf("got %s %d after event %d", e.File, *e.Size, read-1)
 					}
-					told++
+					got++
 				}
 			}
 			if jump(len(published) - 1); read != len(published)-1 || t.Failed() {
-				t.Errorf("told up to %d of %d", read, len(published)-1)
+				t.Errorf("got up to %d of %d", read, len(published)-1)
 				break
 			}
 		}
-		if jumps == 0 || told == 0 {
-			t.Errorf("%d jumps, %d told: this tests nothing", jumps, told)
+		if jumps == 0 || got == 0 {
+			t.Errorf("%d jumps, %d single events: this tests nothing", jumps, got)
 		}
-		t.Logf("%d jumps, %d told", jumps, told)
+		t.Logf("%d jumps, %d single events", jumps, got)
 		conn.Close()
 		s.stop(t)
 	})
 }
 
-// Frames in flight to slow subscribers are bounded: the slowest subscribers are
-// dropped, with the reason, and those that were sent something last are not.
+// Frames in flight are bounded: the slowest subscribers are dropped, with the
+// reason, and those with the newest frames are not.
 func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
+		check.Equal(t, "default", 64<<20, f.MaxInFlight)
 		f.MaxInFlight = 3 * len("2026-11-22T03:14:04.512+01:00 watching a\n")
 		l := newPipeListener()
 		s := newTestServer(f, wire.Text)
@@ -181,9 +182,9 @@ func TestInFlight(t *testing.T) {
 	})
 }
 
-// A greeting is made anew each second though nothing changes, and those that it
-// replaces are not the latest.
-func TestInFlightQuiet(t *testing.T) {
+// A greeting is renewed each second though nothing changes, and those that it
+// replaces count as in flight.
+func TestInFlightGreetings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
 		const room = 3
@@ -249,8 +250,8 @@ func TestEncodingDelaysNobody(t *testing.T) {
 	})
 }
 
-// busyConn is a pipe to read from, whose writes go to a file; and each that may
-// not wait takes a while to begin, as on a machine with much to do.
+// busyConn is a pipe to read from, and writes to a file. A write that may not wait
+// takes busyTime to begin, as on a machine with much to do.
 type busyConn struct {
 	net.Conn
 	file *os.File
@@ -300,15 +301,15 @@ func (r busyRaw) Write(try func(uintptr) bool) error {
 	return nil
 }
 
-// Batches that were published before the end reach every subscriber, though that
-// takes longer than a subscriber has at the end.
+// What was published before the end reaches every subscriber, though to flush all
+// of them takes longer than shutdownGrace.
 func TestShutdownDelivers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
 		s := startServer(t, l)
 		var files []*os.File
 		for range 3 * int(shutdownGrace/busyTime) {
-			file, err := os.Create(filepath.Join(t.TempDir(), "told"))
+			file, err := os.Create(filepath.Join(t.TempDir(), "received"))
 			check.Must(t, err)
 			defer file.Close()
 			files = append(files, file)
@@ -320,17 +321,17 @@ func TestShutdownDelivers(t *testing.T) {
 		s.feed.Publish([]wire.Event{change("a", 1)})
 		s.stop(t)
 		for _, file := range files {
-			told, err := os.ReadFile(file.Name())
+			received, err := os.ReadFile(file.Name())
 			check.Must(t, err)
-			if n := bytes.Count(told, []byte("\n")); n != 2 || !bytes.HasSuffix(told, []byte(" modified a\n")) {
-				t.Errorf("told %q, want the greeting and the change", told)
+			if n := bytes.Count(received, []byte("\n")); n != 2 || !bytes.HasSuffix(received, []byte(" modified a\n")) {
+				t.Errorf("got %q, want the greeting and the change", received)
 			}
 		}
 	})
 }
 
-// A batch beyond the bound goes to those who keep up all the same.
-func TestInFlightLatest(t *testing.T) {
+// A batch beyond the limit goes to subscribers that keep up all the same.
+func TestInFlightNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newTestFeed("a")
 		f.MaxInFlight = 100
@@ -350,7 +351,7 @@ func TestInFlightLatest(t *testing.T) {
 	})
 }
 
-// attacks are what a bad peer may do with a connection, which is closed after
+// attacks are what a hostile peer may do with a connection, which is closed after
 // that or in the middle of it.
 var attacks = map[string]func(net.Conn){
 	"comes and goes": func(net.Conn) {},
@@ -401,9 +402,9 @@ func flood(s string) func(net.Conn) {
 	}
 }
 
-// Five seconds of everything that is bad at once, against hundreds of targets:
-// the honest get every event, in order and once, and afterwards there are as
-// many goroutines and descriptors as before.
+// During five seconds of all attacks at once, with hundreds of targets, honest
+// subscribers get every event, in order and once. Afterwards there are as many
+// goroutines and descriptors as before.
 func TestHostile(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		const targets = 300
@@ -450,9 +451,9 @@ func TestHostile(t *testing.T) {
 
 		const events = 500 // a batch of a few each 10 ms
 		var good sync.WaitGroup
-		var told [events + 1]string
-		for i := range told {
-			told[i] = names[rand.IntN(targets)]
+		var changed [events + 1]string
+		for i := range changed {
+			changed[i] = names[rand.IntN(targets)]
 		}
 		for _, p := range honest {
 			good.Go(func() {
@@ -463,7 +464,7 @@ func TestHostile(t *testing.T) {
 						return
 					}
 					e, err := wire.Decode([]byte(line))
-					if err != nil || e.Change != wire.Modified || *e.Size != int64(i) || e.File != told[i] {
+					if err != nil || e.Change != wire.Modified || *e.Size != int64(i) || e.File != changed[i] {
 						t.Errorf("event %d: %q, %v", i, line, err)
 						return
 					}
@@ -473,7 +474,7 @@ func TestHostile(t *testing.T) {
 		for i := 1; i <= events; {
 			var batch []wire.Event
 			for range min(1+rand.IntN(events/250), events+1-i) {
-				batch = append(batch, change(told[i], int64(i)))
+				batch = append(batch, change(changed[i], int64(i)))
 				i++
 			}
 			f.Publish(batch)
@@ -498,19 +499,9 @@ func TestHostile(t *testing.T) {
 	})
 }
 
-// openFiles returns how many descriptors this process has, or 0 where that
-// cannot be told.
-func openFiles(t *testing.T) int {
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
-	}
-	return len(list)
-}
-
-// Beyond the limit who comes is closed at once, and told of; those who are
-// there are served, and when one goes there is room for another.
-func TestMost(t *testing.T) {
+// Connections beyond the limit are closed at once, and the console has them; the
+// others are served, and when one ends there is room for another.
+func TestMaxConns(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		s := newTestServer(newTestFeed("a"), wire.Text)
 		s.maxConns = 2
@@ -528,9 +519,7 @@ func TestMost(t *testing.T) {
 		p1.expect("[text] modified a")
 		p2.expect("[text] modified a")
 		p1.Close()
-		for s.conns.Load() >= 2 {
-			runtime.Gosched()
-		}
+		check.Eventually(t, "the first connection is closed", func() bool { return s.conns.Load() < 2 })
 		dial(t, l).expect("[text] watching a")
 		s.stop(t)
 		want := "subscriber refused: " + who + " (2 now): no file descriptors left (ulimit -n)"

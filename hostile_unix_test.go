@@ -17,10 +17,10 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// With 64 descriptors and a peer that takes all it can get, the server keeps 32:
-// connected subscribers get every change, also below a directory, whose scan takes
-// descriptors; nothing becomes unreadable; further connections are closed at once,
-// and the console says so.
+// With 64 descriptors and a peer that takes all it can get, 32 stay the server's
+// own: subscribers get every change, also below a directory, which takes
+// descriptors to scan; nothing becomes unreadable; a connection too many is closed
+// at once, and the console says so.
 func TestOutOfDescriptors(t *testing.T) {
 	const limit = 64
 	dir := t.TempDir()
@@ -62,7 +62,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		for {
 			e := honest.next()
 			if e.Error != "" || e.Change == wire.Missed {
-				t.Fatalf("told %s", &e)
+				t.Fatalf("got %s", &e)
 			}
 			if strings.HasSuffix(e.File, fmt.Sprintf("/sub/%d", i)) {
 				break
@@ -72,7 +72,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	for _, a := range attackers {
 		a.Close()
 	}
-	for { // until they are gone
+	for { // until the server has closed some
 		if _, err := dialTo(t, "tcp", address).lines.ReadByte(); err == nil {
 			break
 		}

@@ -14,9 +14,9 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// BenchmarkFanout measures telling one event to many subscribers, until the
-// last has it, beside a bare loop that writes the same line to as many sockets,
-// in the same run.
+// BenchmarkFanout measures how long one event takes to many subscribers, until the
+// last has it, beside a bare loop that writes the same line to as many sockets, in
+// the same run.
 func BenchmarkFanout(b *testing.B) {
 	const n = 200
 	line := wire.Encode(wire.Text, []wire.Event{change("a", 1)})

@@ -3,189 +3,26 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"net-watcher/internal/check"
-	"net-watcher/internal/feed"
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
-	"net-watcher/internal/wire/wiretest"
 )
 
-// pipeListener hands out the server's ends of pipes, or errors. It works in a
-// synctest bubble, where real sockets do not.
-type pipeListener struct {
-	accepts chan any // net.Conn or error
-	closed  chan struct{}
-	once    sync.Once
-}
-
-func newPipeListener() *pipeListener {
-	return &pipeListener{accepts: make(chan any), closed: make(chan struct{})}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case a := <-l.accepts:
-		if err, ok := a.(error); ok {
-			return nil, err
-		}
-		return a.(net.Conn), nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error { l.once.Do(func() { close(l.closed) }); return nil }
-
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
-
-func (l *pipeListener) dial() net.Conn {
-	mine, theirs := net.Pipe()
-	l.accepts <- theirs
-	synctest.Wait() // until it is served
-	return mine
-}
-
-// testServer is a server of the target "a" that runs until its test ends.
-type testServer struct {
-	*server
-	output *check.Buffer // the console's
-	cancel context.CancelFunc
-	done   chan error // the result of serve
-}
-
-// newTestServer returns a server of f, which is yet to be started.
-func newTestServer(f *feed.Feed, in wire.Format) *testServer {
-	s := &testServer{output: &check.Buffer{}, done: make(chan error, 1)}
-	s.server = newServer(f, in, log.New(s.output, "", 0), false)
-	return s
-}
-
-func (s *testServer) start(t *testing.T, listeners ...net.Listener) {
-	ctx, cancel := context.WithCancel(t.Context())
-	s.cancel = cancel
-	go func() { s.done <- s.serve(ctx, listeners...) }()
-}
-
-func startServer(t *testing.T, listeners ...net.Listener) *testServer {
-	s := newTestServer(newTestFeed("a"), wire.Text)
-	s.start(t, listeners...)
-	return s
-}
-
-// stop ends the server and checks that it ends as it should.
-func (s *testServer) stop(t *testing.T) {
-	t.Helper()
-	s.cancel()
-	if err := <-s.done; err != nil {
-		t.Errorf("serve: %v", err)
-	}
-	if n := s.feed.Count(); n > 0 {
-		t.Errorf("%d readers are left", n)
-	}
-}
-
-// peer is a subscriber's end of a connection.
-type peer struct {
-	t *testing.T
-	net.Conn
-	lines *bufio.Reader
-}
-
-func newPeer(t *testing.T, conn net.Conn) *peer { return &peer{t, conn, bufio.NewReader(conn)} }
-
-// expect reads as many lines as there are in want, in the short form of
-// wiretest.Short.
-func (p *peer) expect(want ...string) {
-	p.t.Helper()
-	for _, w := range want {
-		line, err := p.lines.ReadString('\n')
-		if err != nil {
-			p.t.Fatalf("%v after %q, want %q", err, line, w)
-		}
-		if got := wiretest.Short(p.t, []byte(line)); got != w {
-			p.t.Errorf("got %q, want %q", got, w)
-		}
-	}
-}
-
-// next reads a line of JSON.
-func (p *peer) next() wire.Event {
-	p.t.Helper()
-	line, err := p.lines.ReadBytes('\n')
-	check.Must(p.t, err)
-	e, err := wire.Decode(line)
-	check.Must(p.t, err)
-	return e
-}
-
-func (p *peer) send(s string) {
-	p.t.Helper()
-	if _, err := io.WriteString(p, s); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// expectEnd reads on until the server's end, which must come with nothing more
-// and be a regular one.
-func (p *peer) expectEnd() {
-	p.t.Helper()
-	if rest, err := io.ReadAll(p.lines); err != nil || len(rest) > 0 {
-		p.t.Errorf("at the end: %q, %v", rest, err)
-	}
-}
-
-// transports listens on each transport in turn and runs do for it.
-func transports(t *testing.T, do func(t *testing.T, l net.Listener)) {
-	for _, a := range []struct{ name, address string }{
-		{"tcp", "127.0.0.1:0"},
-		{"unix", "unix:" + filepath.Join(check.SocketDir(t), "s")},
-	} {
-		t.Run(a.name, func(t *testing.T) {
-			if a.name == "unix" {
-				check.NeedUnix(t)
-			}
-			parsed, err := sock.Parse(a.address)
-			check.Must(t, err)
-			ls, err := parsed.Listen(t.Context(), 0o600)
-			check.Must(t, err)
-			do(t, ls[0])
-		})
-	}
-}
-
-func dial(t *testing.T, l net.Listener) *peer {
-	t.Helper()
-	return dialTo(t, l.Addr().Network(), l.Addr().String())
-}
-
-func dialTo(t *testing.T, network, address string) *peer {
-	t.Helper()
-	conn, err := net.Dial(network, address)
-	check.Must(t, err)
-	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(30 * time.Second)) // so that a failing test ends
-	return newPeer(t, conn)
-}
-
-// Real sockets: two subscribers, a change, a change of format, one that goes,
-// and the end.
+// On real sockets: two subscribers, a change, a change of format, one that leaves,
+// and the end of the server.
 func TestServe(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		s := startServer(t, l)
@@ -207,7 +44,7 @@ func TestServe(t *testing.T) {
 
 		if l.Addr().Network() == "unix" {
 			if _, err := os.Lstat(l.Addr().String()); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("the socket is left: %v", err)
+				t.Errorf("the socket file is left: %v", err)
 			}
 		}
 		if _, err := net.Dial(l.Addr().Network(), l.Addr().String()); err == nil {
@@ -216,7 +53,8 @@ func TestServe(t *testing.T) {
 	})
 }
 
-// A peer that is gone is gone at once, and the console has it.
+// A peer that closes its side, or half of it, is closed at once, and the console
+// has it.
 func TestPeerCloses(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		s := startServer(t, l)
@@ -243,8 +81,8 @@ func TestPeerCloses(t *testing.T) {
 	})
 }
 
-// Everything that happens to a connection leads back to no goroutines and no
-// descriptors: the former by the bubble of the other tests, the latter here.
+// Connections that have ended leave no goroutines and no descriptors. (In the
+// bubble of other tests a goroutine that is left fails the test.)
 func TestDescriptors(t *testing.T) {
 	const fds = "/proc/self/fd"
 	count := func() int {
@@ -270,17 +108,15 @@ func TestDescriptors(t *testing.T) {
 			}
 			conn.Close()
 		}
-		for deadline := time.Now().Add(30 * time.Second); count() > before || runtime.NumGoroutine() > goroutines; runtime.Gosched() {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d descriptors, were %d; %d goroutines, were %d", count(), before, runtime.NumGoroutine(), goroutines)
-			}
-		}
+		check.Eventually(t, "no descriptors and goroutines are left", func() bool {
+			return count() <= before && runtime.NumGoroutine() <= goroutines
+		})
 		s.stop(t)
 	})
 }
 
-// One that never reads is dropped when its time is up, with the reason, and
-// delays nobody.
+// A subscriber that never reads is dropped after writeTimeout, with the reason, and
+// delays no other.
 func TestStuckSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
@@ -311,7 +147,8 @@ func TestStuckSubscriber(t *testing.T) {
 	})
 }
 
-// One that takes a little now and then stays, and gets everything.
+// A subscriber that reads a little within each writeTimeout stays, and gets
+// everything.
 func TestSlowSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
@@ -330,7 +167,7 @@ func TestSlowSubscriber(t *testing.T) {
 	})
 }
 
-// A large batch goes out in pieces, each with its own time.
+// A large batch is written in pieces, with writeTimeout for each.
 func TestPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
@@ -359,8 +196,8 @@ func TestPieces(t *testing.T) {
 	})
 }
 
-// The end comes soon whatever subscribers do: those who listen get a regular
-// end, and what was being written to the stuck is given up.
+// The server ends soon whatever subscribers do: those that read get a regular end,
+// and writes to those that do not are broken off.
 func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
@@ -387,7 +224,7 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-// What a peer has sent before it leaves does not hide for long that it has.
+// After a flood, the end of the connection is noticed soon.
 func TestFloodEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
@@ -408,8 +245,8 @@ func TestFloodEnds(t *testing.T) {
 	})
 }
 
-// At the end a stuck peer is reset, so that the kernel does not hold on to what
-// it never took; a peer that sent something is not, so that it gets all.
+// At the end a stuck peer is reset, so that the kernel does not keep what the peer
+// never read; a peer that sent something is not reset, so that it gets all.
 func TestShutdownResetsTheStuck(t *testing.T) {
 	ls, err := sock.Address{Network: "tcp", Name: "127.0.0.1:0"}.Listen(t.Context(), 0)
 	check.Must(t, err)
@@ -434,7 +271,7 @@ func TestShutdownResetsTheStuck(t *testing.T) {
 	t.Logf("stopped after %v", time.Since(begin))
 	honest.expectEnd()
 	if n, err := io.Copy(io.Discard, stuck.lines); err == nil {
-		t.Errorf("the stuck one was ended regularly, after %d bytes", n)
+		t.Errorf("the stuck peer got a regular end, after %d bytes", n)
 	}
 }
 
@@ -493,7 +330,7 @@ func TestAcceptErrors(t *testing.T) {
 	})
 }
 
-// A flood of anything, words too, costs a read per pause.
+// A flood of anything, words too, costs one read in each readInterval.
 func TestFlood(t *testing.T) {
 	for _, line := range []string{strings.Repeat("x", 100), "text\n", "json\ntext\n"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -515,7 +352,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// The time that is left at the end is for all pieces together.
+// shutdownGrace is for all pieces together.
 func TestShutdownWhileTrickling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
@@ -544,7 +381,7 @@ func TestShutdownWhileTrickling(t *testing.T) {
 	})
 }
 
-// What a peer sent last, though it was not read yet, does not cost it the end.
+// Input that was not read yet does not cost a peer the regular end.
 func TestShutdownReadsFirst(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		s := startServer(t, l)
@@ -614,7 +451,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// However a stream is cut, the words are those of its lines.
+// The words are those of the lines of a stream, however the reads cut it.
 func FuzzWords(f *testing.F) {
 	f.Add([]byte("json\n text\r\nx\n"), 3)
 	f.Add([]byte(strings.Repeat(" ", 255)+"json\njson\n"), 100)

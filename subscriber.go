@@ -45,9 +45,9 @@ const (
 	maxDrainReads = 1000
 )
 
-// subscriber is one connection. One goroutine reads from it. Whoever has the
-// flush token of its reader writes to it: most often that takes no waiting, and
-// otherwise a goroutine that comes and goes. The last of them closes it.
+// subscriber is one connection. One goroutine reads from it. The goroutine that has
+// the flush token of its reader writes to it: one that flushes many, or, when
+// that would wait, one that ends with the wait. The last of them closes it.
 type subscriber struct {
 	server *server
 	conn   net.Conn
@@ -55,7 +55,7 @@ type subscriber struct {
 	words  words
 	buf    []byte // to read into
 
-	writer tryWriter // for whoever has the flush token
+	writer tryWriter // of the goroutine that has the flush token
 
 	deadline atomic.Pointer[time.Time] // of all writing; nil before it begins to close
 	reason   atomic.Pointer[string]    // why it is closed, for the console

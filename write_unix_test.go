@@ -11,7 +11,7 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// Without waiting, what there is no room for is no error.
+// A write without room in the socket is no error.
 func TestWriteNow(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		defer l.Close()
@@ -47,7 +47,7 @@ func TestSendBuffer(t *testing.T) {
 			n, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
 			check.Must(t, err)
 			if n != sendBuffer && n != 2*sendBuffer { // Linux doubles it
-				t.Errorf("it holds %d bytes, want %d", n, sendBuffer)
+				t.Errorf("the send buffer has %d bytes, want %d", n, sendBuffer)
 			}
 		}))
 	})

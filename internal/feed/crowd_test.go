@@ -94,9 +94,9 @@ func (r *crowdReader) check(lines []byte) {
 	r.at = end
 }
 
-// Whatever readers do at the same time, each gets its greetings, every change
-// after them once and in order, and a missed for exactly the rest; nothing is left
-// when they have gone.
+// While readers join, switch, fall behind, are dropped and leave, each gets its
+// greetings, every change after them once and in order, and a missed for exactly
+// the rest. When they have left, the log is empty.
 func TestCrowd(t *testing.T) {
 	var names []string
 	for i := range 20 {
