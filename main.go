@@ -146,8 +146,8 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	}
 
 	p := newPoll(ctx, o.files, o.interval, o.scan)
-	p.late = func(target string, files int, took time.Duration) {
-		log.Printf("scanning %s (%d files) took %v, longer than -interval %v", wire.Printable(target), files, took.Round(time.Millisecond), o.interval)
+	p.late = func(target string, files int, after time.Duration) {
+		log.Printf("scanning %s (%d files) ended %v after its tick, later than -interval %v", wire.Printable(target), files, after.Round(time.Millisecond), o.interval)
 	}
 	p.full = func() {
 		log.Printf("%d file system calls are hung; further files cannot be checked until one returns", scan.MaxCalls)

@@ -18,10 +18,10 @@ type poll struct {
 	interval time.Duration
 	scanner  *scan.Scanner
 
-	// late is called once, when a scan has taken longer than the interval, and full
-	// whenever no more file system calls can be made, since all are hung. Both may
-	// be nil.
-	late func(target string, files int, took time.Duration)
+	// late is called once, when a scan has ended more than the interval after it was
+	// due, and full whenever all file system calls have become hung, so that none can
+	// be made. Both may be nil.
+	late func(target string, files int, after time.Duration)
 	full func()
 }
 
@@ -93,7 +93,7 @@ func (p *poll) changes(ctx context.Context) iter.Seq[[]wire.Event] {
 // time to ask which of them hang, or for ctx. It returns the events, without a time.
 func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 	var due <-chan time.Time
-	if d := p.scanner.Interval(); d > 0 {
+	if d := p.scanner.CollectWithin(); d > 0 {
 		due = time.After(d)
 	}
 	select {

@@ -27,10 +27,10 @@
 //
 // # Encoding
 //
-// Nothing is encoded while Feed.mu is held. Publish, before it locks, encodes its
-// batch in each format that a reader has, and again looks which those are when
-// it holds the lock: a batch in the log has all the frames that will be asked
-// for, and the bytes that it counts for are known.
+// Nothing is encoded while Feed.mu is held. Publish unlocks to encode its batch in
+// each format that a reader has, and then looks again which formats those are: a
+// batch in the log has all the frames that readers will ask for, and its size in
+// bytes is known.
 //
 // A greeting or a summary has a line for each target, which takes 200 ms for
 // 100,000 of them, and one reader can ask for one at each change. So Next only
@@ -88,7 +88,7 @@ const (
 
 // Feed is the present state of the targets, and the log.
 type Feed struct {
-	// New sets these, and only tests change them, before the first Join.
+	// Fields for tests: New sets them, and only tests change them, before Join.
 	MaxLogEvents, MaxLogBytes, MaxInFlight int
 
 	Encode func(wire.Format, []wire.Event) []byte // wire.Encode
@@ -171,11 +171,13 @@ func (f *Feed) Publish(events []wire.Event) {
 	}
 	f.targets = targets
 	f.head++
-	if len(f.readers) > 0 {
-		f.log.add(b, f.MaxLogEvents, f.MaxLogBytes)
-		f.behind = true
-		f.wake()
+	if len(f.readers) == 0 {
+		f.log = batchLog{}
+		return
 	}
+	f.log.add(b, f.MaxLogEvents, f.MaxLogBytes)
+	f.behind = true
+	f.wake()
 }
 
 // unencodedLocked returns a format that a reader has and b has not.

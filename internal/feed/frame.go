@@ -81,7 +81,7 @@ func (b *frame) set(lines []byte, marks []mark) {
 func (b *frame) size() int { return int(b.bytes.Load()) }
 
 // Overdue returns the subscribers to drop: while all frames in flight, but for the
-// newest, are larger than the limit together, those that have been at the same
+// two newest batches and greetings as new, are larger than the limit together, those that have been at the same
 // frame for the longest. All that share a frame go, because only then does its
 // memory.
 func (f *Feed) Overdue() (overdue []Subscriber) {

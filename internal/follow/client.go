@@ -61,7 +61,7 @@ type Client struct {
 	Log     *log.Logger
 	Verbose bool // log every failed attempt to connect, not only the first
 
-	// Begun is called once, when the first greeting is complete.
+	// Begun is called once, when the first greeting is complete. It must not be nil.
 	Begun func()
 
 	// Handle is called with the Changed events, in order, as many as came at a

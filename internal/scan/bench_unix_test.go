@@ -79,7 +79,7 @@ func scanAll(s *scan.Scanner) {
 	for s.Start(); s.Outstanding(); s.Collect() {
 		select {
 		case <-s.Ready():
-		case <-time.After(s.Interval()):
+		case <-time.After(s.CollectWithin()):
 		}
 	}
 }

@@ -91,7 +91,7 @@ func (d *driver) begin() []string {
 // wait does what poll.wait does, and returns a line a step.
 func (d *driver) wait(done <-chan struct{}, tick <-chan time.Time) []string {
 	var due <-chan time.Time
-	if interval := d.scanner.Interval(); interval > 0 {
+	if interval := d.scanner.CollectWithin(); interval > 0 {
 		due = time.After(interval)
 	}
 	select {

@@ -8,8 +8,8 @@ import (
 )
 
 // FileSystem is the calls that scans make. Tests replace the system's own. Every
-// method may be called from several goroutines at the same time, and may hang:
-// see scheduler.
+// method may be called from several goroutines at the same time, and may never
+// return: then the scheduler gives up on the target.
 type FileSystem interface {
 	Stat(name string) (fs.FileInfo, error)  // as os.Stat
 	Lstat(name string) (fs.FileInfo, error) // as os.Lstat

@@ -27,9 +27,10 @@ func (p *pass) list(path, name string) ([]node, Stat, bool) {
 		}
 		f, err := open(path)
 		if err != nil {
-			info, there := p.w.lstat(path)
-			if name != "" && there == nil && !info.IsDir() { // it was replaced, by a link perhaps
-				return nil, gone, true
+			if name != "" {
+				if info, there := p.w.lstat(path); there == nil && !info.IsDir() { // it was replaced, by a link perhaps
+					return nil, gone, true
+				}
 			}
 			s, ok := pathStat(err)
 			return nil, s, ok

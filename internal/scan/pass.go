@@ -124,7 +124,7 @@ func (p *pass) directory(n *node, above, path string) {
 	d := n.children
 	before := p.found.changes.tag
 	if !d.sameNames(listing) { // which is rare
-		listing = p.rename(d, name, path, listing)
+		listing = p.reconcile(d, name, path, listing)
 	}
 	p.found.files += len(listing)
 	p.found.changes.update(d, name, listing)
@@ -144,10 +144,10 @@ func (p *pass) directory(n *node, above, path string) {
 	d.tag += p.found.changes.tag - before
 }
 
-// rename gives d, which is at path and has the path name below the target, the
+// reconcile gives d, which is at path and has the path name below the target, the
 // nodes of its listing. A node that the listing lacks is kept if a call finds it,
 // and gone if not. It returns the listing of all nodes that d has now.
-func (p *pass) rename(d *dir, name, path string, listing []node) []node {
+func (p *pass) reconcile(d *dir, name, path string, listing []node) []node {
 	nodes, listing, missing := d.match(listing, p.first)
 	found := make([]Stat, len(missing))
 	p.parallelFor(len(missing), func(p *pass, i int) { found[i] = p.confirmMissing(missing[i], path) })

@@ -22,8 +22,10 @@
 // # Limits
 //
 // At most MaxCalls calls are outstanding; of those that hang, few in one directory.
-// A target of which no scan ends for UnreadableAfter is reported as unreadable, and
-// is scanned on when its call returns. Scans of one target never overlap. What is
+// A target that a hung call, or MaxCalls of them, have kept waiting for
+// UnreadableAfter is reported as unreadable, and so is one whose first scan takes as
+// long. It is scanned on when the call returns. A slow scan of a known target is only
+// slow. Scans of one target never overlap. What is
 // inconclusive, since no descriptors are left, changes nothing and is repeated with
 // the next scan. docs/architecture.md has the table of all limits.
 //
@@ -84,21 +86,21 @@ type Result struct {
 type Report struct {
 	Results []Result // by target
 	Slowest Slowest
-	Full    bool // all MaxCalls calls are hung by now
+	Full    bool // since the last Collect, all MaxCalls calls have become hung
 }
 
-// Slowest is the scan that took longest, of targets that were scanned before. It is
-// zero if none has ended.
+// Slowest is the scan that ended latest after it was due, of targets that were
+// scanned before. It is zero if none has ended.
 type Slowest struct {
-	Target int // its index
-	Files  int // how many files and directories it examined
-	Took   time.Duration
+	Target int           // its index
+	Files  int           // how many files and directories it examined
+	Took   time.Duration // since it was due, so with the wait for a worker
 }
 
 // State is a target as of the last Collect.
 type State struct {
 	Stat Stat
-	Tag  uint64 // of all that is below it: equal tags mean that nothing differs
+	Tag  uint64 // of it and all that is below it: equal tags mean that nothing differs
 }
 
 // New returns a Scanner of the targets with these paths. When ctx is done, scans
@@ -129,12 +131,14 @@ func (s *Scanner) scan(w *worker, index int, first bool) findings {
 // Start begins a scan of every target that none is under way of.
 func (s *Scanner) Start() { s.sched.start() }
 
-// Ready receives a value when scans have ended: call Collect.
+// Ready receives a value when a worker has run out of targets: call Collect. Results
+// may be there earlier.
 func (s *Scanner) Ready() <-chan struct{} { return s.sched.ready }
 
-// Interval returns how long Collect may be put off at most, even if Ready has no
-// value; 0 is for any time.
-func (s *Scanner) Interval() time.Duration { return s.sched.interval() }
+// CollectWithin returns in which time Collect is to be called at the latest, even if
+// Ready has no value: so hung calls are noticed. 0 is for no need before the next
+// Start.
+func (s *Scanner) CollectWithin() time.Duration { return s.sched.interval() }
 
 // Outstanding reports whether the scans of the last Start, but for those that are
 // given up, have not all ended and been collected.

@@ -7,8 +7,8 @@ import (
 
 const (
 	// hungAfter is how long a call may take before it counts as hung, and
-	// UnreadableAfter how long a target may take before it is reported as
-	// unreadable.
+	// UnreadableAfter how long hung calls, or its first scan, may keep a target
+	// waiting before it is reported as unreadable.
 	hungAfter       = time.Second
 	UnreadableAfter = 5 * time.Second
 )

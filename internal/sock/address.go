@@ -21,7 +21,7 @@ import (
 	"net-watcher/internal/oserr"
 )
 
-// DefaultPort is the port of the classic Node example.
+// DefaultPort is the port of net-watcher, the teaching example for Node.
 const DefaultPort = "60300"
 
 // dialTimeout is the longest time that Dial takes.

@@ -35,8 +35,9 @@ const (
 	// Removed, Modified or Unreadable may follow.
 	Created Change = "created"
 
-	// Modified: mtime or size differ. The content may be the same (touch), and
-	// several writes between two scans are one Modified.
+	// Modified: mtime or size differ; with -content, size or contents. Without, the
+	// contents may be the same (touch). Several writes between two scans are one
+	// Modified.
 	Modified Change = "modified"
 
 	// Removed: the path no longer exists. The target is still watched, so Created
@@ -65,7 +66,7 @@ const Protocol = 1
 type Event struct {
 	Type Type `json:"type,omitzero"`
 
-	// Timestamp is the time of the scan, in milliseconds since 1970. On Watching
+	// Timestamp is when the scan was collected, in milliseconds since 1970. On Watching
 	// it is the time of the greeting, which only the text form has.
 	Timestamp int64 `json:"timestamp,omitzero"`
 
@@ -81,9 +82,9 @@ type Event struct {
 	Error   string `json:"error,omitzero"`   // on Unreadable and Watching: why File cannot be examined
 
 	Size  *int64    `json:"size,omitzero"`  // bytes, at the time of the scan; nil if File is no readable file
-	Mtime time.Time `json:"mtime,omitzero"` // at the time of the scan, UTC
+	Mtime time.Time `json:"mtime,omitzero"` // at the time of the scan; UTC in JSON
 
-	// State is an opaque tag of everything known below the target after this
+	// State is an opaque tag of the target and everything known below it after this
 	// event and all before it. Equal tags mean that nothing differs.
 	State string `json:"state,omitzero"`
 }

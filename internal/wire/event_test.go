@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -180,7 +179,7 @@ func TestDecode(t *testing.T) {
 		if (err == nil) != test.ok {
 			t.Errorf("%s: error %v, want one: %v", test.in, err, !test.ok)
 		}
-		check.Equal(t, fmt.Sprintf("%s", test.in), test.want, got)
+		check.Equal(t, test.in, test.want, got)
 	}
 }
 
