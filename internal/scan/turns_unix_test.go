@@ -4,8 +4,8 @@ package scan_test
 
 import (
 	"os"
+	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 
 	"net-watcher/internal/check"
@@ -13,11 +13,11 @@ import (
 	"net-watcher/internal/scan"
 )
 
-// What becomes something else between being listed and being opened neither makes a
-// scan wait nor leads it astray.
+// A file or directory that is replaced by something else after it was listed and
+// before it is opened neither makes a scan wait nor leads it astray.
 func TestTreeTurns(t *testing.T) {
 	for name, turn := range map[string]func(string) error{
-		"a FIFO":              func(name string) error { return syscall.Mkfifo(name, 0o666) },
+		"a FIFO":              func(name string) error { return exec.Command("mkfifo", name).Run() },
 		"a link to the above": func(name string) error { return os.Symlink("..", name) },
 		"a link beside":       func(name string) error { return os.Symlink("beside", name) },
 		"a file":              func(name string) error { return os.WriteFile(name, nil, 0o666) },
