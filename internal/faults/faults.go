@@ -44,7 +44,7 @@ func (l *Level) add(n int) {
 }
 
 // call is a call for a name: "stat", "lstat", "open" (a directory, too), "read",
-// "readdir" or "names".
+// "readdir", "names" or "dirnames".
 type call struct{ op, name string }
 
 // made is a file that was made up.
@@ -265,6 +265,14 @@ func (f *FS) examine(op, name string, ask func(string) (fs.FileInfo, error)) (fs
 
 func (f *FS) Open(name string) (scan.File, error)    { return f.open(name, scan.OS{}.Open) }
 func (f *FS) OpenDir(name string) (scan.File, error) { return f.open(name, scan.OS{}.OpenDir) }
+
+func (f *FS) DirNames(name string) (map[string]bool, error) {
+	defer f.leave(name, 1)
+	if err := f.enter("dirnames", name); err != nil {
+		return nil, err
+	}
+	return scan.OS{}.DirNames(name)
+}
 
 func (f *FS) open(name string, open func(string) (scan.File, error)) (scan.File, error) {
 	defer f.leave(name, 1)

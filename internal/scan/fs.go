@@ -21,6 +21,10 @@ type FileSystem interface {
 	// OpenDir opens the directory name. Where the system can tell, it fails if
 	// that is a link or anything else by now.
 	OpenDir(name string) (File, error)
+
+	// DirNames returns the names of the directories in the directory name, as far
+	// as that says without examining them. With an error, some may be missing.
+	DirNames(name string) (map[string]bool, error)
 }
 
 // File is an open file or directory. Its methods are those of os.File but for
@@ -59,6 +63,29 @@ func (OS) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(name) }
 
 func (OS) Open(name string) (File, error)    { return open(name, openFlags) }
 func (OS) OpenDir(name string) (File, error) { return open(name, openFlags|dirFlags) }
+
+func (OS) DirNames(name string) (map[string]bool, error) {
+	f, err := os.OpenFile(name, openFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	dirs := make(map[string]bool)
+	for {
+		list, err := f.ReadDir(maxPortion)
+		for _, d := range list {
+			if d.IsDir() {
+				dirs[d.Name()] = true
+			}
+		}
+		if err == io.EOF {
+			return dirs, nil
+		}
+		if err != nil {
+			return dirs, err
+		}
+	}
+}
 
 func open(name string, flags int) (File, error) {
 	f, err := os.OpenFile(name, flags, 0)

@@ -39,7 +39,7 @@ func (p *pass) list(path, name string) ([]node, Stat, bool) {
 		err = l.read(f)
 		p.w.close(f)
 		if err == nil {
-			err = l.denied()
+			err = l.addFailed()
 		}
 		if err == nil {
 			ok := l.finish()
@@ -64,9 +64,9 @@ type listing struct {
 	path, name string // of the directory, as list has them
 	nodes      []node
 	unfinished []unfinished
-	refused    error // why the entries that permissions hide could not be examined
-	examined   int   // entries that could be
-	incomplete bool  // no descriptors were left for some
+	failed     []Entry // those that could not be examined
+	examined   int     // how many could be
+	incomplete bool    // no descriptors were left for some
 }
 
 // unfinished is a node of which more is to be examined than a listing does.
@@ -122,44 +122,63 @@ func (l *listing) read(f File) error {
 	return nil
 }
 
-// add adds a node for e.
+// add adds a node for e, unless it is ignored or has vanished. It puts off an entry
+// that could not be examined.
 func (l *listing) add(e *Entry) {
-	n := node{name: e.Name}
-	if e.Mode.IsDir() {
-		n.name += "/"
-	}
-	// An entry that could not be examined may be a directory, and is left out as one.
-	// If a file of that name is known, the listing lacks it then: see confirmMissing.
-	maybeDir := e.Mode.IsDir() || e.Err != nil
 	switch {
-	case l.pass.options.ignores(l.name, e.Name, maybeDir) || oserr.IsNotExist(e.Err): // it has vanished
+	case e.Err == nil:
+		l.examined++
+	case oserr.IsNotExist(e.Err):
 		return
 	case oserr.IsTooManyFiles(e.Err):
 		l.incomplete = true
 		return
-	case errors.Is(e.Err, fs.ErrPermission):
-		l.refused = e.Err
-		n.stat, _ = unreadable(e.Err)
-	case e.Err != nil:
-		l.examined++
-		n.stat, _ = unreadable(e.Err)
+	default:
+		l.failed = append(l.failed, *e)
+		return
+	}
+	n := node{name: e.Name}
+	if e.Mode.IsDir() {
+		n.name += "/"
+	}
+	switch {
+	case l.pass.options.ignores(l.name, e.Name, e.Mode.IsDir()):
+		return
 	case l.pass.unfinished(e):
-		l.examined++
 		l.unfinished = append(l.unfinished, unfinished{len(l.nodes), *e})
 	default:
-		l.examined++
 		n.stat = entryStat(e)
 	}
 	l.nodes = append(l.nodes, n)
 }
 
-// denied returns an error if permissions hide every entry: then it is the
+// addFailed adds nodes for the entries that could not be examined. Which of them are
+// directories only the directory itself may know: see match for those of which it
+// does not. It returns an error if permissions hide every entry: then it is the
 // directory that may be read but not searched.
-func (l *listing) denied() error {
-	if l.examined > 0 || l.incomplete {
+func (l *listing) addFailed() error {
+	if len(l.failed) == 0 {
 		return nil
 	}
-	return l.refused
+	other := slices.ContainsFunc(l.failed, func(e Entry) bool { return !errors.Is(e.Err, fs.ErrPermission) })
+	if !other && l.examined == 0 && !l.incomplete {
+		return l.failed[0].Err
+	}
+	dirs, err := l.pass.w.dirNames(l.path)
+	for _, e := range l.failed {
+		n := node{name: e.Name}
+		n.stat, _ = unreadable(e.Err)
+		switch isDir := dirs[e.Name]; {
+		case l.pass.options.ignores(l.name, e.Name, isDir || err != nil):
+			continue
+		case isDir:
+			n.name += "/"
+		case err == nil:
+			n.stat.kind = file
+		}
+		l.nodes = append(l.nodes, n)
+	}
+	return nil
 }
 
 // finish examines what is unfinished. It returns false if the listing is not to

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"syscall"
 	"testing"
+	"time"
 
 	"net-watcher/internal/check"
 )
@@ -61,6 +62,7 @@ func TestDenied(t *testing.T) {
 	vanished := Entry{Name: "d", Err: check.Errno(syscall.ENOENT, 2)}
 	noFiles := Entry{Name: "e", Err: check.Errno(syscall.EMFILE, 4)}
 	ignored := Entry{Name: "x"}
+	deniedIgnored := Entry{Name: "x", Err: denied.Err}
 	link := Entry{Name: "l", Mode: fs.ModeSymlink}
 	for _, test := range []struct {
 		name    string
@@ -69,20 +71,22 @@ func TestDenied(t *testing.T) {
 		nodes   string
 	}{
 		{"empty", nil, false, ""},
-		{"all", []Entry{denied, denied}, true, "b! b!"},
-		{"all but one", []Entry{denied, entry}, false, "b! a"},
+		{"all", []Entry{denied, denied}, true, ""},
+		{"all but one", []Entry{denied, entry}, false, "a b!"},
 		{"all but a link", []Entry{link, denied}, false, "l? b!"},
 		{"another error", []Entry{denied, other}, false, "b! c!"},
-		{"all but what has vanished", []Entry{vanished, denied}, true, "b!"},
+		{"all but what has vanished", []Entry{vanished, denied}, true, ""},
 		{"only what has vanished", []Entry{vanished}, false, ""},
-		{"all but what is ignored", []Entry{ignored, denied}, true, "b!"},
+		{"all, and they are ignored", []Entry{deniedIgnored}, true, ""},
+		{"all but one that is ignored", []Entry{ignored, denied}, false, "b!"},
 		{"descriptors are short as well", []Entry{noFiles, denied}, false, "b!"},
 	} {
-		l := listing{pass: &pass{options: &Options{Ignore: []string{"x"}}}}
+		w := &worker{fs: OS{}, clock: &clock{epoch: time.Now()}}
+		l := listing{pass: &pass{w: w, options: &Options{Ignore: []string{"x"}}}, path: "none"}
 		for i := range test.entries {
 			l.add(&test.entries[i])
 		}
-		if err := l.denied(); (err != nil) != test.want {
+		if err := l.addFailed(); (err != nil) != test.want {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		check.Equal(t, test.name, test.nodes, namesOf(l.nodes))

@@ -1,6 +1,7 @@
 package scan_test
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -61,6 +62,9 @@ func (m *memFS) heal() {
 }
 
 func (m *memFS) Stat(name string) (fs.FileInfo, error) { return m.Lstat(name) }
+
+// DirNames knows nothing, as file systems without types of entries.
+func (m *memFS) DirNames(string) (map[string]bool, error) { return nil, errors.ErrUnsupported }
 
 func (m *memFS) Lstat(name string) (fs.FileInfo, error) {
 	info, ok := m.files[name]

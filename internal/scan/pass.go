@@ -245,14 +245,13 @@ func (p *pass) read(path string) (Stat, bool) {
 		return infoStat(info), true
 	}
 	hash := sha256.New()
-	buf := make([]byte, 32<<10)
 	// Up to the size and not to the end, which may move faster than this.
 	left, size := cmp.Or(info.Size(), maxUnsized), int64(0)
 	for left > 0 {
-		n, err := timed(p.w, func() (int, error) { return f.Read(buf[:min(left, int64(len(buf)))]) })
-		hash.Write(buf[:n])
-		size += int64(n)
-		left -= int64(n)
+		part, err := p.w.read(f, left)
+		hash.Write(part)
+		size += int64(len(part))
+		left -= int64(len(part))
 		if err == io.EOF {
 			break
 		}

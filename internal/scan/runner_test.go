@@ -200,7 +200,7 @@ func calls(op string) ([]string, error) {
 	switch op {
 	case "list":
 		return []string{"readdir", "names"}, nil
-	case "stat", "lstat", "open", "read":
+	case "stat", "lstat", "open", "read", "dirnames":
 		return []string{op}, nil
 	}
 	return nil, fmt.Errorf("no such call: %s", op)

@@ -125,7 +125,9 @@ func (s *Scanner) scan(w *worker, index int, first bool) findings {
 	t := &s.targets[index]
 	w.pass = pass{w: w, sched: s.sched, options: &s.options, first: first}
 	w.pass.target(&t.root, t.path)
-	return w.pass.found
+	found := w.pass.found
+	w.pass.found = findings{} // for the garbage collector
+	return found
 }
 
 // Start begins a scan of every target that none is under way of.

@@ -44,6 +44,7 @@ type worker struct {
 
 	entries []Entry // the portion read last; kept for its memory
 	nodes   []node  // the directory listed last; kept for its memory
+	buf     []byte  // to read contents into; nil before the first
 	pass    pass    // of the job; kept for its memory
 
 	// The latest calls, the time that they took in all, and how often a call, or
@@ -119,6 +120,20 @@ func (w *worker) readEntries(f File, n int) ([]Entry, error) {
 // readNames returns the names of the next entries of the directory f.
 func (w *worker) readNames(f File) ([]string, error) {
 	return timed(w, func() ([]string, error) { return f.Readdirnames(maxPortion) })
+}
+
+// dirNames returns the names of the directories in the directory name.
+func (w *worker) dirNames(name string) (map[string]bool, error) {
+	return timed(w, func() (map[string]bool, error) { return w.fs.DirNames(name) })
+}
+
+// read reads the next part of a file. It is valid until the next call.
+func (w *worker) read(f File, most int64) ([]byte, error) {
+	if w.buf == nil {
+		w.buf = make([]byte, 32<<10)
+	}
+	n, err := timed(w, func() (int, error) { return f.Read(w.buf[:min(most, int64(len(w.buf)))]) })
+	return w.buf[:n], err
 }
 
 // revalidate opens a file or directory and closes it, which makes a network file
