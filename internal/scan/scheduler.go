@@ -229,7 +229,7 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 		}
 	}
 	j.seen = j.seen || !r.found.incomplete
-	if changed := !r.first && len(r.found.changes.steps) > 0; r.first || j.expired != "" || j.reported || changed {
+	if changed := !r.first && len(r.found.changes.steps) > 0; r.first || j.reported || changed {
 		if r.recovered = j.reported && (!r.found.incomplete || changed); r.recovered {
 			j.reported = false
 		}
