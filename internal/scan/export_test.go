@@ -8,6 +8,7 @@ const (
 	MaxHelpers      = maxHelpers
 	MaxShared       = maxShared
 	HungAfter       = hungAfter
+	SpawnDelay      = spawnDelay
 )
 
 // TagAt returns what s at name adds to the tag of its target.

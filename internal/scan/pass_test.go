@@ -74,3 +74,13 @@ func TestParallelFor(t *testing.T) {
 		})
 	}
 }
+
+// A loop ends when the scanner is closed.
+func TestParallelForStopped(t *testing.T) {
+	s, w := newTestScheduler()
+	calls := 0
+	s.stopped = func() bool { return calls == 2 }
+	p := &pass{w: w, sched: s}
+	p.parallelFor(10, func(*pass, int) { calls++ })
+	check.Equal(t, "calls", 2, calls)
+}

@@ -122,6 +122,24 @@ func TestVerySlow(t *testing.T) {
 	}
 }
 
+// Calls that take longer than it takes to count as hung, and are answered, make no
+// target unreadable that was scanned before.
+func TestSlowCalls(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.MakeTree(t, "d", 1, 1)
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Real()
+		d := newDriver(t, ff, scan.Options{}, "d")
+		d.begin()
+		ff.Slow(scan.HungAfter * 3 / 2)
+		begin := time.Now()
+		check.Equal(t, "steps", []string(nil), d.scan())
+		if took := time.Since(begin); took < scan.UnreadableAfter {
+			t.Errorf("a scan took %v, which is short", took)
+		}
+	})
+}
+
 // A first scan that takes too long, though every call is answered, is given up for
 // then.
 func TestNotDone(t *testing.T) {
@@ -269,67 +287,4 @@ func TestElsewhere(t *testing.T) {
 			})
 		})
 	}
-}
-
-// A scan that takes longer than the interval is reported, the longest if there are
-// several, and no first scan.
-func TestSlowest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ff := faults.Made()
-		putAll(ff, "f", "g")
-		d := newDriver(t, ff, scan.Options{}, "f", "g")
-		ff.Slow(2 * d.interval)
-		d.begin()
-		ff.Slow(0)
-		r := d.record()
-		time.Sleep(4500 * time.Millisecond)
-		check.Equal(t, "before calls are slow", []scan.Slowest(nil), d.late)
-		ff.Slow(900 * time.Millisecond)
-		time.Sleep(2400 * time.Millisecond)
-		r.stop()
-		check.Equal(t, "late", []scan.Slowest{{Target: 1, Files: 1, Took: 1800 * time.Millisecond}}, d.late)
-		time.Sleep(time.Minute)
-	})
-}
-
-// It is reported once, even if quick scans end before it is collected.
-func TestSlowestOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ff := faults.Made()
-		putAll(ff, "f", "g")
-		d := newDriver(t, ff, scan.Options{}, "f", "g")
-		d.begin()
-		d.interval = scan.HungAfter / 2
-		ff.Hang("f")
-		d.scanner.Start()
-		time.Sleep(scan.HungAfter)
-		ff.Release("f")
-		synctest.Wait()
-		d.scanner.Start()
-		synctest.Wait()
-		d.collect()
-		d.scan()
-		check.Equal(t, "late", []scan.Slowest{{Target: 0, Files: 1, Took: scan.HungAfter}}, d.late)
-	})
-}
-
-// A scan ends with the last call of its helpers.
-func TestSlowestHelper(t *testing.T) {
-	t.Chdir(t.TempDir())
-	check.MakeTree(t, "d", 10, 0)
-	synctest.Test(t, func(t *testing.T) {
-		ff := faults.Real()
-		d := newDriver(t, ff, scan.Options{}, "d")
-		d.begin()
-		ff.SlowFunc(func(name string) time.Duration {
-			if name == "d/dir0009" { // a helper has it
-				return 2 * d.interval
-			}
-			return time.Millisecond
-		})
-		begin := time.Now()
-		d.scan()
-		took := time.Since(begin)
-		check.Equal(t, "late", []scan.Slowest{{Target: 0, Files: 11, Took: took}}, d.late)
-	})
 }

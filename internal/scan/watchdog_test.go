@@ -44,7 +44,7 @@ func TestStopped(t *testing.T) {
 }
 
 // Close waits for calls that are answered soon, and for no longer, after the first
-// scan and during it.
+// scan and during it. No further call is made.
 func TestClose(t *testing.T) {
 	const after = 10 * time.Millisecond // of the call
 	for call, want := range map[time.Duration]time.Duration{
@@ -53,18 +53,20 @@ func TestClose(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ff := faults.Made()
-			putAll(ff, "f")
-			d := newDriver(t, ff, scan.Options{}, "f")
+			putAll(ff, "f", "g")
+			d := newDriver(t, ff, scan.Options{}, "f", "g")
 			d.begin()
 			ff.Slow(call)
+			ff.Calls("stat")
 			r := d.record()
 			time.Sleep(d.interval + after)
 			begin := time.Now()
 			r.stop()
 			check.Equal(t, fmt.Sprintf("the end, with a call of %v,", call), want, time.Since(begin))
 			time.Sleep(time.Minute)
+			check.Equal(t, "calls", []string{"f"}, ff.Calls("stat"))
 
-			d = newDriver(t, ff, scan.Options{}, "f")
+			d = newDriver(t, ff, scan.Options{}, "f", "g")
 			d.scanner.Start()
 			time.Sleep(after)
 			begin = time.Now()
@@ -72,6 +74,40 @@ func TestClose(t *testing.T) {
 			d.scanner.Close()
 			check.Equal(t, fmt.Sprintf("the end of the start, with a call of %v,", call), want, time.Since(begin))
 			time.Sleep(time.Minute)
+			check.Equal(t, "calls", []string{"f"}, ff.Calls("stat"))
 		})
 	}
+}
+
+// Collect may be put off as long as nothing has happened, and no worker is to be
+// started.
+func TestInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		names := numbered("nfs", scan.MaxProbesPerDir+1)
+		putAll(ff, names...)
+		for _, name := range names {
+			ff.Hang(name)
+		}
+		d := newDriver(t, ff, scan.Options{}, names...)
+		expect := func(when string, want time.Duration) {
+			t.Helper()
+			check.Equal(t, when, want, d.scanner.Interval())
+		}
+		expect("before the first scan", 0)
+		d.scanner.Start()
+		expect("during a scan", scan.SpawnDelay)
+		for d.scanner.Outstanding() {
+			d.wait(nil, nil)
+		}
+		expect("while all hang, and one waits", scan.HungAfter)
+		ff.Release(names[0])
+		synctest.Wait()
+		expect("when one has answered, and its worker hangs with the last", scan.SpawnDelay)
+		d.collect()
+		expect("when that is collected", 0)
+		for _, name := range names[1:] {
+			ff.Release(name)
+		}
+	})
 }
