@@ -81,7 +81,7 @@ func TestClose(t *testing.T) {
 
 // Collect may be put off as long as nothing has happened, and no worker is to be
 // started.
-func TestInterval(t *testing.T) {
+func TestCollectWithin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ff := faults.Made()
 		names := numbered("nfs", scan.MaxProbesPerDir+1)
@@ -92,7 +92,7 @@ func TestInterval(t *testing.T) {
 		d := newDriver(t, ff, scan.Options{}, names...)
 		expect := func(when string, want time.Duration) {
 			t.Helper()
-			check.Equal(t, when, want, d.scanner.Interval())
+			check.Equal(t, when, want, d.scanner.CollectWithin())
 		}
 		expect("before the first scan", 0)
 		d.scanner.Start()
