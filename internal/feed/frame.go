@@ -80,10 +80,10 @@ func (b *frame) set(lines []byte, marks []mark) {
 // size returns the size of the lines in bytes, 0 before they are encoded.
 func (b *frame) size() int { return int(b.bytes.Load()) }
 
-// Overdue returns the subscribers to drop: while all frames in flight, but for the
-// two newest batches and greetings as new, are larger than the limit together, those that have been at the same
-// frame for the longest. All that share a frame go, because only then does its
-// memory.
+// Overdue returns the subscribers to drop: while all frames in flight together are
+// larger than the limit, those that have been at the same frame for the longest. All
+// that share a frame are dropped, because only that frees its memory. The two newest
+// batches, and greetings and summaries as new, do not count.
 func (f *Feed) Overdue() (overdue []Subscriber) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
