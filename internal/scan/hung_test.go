@@ -103,7 +103,7 @@ func TestHungStart(t *testing.T) {
 	})
 }
 
-// However many targets hang, few calls do. The last calls are kept for directories
+// Few calls hang, however many targets do. The last calls are kept for directories
 // that do not hang. If all calls hang, that is reported.
 func TestHungMany(t *testing.T) {
 	for _, test := range []struct {

@@ -116,8 +116,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// Whatever a target is before its call hangs, and after, its steps are those of the
-// table of transitions.
+// The steps of a target that hangs are those of the table of transitions, whatever
+// it is before and after.
 func TestHungTransitions(t *testing.T) {
 	const never = "-" // no line
 	after := []outcome{small, big, missing, denied, noDescriptors}

@@ -31,7 +31,7 @@ func TestSlowest(t *testing.T) {
 	})
 }
 
-// It is reported once, even if quick scans end before it is collected.
+// A late scan is reported once, even if quick scans end before it is collected.
 func TestSlowestOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ff := faults.Made()

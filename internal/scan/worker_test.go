@@ -47,7 +47,7 @@ func TestWorkerSlow(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s, w := newTestScheduler()
-			for range 100 { // and for its next job that is over
+			for range 100 { // for an earlier job, which does not count
 				w.take(time.Second, 1)
 			}
 			s.releaseHelper(w)
