@@ -146,6 +146,11 @@ func TestLogEmptied(t *testing.T) {
 	r3 := joinIdle(t, f, wire.Text)
 	publish(f, "a", 7)
 	f.Leave(&r3.Reader)
+	publish(f, "a", 8)
+	check.Equal(t, "log without readers", batchLog{}, f.log, cmpLog)
+	r4 := joinIdle(t, f, wire.Text)
+	publish(f, "a", 9)
+	f.Leave(&r4.Reader)
 	f.Ready(nil)
 	checkEmpty(t, f)
 }
@@ -225,6 +230,15 @@ func TestMissed(t *testing.T) {
 				t.Errorf("afterwards: %q", got)
 			}
 		}
+		// The first missed change counts, and the last that came does not.
+		publish(f, "a", 10)
+		publish(f, "c", 11, 12)
+		f.Ready(nil)
+		want = map[wire.Format][]string{
+			wire.Text: {"[text] missed a, missed c"},
+			wire.JSON: {"[json] missed a 10, missed c 12"},
+		}[in]
+		check.Equal(t, "afterwards", want, ahead.take())
 	}
 }
 
