@@ -59,9 +59,9 @@ func TestByteASecond(t *testing.T) {
 	})
 }
 
-// A subscriber that reads in bursts gets a missed only if the log no longer has
-// what it has not read, for exactly the targets of which it got no change, with
-// their present state.
+// A subscriber that reads in bursts gets a missed only if the log no longer has the
+// batches that it has not read, for exactly the targets of those, with their present
+// state.
 func TestBursts(t *testing.T) {
 	const room = 10 // events in the log
 	synctest.Test(t, func(t *testing.T) {
@@ -301,8 +301,8 @@ func (r busyRaw) Write(try func(uintptr) bool) error {
 	return nil
 }
 
-// What was published before the end reaches every subscriber, though to flush all
-// of them takes longer than shutdownGrace.
+// Batches that were published before the end reach every subscriber, even if flushing
+// all of them takes longer than shutdownGrace.
 func TestShutdownDelivers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
