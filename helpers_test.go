@@ -74,7 +74,7 @@ type testServer struct {
 // newTestServer returns a server of f, which is yet to be started.
 func newTestServer(f *feed.Feed, in wire.Format) *testServer {
 	s := &testServer{output: &check.Buffer{}, done: make(chan error, 1)}
-	s.server = newServer(f, in, log.New(s.output, "", 0), false)
+	s.server = newServer(f, in, 1<<30, log.New(s.output, "", 0), false)
 	return s
 }
 

@@ -38,7 +38,6 @@ import (
 	"net-watcher/internal/feed"
 	"net-watcher/internal/follow"
 	"net-watcher/internal/oserr"
-	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 )
 
@@ -145,20 +144,14 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		lines = append(lines, announce(ls)...)
 	}
 
+	calls, subscribers := shareFiles(maxFiles(), len(listeners))
+	o.scan.MaxCalls = calls
 	p := newPoll(ctx, o.files, o.interval, o.scan)
-	p.late = func(target string, files int, after time.Duration) {
-		log.Printf("scanning %s (%d files) ended %v after its tick, later than -interval %v", wire.Printable(target), files, after.Round(time.Millisecond), o.interval)
-	}
-	p.full = func() {
-		log.Printf("%d file system calls are hung; further files cannot be checked until one returns", scan.MaxCalls)
-	}
 	watching, err := p.start(ctx)
-	if ctx.Err() != nil {
+	if err != nil { // ctx is done
 		return nil
 	}
-	if err != nil {
-		return err
-	}
+	p.say, p.verbose = log.Printf, o.verbose // what the lines below do not say
 	for i, e := range watching {
 		if i == 10 && !o.verbose {
 			log.Printf("watching %d more (-v lists them)", len(watching)-i)
@@ -166,12 +159,21 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 		}
 		log.Printf("%s every %v", &e, o.interval)
 	}
+	for i := range watching {
+		unreadable := p.unreadable(i)
+		if len(unreadable) > 0 && !o.verbose {
+			unreadable = []string{firstOf(unreadable)}
+		}
+		for _, line := range unreadable {
+			log.Print("cannot read " + line)
+		}
+	}
 	for _, line := range lines {
 		log.Print(line)
 	}
 
 	f := feed.New(watching)
-	s := newServer(f, o.format, log, o.verbose)
+	s := newServer(f, o.format, subscribers, log, o.verbose)
 	wg.Go(func() {
 		for events := range p.changes(ctx) {
 			f.Publish(events)

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"os"
+	"slices"
 	"time"
 
 	"net-watcher/internal/scan"
@@ -18,26 +22,34 @@ type poll struct {
 	interval time.Duration
 	scanner  *scan.Scanner
 
-	// late is called once, when a scan has ended more than the interval after it was
-	// due, and full whenever all file system calls have become hung, so that none can
-	// be made. Both may be nil.
-	late func(target string, files int, after time.Duration)
-	full func()
+	// say logs what a user should know though no subscriber needs it: what keeps the
+	// poll from seeing all changes in time, when it begins and when it is over. It must
+	// not wait. newPoll sets one that does nothing.
+	say     func(format string, args ...any)
+	verbose bool // say nothing that the events say
+	full    bool // all file system calls are hung
+
+	maxCalls int // that may be outstanding
 }
 
 // newPoll returns a poll of the named targets, whose scans are interval apart. When
 // ctx is done, scans stop.
 func newPoll(ctx context.Context, names []string, interval time.Duration, o scan.Options) *poll {
-	return &poll{names: names, interval: interval, scanner: scan.New(ctx, names, o)}
+	o.LateAfter = interval
+	o.MaxCalls = cmp.Or(o.MaxCalls, scan.MaxCalls)
+	return &poll{
+		names: names, interval: interval, scanner: scan.New(ctx, names, o),
+		say: func(string, ...any) {}, maxCalls: o.MaxCalls,
+	}
 }
 
 // start scans every target for the first time, which all later scans are compared
-// with, and returns a Watching event for each. It takes scan.UnreadableAfter at
-// most: targets whose scan has not ended then are unreadable for now. The error is
-// that of ctx, or names a target that could not be scanned.
+// with, and returns a Watching event for each. That takes little more than
+// scan.UnreadableAfter at most: targets whose scan has not ended then are unreadable
+// for now. The error is that of ctx.
 func (p *poll) start(ctx context.Context) ([]wire.Event, error) {
 	p.scanner.Start()
-	for p.scanner.Outstanding() && ctx.Err() == nil {
+	for !p.scanner.Known() && ctx.Err() == nil {
 		p.wait(ctx, nil)
 	}
 	if ctx.Err() != nil {
@@ -46,10 +58,7 @@ func (p *poll) start(ctx context.Context) ([]wire.Event, error) {
 	}
 	var events []wire.Event
 	for i, name := range p.names {
-		target, err := p.scanner.State(i)
-		if err != nil {
-			return nil, fmt.Errorf("scan %q: %w", name, err)
-		}
+		target := p.scanner.State(i)
 		e := wire.Event{
 			Type:     wire.Watching,
 			File:     name,
@@ -57,8 +66,8 @@ func (p *poll) start(ctx context.Context) ([]wire.Event, error) {
 			Interval: p.interval.Milliseconds(),
 			Targets:  len(p.names),
 			Missing:  target.Stat.Missing(),
-			State:    state(target.Tag),
 		}
+		addSum(&e, target.Sum)
 		fill(&e, target.Stat)
 		events = append(events, e)
 	}
@@ -109,13 +118,7 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 // collect returns the events of the scans that have ended or are given up.
 func (p *poll) collect() []wire.Event {
 	report := p.scanner.Collect()
-	if s := report.Slowest; s.Took > p.interval && p.late != nil {
-		p.late(p.names[s.Target], s.Files, s.Took)
-		p.late = nil
-	}
-	if report.Full && p.full != nil {
-		p.full()
-	}
+	p.logReport(&report)
 	var events []wire.Event
 	for _, r := range report.Results {
 		for _, step := range r.Steps {
@@ -125,14 +128,90 @@ func (p *poll) collect() []wire.Event {
 	return events
 }
 
+// logReport logs what has begun and what is over.
+func (p *poll) logReport(report *scan.Report) {
+	for _, l := range report.Lates {
+		target, took := wire.Printable(p.names[l.Target]), l.Took.Round(time.Millisecond)
+		if l.Over {
+			p.say("scanning %s takes no longer than -interval %v any more (%v)", target, p.interval, took)
+		} else {
+			p.say("scanning %s (%d files) ended %v after its tick, later than -interval %v", target, l.Files, took, p.interval)
+		}
+	}
+	if report.Full && !p.full {
+		p.say("file system calls are hung, as many as may be (%d); further files cannot be checked until one returns", p.maxCalls)
+	} else if p.full && !report.Full {
+		p.say("most file system calls are answered again")
+	}
+	p.full = report.Full
+	for _, n := range report.Notices {
+		p.say(notices[n.About], wire.Printable(n.Path))
+	}
+	if p.verbose {
+		return
+	}
+	for _, r := range report.Results {
+		var unreadable, again []string
+		for _, step := range r.Steps {
+			name := wire.Printable(below(p.names[r.Target], step.Name))
+			switch {
+			case step.Change == wire.Unreadable:
+				unreadable = append(unreadable, name+": "+step.Stat.Err())
+			case step.Again:
+				again = append(again, name)
+			}
+		}
+		if len(unreadable) > 0 {
+			p.say("cannot read %s", firstOf(unreadable))
+		}
+		if len(again) > 0 {
+			p.say("no longer unreadable: %s", firstOf(again))
+		}
+	}
+}
+
+// notices is what the console has for each kind of scan.Notice.
+var notices = [...]string{
+	scan.Replaced:    "%s is mounted by itself, and was replaced where it is mounted from: it will never change here again (mount its directory instead)",
+	scan.CoarseTimes: "%s: times on this file system are whole seconds, so a second edit within a second cannot be seen if the size stays the same (-content compares contents)",
+}
+
+// firstOf returns the first of the names, and how many more there are.
+func firstOf(names []string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	return fmt.Sprintf("%s, and %d more", names[0], len(names)-1)
+}
+
+// unreadable returns a line for each thing below the target with the index that the
+// first scan could not read, in order of names.
+func (p *poll) unreadable(index int) (lines []string) {
+	reasons := p.scanner.Unreadable(index)
+	for _, name := range slices.Sorted(maps.Keys(reasons)) {
+		lines = append(lines, wire.Printable(below(p.names[index], name))+": "+reasons[name])
+	}
+	return lines
+}
+
 // event returns the event of a step of the target.
 func event(target string, step scan.Step) wire.Event {
-	e := wire.Event{Type: wire.Changed, File: target, Change: step.Change, State: state(step.Tag)}
+	e := wire.Event{Type: wire.Changed, File: below(target, step.Name), Change: step.Change}
 	if step.Name != "" {
-		e.File, e.Target = target+"/"+step.Name, target
+		e.Target = target
 	}
+	addSum(&e, step.Sum)
 	fill(&e, step.Stat)
 	return e
+}
+
+// below returns the name of what has a path below a target, "" for the target itself.
+// A target ends in a separator only if it is a root.
+func below(target, path string) string {
+	if path == "" || os.IsPathSeparator(target[len(target)-1]) {
+		return target + path
+	}
+	return target + "/" + path
 }
 
 // fill sets the fields of e that a Stat has.
@@ -143,5 +222,7 @@ func fill(e *wire.Event, s scan.Stat) {
 	}
 }
 
-// state returns a tag as it stands on the wire.
-func state(tag uint64) string { return fmt.Sprintf("%016x", tag) }
+// addSum sets the fields of e that a Sum has.
+func addSum(e *wire.Event, s scan.Sum) {
+	e.State, e.Unreadable = fmt.Sprintf("%016x", s.Tag), s.Unreadable
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -76,7 +77,7 @@ func TestEvents(t *testing.T) {
 	check.Must(t, os.Remove("f"))
 	check.Equal(t, "failed, removed", []wire.Event{
 		{Type: wire.Changed, File: "f", Change: wire.Removed, State: "0000000000000000"},
-		{Type: wire.Changed, File: "d/sub/", Target: "d", Change: wire.Unreadable, Error: "input/output error"},
+		{Type: wire.Changed, File: "d/sub/", Target: "d", Change: wire.Unreadable, Error: "input/output error", Unreadable: 1},
 	}, scanOnce(p), cmpopts.IgnoreFields(wire.Event{}, "State"), cmpopts.EquateEmpty())
 }
 
@@ -138,8 +139,9 @@ func TestRhythm(t *testing.T) {
 	})
 }
 
-// The console has a late scan once, with its target; and when all calls are hung.
-func TestLateAndFull(t *testing.T) {
+// The console has what keeps the poll from seeing changes, when it begins and when it is
+// over: late scans, with their target, hung calls, and what is unreadable.
+func TestSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ff := faults.Made()
 		names := []string{"quick", "slow/f"}
@@ -151,25 +153,94 @@ func TestLateAndFull(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		p := newTestPoll(ctx, ff, names...)
-		var said []string
-		p.late = func(target string, files int, took time.Duration) {
-			said = append(said, fmt.Sprintf("late: %s, %d, %v", target, files, took))
-		}
-		p.full = func() { said = append(said, "full") }
 		mustStart(t, p)
-		ff.SlowFunc(func(name string) time.Duration {
-			if name == "slow/f" {
-				return 2500 * time.Millisecond
+		said := make(map[string]int)
+		p.say = func(format string, args ...any) {
+			line := fmt.Sprintf(format, args...)
+			if before, name, ok := strings.Cut(line, "nfs/"); ok { // which of them are called is the scheduler's
+				line = before + "nfs/N/f" + name[strings.Index(name, "/f")+2:]
 			}
-			return 0
-		})
-		time.AfterFunc(10*time.Second, func() { ff.Hang("nfs/"); ff.Hang("quick") })
-		time.AfterFunc(time.Minute, func() { cancel(); ff.Release("nfs/"); ff.Release("quick") })
+			said[line]++
+		}
+		slow := func(d time.Duration) {
+			ff.SlowFunc(func(name string) time.Duration {
+				if name == "slow/f" {
+					return d
+				}
+				return 0
+			})
+		}
+		slow(2500 * time.Millisecond)
+		time.AfterFunc(10*time.Second, func() { slow(0) })
+		time.AfterFunc(20*time.Second, func() { ff.Hang("nfs/"); ff.Hang("quick") })
+		time.AfterFunc(time.Minute, func() { ff.Release("nfs/"); ff.Release("quick") })
+		time.AfterFunc(2*time.Minute, cancel)
 		for range p.changes(ctx) {
 		}
-		time.Sleep(time.Minute)
-		check.Equal(t, "said", []string{"late: slow/f, 1, 2.5s", "full"}, said)
+		want := map[string]int{
+			"scanning slow/f (1 files) ended 2.5s after its tick, later than -interval 1s":                          1,
+			"scanning slow/f takes no longer than -interval 1s any more (0s)":                                       1,
+			"file system calls are hung, as many as may be (64); further files cannot be checked until one returns": 1,
+			"most file system calls are answered again":                                                             1,
+			"cannot read quick: file system not responding for 5s":                                                  1,
+			"cannot read nfs/N/f: file system not responding for 5s":                                                scan.MaxCalls - 1,
+			"cannot read nfs/N/f: too many hung file system calls (64)":                                             1,
+			"cannot read slow/f: too many hung file system calls (64)":                                              1,
+			"no longer unreadable: quick":                                                                           1,
+			"no longer unreadable: nfs/N/f":                                                                         scan.MaxCalls,
+			"no longer unreadable: slow/f":                                                                          1,
+		}
+		check.Equal(t, "said", want, said)
 	})
+}
+
+// What is below a target and cannot be read is counted from the first scan on, and
+// named: at the start, and whenever that changes.
+func TestUnreadableBelow(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.MkdirAll("w/secret/deep", 0o777))
+	check.Must(t, os.Mkdir("w/open", 0o777))
+	check.Write(t, "w/secret/deep/f", "1", check.Day1)
+	check.Write(t, "w/f", "1", check.Day1)
+	denied := check.PathError(errors.New("permission denied"))
+	ff := faults.Real()
+	ff.Fail("open", "w/secret", denied)
+	ff.Fail("lstat", "w/f", denied)
+	p := newTestPoll(t.Context(), ff, "w")
+	watching := mustStart(t, p)
+	check.Equal(t, "at the start", []string{"w/f: permission denied", "w/secret/: permission denied"}, p.unreadable(0))
+	check.Equal(t, "greeting", "watching w (2 unreadable below it)", watching[0].String())
+
+	var said []string
+	p.say = func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	expect := func(what string, unreadable int, want ...string) {
+		t.Helper()
+		for _, e := range scanOnce(p) {
+			watching[0].Apply(&e)
+		}
+		check.Equal(t, what, want, said)
+		check.Equal(t, what+": unreadable", unreadable, watching[0].Unreadable)
+		fresh := mustStart(t, newTestPoll(t.Context(), ff, "w"))
+		check.Equal(t, what+": greeting of a new server", fresh, watching)
+		said = nil
+	}
+	ff.Fail("open", "w/secret", nil)
+	ff.Fail("open", "w/secret/deep", denied)
+	expect("another one", 2, "cannot read w/secret/deep/: permission denied", "no longer unreadable: w/secret/")
+	ff.Fail("open", "w/open", denied)
+	ff.Fail("lstat", "w/f", nil)
+	expect("one comes, one goes", 2, "cannot read w/open/: permission denied", "no longer unreadable: w/f")
+	ff.Fail("open", "w/secret", denied)
+	expect("one hides another", 2, "cannot read w/secret/: permission denied")
+	check.Must(t, os.RemoveAll("w"))
+	expect("all is gone", 0, "no longer unreadable: w/secret/deep/, and 2 more")
+}
+
+// A root is joined without a second separator.
+func TestBelow(t *testing.T) {
+	for _, test := range [][3]string{{"d", "", "d"}, {"d", "a/b", "d/a/b"}, {"/", "", "/"}, {"/", "etc", "/etc"}} {
+		check.Equal(t, "below "+test[0], test[2], below(test[0], test[1]))
+	}
 }
 
 // Breaking out of the loop over changes stops polling.
@@ -207,17 +278,11 @@ func TestTargets(t *testing.T) {
 	})
 }
 
-// A start without descriptors is an error, not a wrong beginning; and so is one
-// that is stopped.
-func TestStartFails(t *testing.T) {
-	ff := faults.Made()
-	ff.PutError("d", check.Errno(syscall.EMFILE, 4))
-	if _, err := newTestPoll(t.Context(), ff, "d").start(t.Context()); check.Message(err) != `scan "d": too many open files` {
-		t.Errorf("without descriptors: %v", err)
-	}
+// A start that is stopped is an error.
+func TestStartStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := newTestPoll(ctx, ff, "d").start(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := newTestPoll(ctx, faults.Made(), "d").start(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: %v", err)
 	}
 }

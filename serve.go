@@ -15,13 +15,18 @@ import (
 	"net-watcher/internal/console"
 	"net-watcher/internal/feed"
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 )
 
 const (
-	// reserve is how many descriptors are kept for all that is not subscribers:
-	// listeners, and the scan of directories.
-	reserve = 32
+	// heldFiles is how many descriptors the program holds beside those of listeners,
+	// subscribers and file system calls: the standard streams, those of the runtime,
+	// and a few that are open for a moment.
+	heldFiles = 12
+
+	// minCalls is how many file system calls may be outstanding at least.
+	minCalls = 4
 
 	// minAcceptRetry and maxAcceptRetry limit the wait after a temporary error of
 	// accept (as in net/http), and acceptLogInterval how often the console has it.
@@ -46,13 +51,23 @@ type server struct {
 	wg    sync.WaitGroup // every goroutine of serve
 }
 
-// newServer returns a server of f that sends format to a subscriber that does not
-// ask for one. With all, no line about subscribers is left out of log.
-func newServer(f *feed.Feed, format wire.Format, log *log.Logger, all bool) *server {
+// shareFiles returns how many file system calls may be outstanding, and how many
+// subscribers there may be, with so many descriptors and listeners. Each call and each
+// subscriber holds one. Where descriptors are few, a third of them is for calls.
+func shareFiles(files, listeners int) (calls, subscribers int) {
+	files -= heldFiles + listeners
+	calls = min(max(files/3, minCalls), scan.MaxCalls)
+	return calls, max(files-calls, 1)
+}
+
+// newServer returns a server of f to at most maxConns subscribers that sends format to
+// one that does not ask for another. With all, no line about subscribers is left out
+// of log.
+func newServer(f *feed.Feed, format wire.Format, maxConns int, log *log.Logger, all bool) *server {
 	return &server{
 		feed:     f,
 		format:   format,
-		maxConns: max(maxFiles()-reserve, 1),
+		maxConns: maxConns,
 		log:      log,
 		connLog:  console.NewConnLog(log, all, f.Count),
 	}

@@ -50,7 +50,7 @@ func BenchmarkFanout(b *testing.B) {
 
 	l := listenHere()
 	ctx, cancel := context.WithCancel(b.Context())
-	s := newServer(newTestFeed("a"), wire.Text, log.New(io.Discard, "", 0), false)
+	s := newServer(newTestFeed("a"), wire.Text, 1<<30, log.New(io.Discard, "", 0), false)
 	done := make(chan error)
 	go func() { done <- s.serve(ctx, l) }()
 	peers := connect(l)

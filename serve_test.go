@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
 )
@@ -479,4 +481,20 @@ func FuzzWords(f *testing.F) {
 			t.Errorf("%q by %d: got %v, want %v", in, chunk, got, want)
 		}
 	})
+}
+
+// File system calls have as many descriptors as they can hold, and a third of them where
+// there are few: a slow file system takes nothing from subscribers, nor they from it.
+func TestShareFiles(t *testing.T) {
+	for _, test := range []struct{ files, calls, subscribers int }{
+		{1 << 20, scan.MaxCalls, 1<<20 - scan.MaxCalls - heldFiles - 2},
+		{1024, scan.MaxCalls, 1024 - scan.MaxCalls - heldFiles - 2},
+		{256, scan.MaxCalls, 256 - scan.MaxCalls - heldFiles - 2},
+		{64, 16, 34},
+		{20, minCalls, 2},
+		{8, minCalls, 1},
+	} {
+		calls, subscribers := shareFiles(test.files, 2)
+		check.Equal(t, fmt.Sprint(test.files, " files"), []int{test.calls, test.subscribers}, []int{calls, subscribers})
+	}
 }

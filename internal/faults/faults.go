@@ -7,6 +7,7 @@ package faults
 
 import (
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,8 @@ type FS struct {
 	asked   map[string]int // calls of Stat since the last Asked
 	hanging Level
 	running Level
+	open    Level             // files and directories
+	aliases map[string]string // by name
 	under   map[string]int // calls under way, by name
 	twice   []string       // names that a second call was made for meanwhile
 }
@@ -65,13 +68,18 @@ func newFS(real bool) *FS {
 	return &FS{
 		real: real, files: make(map[string]made), fail: make(map[call]error), before: make(map[call]func()),
 		hung: make(map[string]chan struct{}), asked: make(map[string]int),
-		under: make(map[string]int),
+		under: make(map[string]int), aliases: make(map[string]string),
 	}
 }
 
 // Put makes up a file with this size, in bytes, and mtime.
 func (f *FS) Put(name string, size int64, mtime time.Time) {
 	f.set(name, made{info: info{size: size, mtime: mtime}})
+}
+
+// PutSys makes up a file with this size, in bytes, and an fs.FileInfo with this Sys.
+func (f *FS) PutSys(name string, size int64, sys any) {
+	f.set(name, made{info: info{size: size, mtime: check.Day1, sys: sys}})
 }
 
 // Remove removes a file that was made up.
@@ -94,12 +102,13 @@ func (f *FS) Fail(op, name string, err error) {
 	f.fail[call{op, name}] = err
 }
 
-// Heal takes back all that Fail, Before and Entries have said.
+// Heal takes back all that Fail, Before, Entries and Alias have said.
 func (f *FS) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.fail)
 	clear(f.before)
+	clear(f.aliases)
 	f.entries = nil
 }
 
@@ -116,6 +125,27 @@ func (f *FS) Entries(edit func(dir string, entries []scan.Entry) []scan.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.entries = edit
+}
+
+// Alias makes calls for name, and for what is below it, be made for the other name
+// instead, as where case makes no difference. Names in calls and errors are the new
+// ones.
+func (f *FS) Alias(name, other string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.aliases[name] = other
+}
+
+// resolve returns the name that calls for name are made for.
+func (f *FS) resolve(name string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for alias, other := range f.aliases {
+		if rest, ok := strings.CutPrefix(name, alias); ok && (rest == "" || rest[0] == '/') {
+			return other + rest
+		}
+	}
+	return name
 }
 
 // Hang makes calls for name hang, or for all that begins with name if that ends in
@@ -185,6 +215,13 @@ func (f *FS) Running() Level {
 	return f.running
 }
 
+// Opened returns how many files and directories are open.
+func (f *FS) Opened() Level {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.open
+}
+
 // Twice returns the names that a call was made for while another was under way.
 func (f *FS) Twice() []string {
 	f.mu.Lock()
@@ -246,7 +283,16 @@ func (f *FS) Lstat(name string) (fs.FileInfo, error) {
 	return f.examine("lstat", name, scan.OS{}.Lstat)
 }
 
+// EvalSymlinks knows no links in a file system that was made up.
+func (f *FS) EvalSymlinks(name string) (string, error) {
+	if !f.real {
+		return filepath.Clean(name), nil
+	}
+	return scan.OS{}.EvalSymlinks(name)
+}
+
 func (f *FS) examine(op, name string, ask func(string) (fs.FileInfo, error)) (fs.FileInfo, error) {
+	name = f.resolve(name)
 	defer f.leave(name, 1)
 	if err := f.enter(op, name); err != nil {
 		return nil, err
@@ -263,8 +309,8 @@ func (f *FS) examine(op, name string, ask func(string) (fs.FileInfo, error)) (fs
 	return m.info, m.err
 }
 
-func (f *FS) Open(name string) (scan.File, error)    { return f.open(name, scan.OS{}.Open) }
-func (f *FS) OpenDir(name string) (scan.File, error) { return f.open(name, scan.OS{}.OpenDir) }
+func (f *FS) Open(name string) (scan.File, error)    { return f.openBy(scan.OS{}.Open, name) }
+func (f *FS) OpenDir(name string) (scan.File, error) { return f.openBy(scan.OS{}.OpenDir, name) }
 
 func (f *FS) DirNames(name string) (map[string]bool, error) {
 	defer f.leave(name, 1)
@@ -274,7 +320,8 @@ func (f *FS) DirNames(name string) (map[string]bool, error) {
 	return scan.OS{}.DirNames(name)
 }
 
-func (f *FS) open(name string, open func(string) (scan.File, error)) (scan.File, error) {
+func (f *FS) openBy(open func(string) (scan.File, error), name string) (scan.File, error) {
+	name = f.resolve(name)
 	defer f.leave(name, 1)
 	if err := f.enter("open", name); err != nil {
 		return nil, err
@@ -286,6 +333,9 @@ func (f *FS) open(name string, open func(string) (scan.File, error)) (scan.File,
 	if err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open.add(1)
 	return &file{opened, f, name}, nil
 }
 
@@ -294,6 +344,13 @@ type file struct {
 	scan.File
 	fs   *FS
 	name string
+}
+
+func (o *file) Close() error {
+	o.fs.mu.Lock()
+	o.fs.open.add(-1)
+	o.fs.mu.Unlock()
+	return o.File.Close()
 }
 
 func (o *file) Read(b []byte) (int, error) {
@@ -350,9 +407,11 @@ type info struct {
 	fs.FileInfo
 	size  int64
 	mtime time.Time
+	sys   any
 }
 
 func (i info) Size() int64        { return i.size }
 func (i info) ModTime() time.Time { return i.mtime }
 func (i info) Mode() fs.FileMode  { return 0 }
 func (i info) IsDir() bool        { return false }
+func (i info) Sys() any           { return i.sys }

@@ -60,6 +60,17 @@ func IsTooManyFiles(err error) bool {
 		is(err, syscall.ENFILE, 10024) // WSAEMFILE
 }
 
+// IsInconclusive reports whether err, from a call about a file, says nothing about
+// that file, and may be gone when the call is repeated: resources are short, a signal
+// came, or another program holds a lease or a lock on the file for now.
+func IsInconclusive(err error) bool {
+	return IsTooManyFiles(err) ||
+		is(err, syscall.ENOMEM, 8) || // ERROR_NOT_ENOUGH_MEMORY
+		is(err, syscall.ENOBUFS, 1450) || // ERROR_NO_SYSTEM_RESOURCES
+		is(err, syscall.EAGAIN, 32) || // ERROR_SHARING_VIOLATION
+		is(err, syscall.EINTR, 33) // ERROR_LOCK_VIOLATION
+}
+
 // IsTransientAccept reports whether the next accept may succeed after err, from
 // accepting a connection: resources are short, or only this connection failed.
 // The list is that of accept(2) of Linux.

@@ -1,6 +1,7 @@
 package scan_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -27,20 +28,23 @@ type driver struct {
 	interval time.Duration
 	ctx      context.Context // of the Scanner
 	stop     func()          // ends ctx
-	late     []scan.Slowest  // reports of scans that took longer than the interval
-	full     int             // how often all calls were hung
+	late     []scan.Late
+	notices  []scan.Notice
+	full     int  // how often all calls were hung
+	isFull   bool // they are
 
-	tags   []map[string]uint64 // of each target, of each path below it, by the steps so far
-	errs   []map[string]bool   // of each target, the paths below it that are unreadable
-	tag    []uint64            // of each target, by the last step
-	stats  []scan.Stat         // of each target, by the last step
-	unseen []bool              // of each target: it is reported as unreadable, and nothing is known of it
+	sums   []map[string]scan.Sum // of each target, of each path below it, by the steps so far
+	errs   []map[string]bool     // of each target, the paths below it that are unreadable
+	sum    []scan.Sum            // of each target, by the last step
+	stats  []scan.Stat           // of each target, by the last step
+	unseen []bool                // of each target: it is reported as unreadable, and nothing is known of it
 }
 
 // newDriver returns a driver of a Scanner of the paths, which is yet to be started.
 func newDriver(t *testing.T, ff *faults.FS, o scan.Options, paths ...string) *driver {
 	t.Helper()
 	o.FileSystem = ff
+	o.LateAfter = cmp.Or(o.LateAfter, time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
 	return &driver{
 		T: t, fs: ff, scanner: scan.New(ctx, paths, o), options: o, paths: paths,
@@ -67,21 +71,27 @@ func putAll(ff *faults.FS, names ...string) {
 func (d *driver) begin() []string {
 	d.Helper()
 	d.scanner.Start()
-	for d.scanner.Outstanding() {
+	for !d.scanner.Known() {
 		d.wait(nil, nil)
 	}
 	var lines []string
 	for i, path := range d.paths {
-		state, err := d.scanner.State(i)
-		check.Must(d.T, err)
+		state := d.scanner.State(i)
 		lines = append(lines, line("watching", path, state.Stat))
-		tags, seen := map[string]uint64{"": state.Tag}, d.scanner.Seen(i)
+		sums, seen := map[string]scan.Sum{"": state.Sum}, d.scanner.Seen(i)
 		if seen {
-			tags = d.scanner.Tags(i)
+			sums = d.scanner.Sums(i)
 		}
-		d.tags = append(d.tags, tags)
-		d.errs = append(d.errs, map[string]bool{"": state.Stat.Err() != ""})
-		d.tag = append(d.tag, state.Tag)
+		d.sums = append(d.sums, sums)
+		errs := map[string]bool{"": state.Stat.Err() != ""}
+		for name := range d.scanner.Unreadable(i) {
+			errs[name] = true
+		}
+		if n := len(errs) - 1; n != state.Sum.Unreadable {
+			d.Errorf("%s: %d unreadable below it, want %d", path, state.Sum.Unreadable, n)
+		}
+		d.errs = append(d.errs, errs)
+		d.sum = append(d.sum, state.Sum)
 		d.stats = append(d.stats, state.Stat)
 		d.unseen = append(d.unseen, !seen)
 	}
@@ -107,12 +117,12 @@ func (d *driver) wait(done <-chan struct{}, tick <-chan time.Time) []string {
 // collect returns a line for each step since the last collect.
 func (d *driver) collect() []string {
 	report := d.scanner.Collect()
-	if report.Slowest.Took > d.interval {
-		d.late = append(d.late, report.Slowest)
-	}
-	if report.Full {
+	d.late = append(d.late, report.Lates...)
+	d.notices = append(d.notices, report.Notices...)
+	if report.Full && !d.isFull {
 		d.full++
 	}
+	d.isFull = report.Full
 	if !slices.IsSortedFunc(report.Results, func(a, b scan.Result) int { return a.Target - b.Target }) {
 		d.Errorf("results are not in the order of the targets: %+v", report.Results)
 	}
@@ -124,7 +134,7 @@ func (d *driver) collect() []string {
 				path += "/" + step.Name
 			}
 			lines = append(lines, line(string(step.Change), path, step.Stat))
-			if d.tags != nil {
+			if d.sums != nil {
 				d.follow(r.Target, step)
 			}
 		}
@@ -146,7 +156,7 @@ func line(what, path string, s scan.Stat) string {
 	return what + " " + path
 }
 
-// follow checks that the step is one that may follow those before, and that its tag
+// follow checks that the step is one that may follow those before, and that its sum
 // is that of all that is known after it.
 func (d *driver) follow(target int, step scan.Step) {
 	if step.Name == "" {
@@ -156,28 +166,31 @@ func (d *driver) follow(target int, step scan.Step) {
 		d.stats[target] = step.Stat
 		if d.unseen[target] { // the steps are not those from nothing
 			d.unseen[target] = false
-			d.tags[target] = d.scanner.Tags(target)
+			d.sums[target] = d.scanner.Sums(target)
 		}
 	}
-	tags, errs := d.tags[target], d.errs[target]
-	d.tag[target] = step.Tag
-	tags[step.Name] = step.Stat.TagAt(step.Name)
+	sums, errs := d.sums[target], d.errs[target]
+	if errs[step.Name] != step.Again && step.Change != wire.Unreadable {
+		d.Errorf("%s %s: again is %v", step.Change, step.Name, step.Again)
+	}
+	d.sum[target] = step.Sum
+	sums[step.Name] = step.Stat.SumAt(step.Name)
 	errs[step.Name] = step.Stat.Err() != ""
 	if step.Change == wire.Removed {
-		delete(tags, step.Name)
+		delete(sums, step.Name)
 	}
-	sum := uint64(0)
-	for name, tag := range tags {
+	var all scan.Sum
+	for name, sum := range sums {
 		hidden := errs[""] && name != ""
 		for i, r := range name {
 			hidden = hidden || r == '/' && i+1 < len(name) && errs[name[:i+1]]
 		}
 		if !hidden {
-			sum += tag
+			all = all.Plus(sum)
 		}
 	}
-	if sum != step.Tag {
-		d.Errorf("%s %s: tag %x, want %x", step.Change, step.Name, step.Tag, sum)
+	if all != step.Sum {
+		d.Errorf("%s %s: sum %x, want %x", step.Change, step.Name, step.Sum, all)
 	}
 }
 
@@ -206,20 +219,20 @@ func (d *driver) scan() []string {
 	return lines
 }
 
-// expect scans once, and checks what that reports, and that the tags are those that
+// expect scans once, and checks what that reports, and that the sums are those that
 // a new Scanner finds.
 func (d *driver) expect(want ...string) {
 	d.Helper()
 	check.Equal(d.T, "steps", want, d.scan())
-	d.checkTags()
+	d.checkSums()
 }
 
-// checkTags checks that the tags are those that a new Scanner finds.
-func (d *driver) checkTags() {
+// checkSums checks that the sums are those that a new Scanner finds.
+func (d *driver) checkSums() {
 	d.Helper()
 	fresh := newDriver(d.T, d.fs, d.options, d.paths...)
 	fresh.begin()
-	check.Equal(d.T, "tags by the steps, beside those of a new scan", fresh.tag, d.tag)
+	check.Equal(d.T, "sums by the steps, beside those of a new scan", fresh.sum, d.sum)
 }
 
 // state is a target as a client knows it.
@@ -228,14 +241,14 @@ type state struct {
 	Unreadable, Missing bool
 	Size                int64
 	Mtime               time.Time
-	Tag                 uint64
+	Sum                 scan.Sum
 }
 
 // states returns the targets as of the last steps.
 func (d *driver) states() (states []state) {
 	for i, stat := range d.stats {
 		size, mtime, _ := stat.Size()
-		states = append(states, state{d.paths[i], stat.Err() != "", stat.Missing(), size, mtime, d.tag[i]})
+		states = append(states, state{d.paths[i], stat.Err() != "", stat.Missing(), size, mtime, d.sum[i]})
 	}
 	return states
 }
@@ -253,10 +266,10 @@ func (d *driver) checkTree() {
 	d.Helper()
 	fresh := newDriver(d.T, d.fs, d.options, d.paths...)
 	fresh.begin()
-	for _, tags := range slices.Concat(d.tags, fresh.tags) {
-		maps.DeleteFunc(tags, func(_ string, tag uint64) bool { return tag == 0 })
+	for _, sums := range slices.Concat(d.sums, fresh.sums) {
+		maps.DeleteFunc(sums, func(_ string, sum scan.Sum) bool { return sum == scan.Sum{} })
 	}
-	check.Equal(d.T, "what the steps add up to", fresh.tags, d.tags)
+	check.Equal(d.T, "what the steps add up to", fresh.sums, d.sums)
 }
 
 // reported is a line, and how long after the last restart it was reported.

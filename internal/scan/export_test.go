@@ -1,18 +1,25 @@
 package scan
 
-import "time"
+import (
+	"time"
+
+	"net-watcher/internal/oserr"
+)
 
 // Constants that the tests of the exported surface need.
 const (
 	MaxProbesPerDir = maxProbesPerDir
-	MaxHelpers      = maxHelpers
-	MaxShared       = maxShared
+	MaxHelpers      = MaxCalls / 2
+	MaxShared       = MaxCalls * 3 / 4
 	HungAfter       = hungAfter
 	SpawnDelay      = spawnDelay
 )
 
-// TagAt returns what s at name adds to the tag of its target.
-func (s Stat) TagAt(name string) uint64 { return s.tag(name) }
+// SumAt returns what s at name adds to the sum of its target.
+func (s Stat) SumAt(name string) Sum { return s.sum(name) }
+
+// Plus returns the sum of two.
+func (s Sum) Plus(t Sum) Sum { return s.plus(t) }
 
 // FileStat returns the Stat of a file.
 func FileStat(size int64, mtime time.Time) Stat { return fileStat(size, mtime) }
@@ -42,13 +49,13 @@ func (s *Scanner) Idle() bool {
 	return s.sched.busy == 0 && s.sched.pending == 0 && len(s.sched.queue) == 0 && len(s.sched.results) == 0
 }
 
-// Tags adds the tags of the target with the index and of all that is known below
-// it, by path below the target.
-func (s *Scanner) Tags(index int) map[string]uint64 {
-	tags := make(map[string]uint64)
+// Sums returns what the target with the index and all that is known below it add to
+// its sum, by path below the target.
+func (s *Scanner) Sums(index int) map[string]Sum {
+	sums := make(map[string]Sum)
 	var add func(n *node, name string)
 	add = func(n *node, name string) {
-		tags[name] = n.stat.tag(name)
+		sums[name] = n.stat.sum(name)
 		if n.children != nil && n.stat.err == "" {
 			for i := range n.children.nodes {
 				add(&n.children.nodes[i], name+n.children.nodes[i].name)
@@ -56,11 +63,15 @@ func (s *Scanner) Tags(index int) map[string]uint64 {
 		}
 	}
 	add(&s.targets[index].root, "")
-	return tags
+	return sums
 }
 
 // Seen reports whether a scan of the target with the index was ever complete.
 func (s *Scanner) Seen(index int) bool {
-	_, seen := s.sched.known(index)
-	return seen
+	s.sched.mu.Lock()
+	defer s.sched.mu.Unlock()
+	return s.sched.jobs[index].seen
 }
+
+// Cause is oserr.Cause.
+var Cause = oserr.Cause

@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type FileSystem interface {
 	// OpenDir opens the directory name. Where the system can tell, it fails if
 	// that is a link or anything else by now.
 	OpenDir(name string) (File, error)
+
+	EvalSymlinks(name string) (string, error) // as filepath.EvalSymlinks
 
 	// DirNames returns the names of the directories in the directory name, as far
 	// as that says without examining them. With an error, some may be missing.
@@ -47,12 +50,21 @@ type Entry struct {
 	Mode  fs.FileMode // the type; the permissions are not used
 	Size  int64
 	Mtime time.Time
-	Err   error // why it could not be examined; then only Name is set as well
+
+	// Unlinked says that it has no name, though it is listed: where it is mounted
+	// from, it was replaced.
+	Unlinked bool
+
+	Err error // why it could not be examined; then only Name is set as well
 }
 
-// newEntry returns the entry that info describes.
-func newEntry(info fs.FileInfo) Entry {
-	return Entry{Name: info.Name(), Mode: info.Mode(), Size: info.Size(), Mtime: info.ModTime()}
+// newEntry returns the entry with the name that info describes, or that err kept from
+// being examined.
+func newEntry(name string, info fs.FileInfo, err error) Entry {
+	if err != nil {
+		return Entry{Name: name, Err: err}
+	}
+	return Entry{Name: name, Mode: info.Mode(), Size: info.Size(), Mtime: info.ModTime(), Unlinked: unlinked(info)}
 }
 
 // OS is the file system of the operating system.
@@ -61,30 +73,20 @@ type OS struct{}
 func (OS) Stat(name string) (fs.FileInfo, error)  { return os.Stat(name) }
 func (OS) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(name) }
 
+func (OS) EvalSymlinks(name string) (string, error) { return filepath.EvalSymlinks(name) }
+
 func (OS) Open(name string) (File, error)    { return open(name, openFlags) }
 func (OS) OpenDir(name string) (File, error) { return open(name, openFlags|dirFlags) }
 
 func (OS) DirNames(name string) (map[string]bool, error) {
-	f, err := os.OpenFile(name, openFlags, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+	list, err := os.ReadDir(name)
 	dirs := make(map[string]bool)
-	for {
-		list, err := f.ReadDir(maxPortion)
-		for _, d := range list {
-			if d.IsDir() {
-				dirs[d.Name()] = true
-			}
-		}
-		if err == io.EOF {
-			return dirs, nil
-		}
-		if err != nil {
-			return dirs, err
+	for _, d := range list {
+		if d.IsDir() {
+			dirs[d.Name()] = true
 		}
 	}
+	return dirs, err
 }
 
 func open(name string, flags int) (File, error) {

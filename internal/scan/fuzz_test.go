@@ -42,8 +42,8 @@ func fuzzSteps(t *testing.T, ops []byte) {
 	d := newMemDriver(t, o, "t")
 	d.begin()
 	known := &transitions{there: make(map[string]bool), unreadable: make(map[string]bool)}
-	for name, tag := range d.tags[0] {
-		known.there[name] = tag != 0
+	for name, sum := range d.sums[0] {
+		known.there[name] = sum.Tag != 0
 	}
 	for len(ops) > 0 {
 		n := min(3, len(ops))
@@ -59,10 +59,10 @@ func fuzzSteps(t *testing.T, ops []byte) {
 	d.scanStrictly(known)
 	fresh := newMemDriver(t, o, "t")
 	fresh.begin()
-	maps.DeleteFunc(d.tags[0], func(_ string, tag uint64) bool { return tag == 0 })
-	maps.DeleteFunc(fresh.tags[0], func(_ string, tag uint64) bool { return tag == 0 })
-	check.Equal(t, "what the steps add up to", fresh.tags, d.tags)
-	check.Equal(t, "tag", fresh.tag, d.tag)
+	maps.DeleteFunc(d.sums[0], func(_ string, sum scan.Sum) bool { return sum == scan.Sum{} })
+	maps.DeleteFunc(fresh.sums[0], func(_ string, sum scan.Sum) bool { return sum == scan.Sum{} })
+	check.Equal(t, "what the steps add up to", fresh.sums, d.sums)
+	check.Equal(t, "tag", fresh.sum, d.sum)
 }
 
 // apply changes m in one of some ways.

@@ -68,7 +68,7 @@ func TestHung(t *testing.T) {
 			t.Errorf("the end took %v", time.Since(begin))
 		}
 		ff.Release("nfs/f")
-		check.Equal(t, "late", []scan.Slowest(nil), d.late)
+		check.Equal(t, "late", []scan.Late(nil), d.late)
 	})
 }
 
@@ -89,7 +89,7 @@ func TestHungStart(t *testing.T) {
 			t.Errorf("the start took %v", took)
 		}
 		stat := scan.Stat{}.WithErr("file system not responding for 5s")
-		if got, _ := d.scanner.State(0); got != (scan.State{Stat: stat, Tag: stat.TagAt("")}) {
+		if got := d.scanner.State(0); got != (scan.State{Stat: stat, Sum: stat.SumAt("")}) {
 			t.Errorf("state %+v", got)
 		}
 

@@ -1,39 +1,37 @@
 package scan
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"net-watcher/internal/oserr"
 )
 
 // list lists the directory at path, of which name is the path below the target,
 // either "" or ending in "/". It returns its nodes, which are valid until the
-// worker lists the next directory, and the Stat of the directory itself. Its last
-// result is false if that is inconclusive, and to be repeated.
-func (p *pass) list(path, name string) ([]node, Stat, bool) {
+// worker lists the next directory, and the Stat of the directory itself.
+func (p *pass) list(path, name string) ([]node, Stat) {
 	open := p.w.openDir
 	if name == "" { // a target may be a link to a directory
 		open = p.w.open
 	}
 	for again := false; ; again = true {
 		if p.sched.stopped() {
-			return nil, Stat{}, false
+			return nil, Stat{inconclusive: true}
 		}
 		f, err := open(path)
 		if err != nil {
 			if name != "" {
 				if info, there := p.w.lstat(path); there == nil && !info.IsDir() { // it was replaced, by a link perhaps
-					return nil, gone, true
+					return nil, gone
 				}
 			}
-			s, ok := pathStat(err)
-			return nil, s, ok
+			return nil, pathStat(err)
 		}
 		l := listing{pass: p, path: path, name: name, nodes: p.w.nodes[:0]}
 		err = l.read(f)
@@ -42,19 +40,20 @@ func (p *pass) list(path, name string) ([]node, Stat, bool) {
 			err = l.addFailed()
 		}
 		if err == nil {
-			ok := l.finish()
+			l.finish()
 			p.w.nodes = l.nodes
-			return l.nodes, Stat{kind: directory}, ok
+			return l.nodes, Stat{kind: directory}
 		}
 		info, there := p.w.stat(path)
 		switch {
 		case oserr.IsNotExist(there) || there == nil && !info.IsDir():
-			return nil, gone, true
+			return nil, gone
+		case oserr.IsNotExist(err) && there == nil && unlinked(info):
+			return nil, gone // its path leads there all the same, as "." does
 		case !again && !errors.Is(err, fs.ErrPermission):
 			continue // it may have been replaced by another directory
 		}
-		s, ok := unreadable(err)
-		return nil, s, ok
+		return nil, unreadable(err)
 	}
 }
 
@@ -66,7 +65,6 @@ type listing struct {
 	unfinished []unfinished
 	failed     []Entry // those that could not be examined
 	examined   int     // how many could be
-	incomplete bool    // no descriptors were left for some
 }
 
 // unfinished is a node of which more is to be examined than a listing does.
@@ -106,12 +104,8 @@ func (l *listing) read(f File) error {
 	names = slices.DeleteFunc(names, func(name string) bool { return l.pass.options.ignores(l.name, name, false) })
 	entries := make([]Entry, len(names))
 	l.pass.parallelFor(len(names), func(p *pass, i int) {
-		info, err := p.w.lstat(l.path + "/" + names[i])
-		if err != nil {
-			entries[i] = Entry{Name: names[i], Err: err}
-		} else {
-			entries[i] = newEntry(info)
-		}
+		info, err := p.w.lstat(below(l.path, names[i]))
+		entries[i] = newEntry(names[i], info, err)
 	})
 	if l.pass.sched.stopped() {
 		return nil // some entries were not examined; finish says so
@@ -130,9 +124,6 @@ func (l *listing) add(e *Entry) {
 		l.examined++
 	case oserr.IsNotExist(e.Err):
 		return
-	case oserr.IsTooManyFiles(e.Err):
-		l.incomplete = true
-		return
 	default:
 		l.failed = append(l.failed, *e)
 		return
@@ -140,6 +131,8 @@ func (l *listing) add(e *Entry) {
 	n := node{name: e.Name}
 	if e.Mode.IsDir() {
 		n.name += "/"
+	} else if e.Unlinked {
+		l.pass.found.unlinked = below(l.path, e.Name)
 	}
 	switch {
 	case l.pass.options.ignores(l.name, e.Name, e.Mode.IsDir()):
@@ -160,14 +153,24 @@ func (l *listing) addFailed() error {
 	if len(l.failed) == 0 {
 		return nil
 	}
-	other := slices.ContainsFunc(l.failed, func(e Entry) bool { return !errors.Is(e.Err, fs.ErrPermission) })
-	if !other && l.examined == 0 && !l.incomplete {
-		return l.failed[0].Err
+	var denied, short, other error
+	for _, e := range l.failed {
+		switch {
+		case errors.Is(e.Err, fs.ErrPermission):
+			denied = e.Err
+		case oserr.IsInconclusive(e.Err):
+			short = e.Err
+		default:
+			other = e.Err
+		}
+	}
+	if l.examined == 0 && other == nil && denied != nil {
+		return cmp.Or(short, denied)
 	}
 	dirs, err := l.pass.w.dirNames(l.path)
 	for _, e := range l.failed {
 		n := node{name: e.Name}
-		n.stat, _ = unreadable(e.Err)
+		n.stat = unreadable(e.Err)
 		switch isDir := dirs[e.Name]; {
 		case l.pass.options.ignores(l.name, e.Name, isDir || err != nil):
 			continue
@@ -181,25 +184,19 @@ func (l *listing) addFailed() error {
 	return nil
 }
 
-// finish examines what is unfinished. It returns false if the listing is not to
-// be used: some entries could not be examined, or the scanner is closed.
-func (l *listing) finish() bool {
-	var incomplete atomic.Bool
+// finish examines what is unfinished.
+func (l *listing) finish() {
 	l.pass.parallelFor(len(l.unfinished), func(p *pass, i int) {
 		u := &l.unfinished[i]
-		s, ok := p.statEntry(l.path, &u.entry)
+		s := p.statEntry(l.path, &u.entry)
 		if s.err != "" {
 			s.kind = file // and no directory: see match
 		}
 		l.nodes[u.index].stat = s
-		if !ok {
-			incomplete.Store(true)
-		}
 	})
 	if len(l.unfinished) > 0 {
 		l.nodes = slices.DeleteFunc(l.nodes, func(n node) bool { return n.stat == gone })
 	}
-	return !l.incomplete && !incomplete.Load() && !l.pass.sched.stopped()
 }
 
 // ignores reports whether the entry base of the directory dir, "" or ending in

@@ -79,7 +79,8 @@ func TestDenied(t *testing.T) {
 		{"only what has vanished", []Entry{vanished}, false, ""},
 		{"all, and they are ignored", []Entry{deniedIgnored}, true, ""},
 		{"all but one that is ignored", []Entry{ignored, denied}, false, "b!"},
-		{"descriptors are short as well", []Entry{noFiles, denied}, false, "b!"},
+		{"descriptors are short as well", []Entry{noFiles, denied}, true, ""},
+		{"only descriptors are short", []Entry{noFiles, noFiles}, false, "e! e!"},
 	} {
 		w := &worker{fs: OS{}, clock: &clock{epoch: time.Now()}}
 		l := listing{pass: &pass{w: w, options: &Options{Ignore: []string{"x"}}}, path: "none"}

@@ -61,7 +61,7 @@ func TestListPortions(t *testing.T) {
 			<-s.Ready()
 		}
 		check.Equal(t, "portions", []int{8, 16, 32, 64, 128, 256, 256}, ff.portions)
-		check.Equal(t, "entries, and the directory", 301, len(s.Tags(0)))
+		check.Equal(t, "entries, and the directory", 301, len(s.Sums(0)))
 		check.Equal(t, "files left open", 0, ff.open)
 	})
 }
@@ -86,7 +86,7 @@ func TestListTwice(t *testing.T) {
 		})
 		d := newDriver(t, ff, scan.Options{}, "dir0000")
 		check.Equal(t, "first scan", []string{"watching dir0000"}, d.begin())
-		check.Equal(t, "listed, and the directory", 20, len(d.tags[0]))
+		check.Equal(t, "listed, and the directory", 20, len(d.sums[0]))
 		check.Equal(t, "calls", 5, calls)
 		ff.Heal()
 		d.expect("created dir0000/file000019.txt, 0 bytes")
@@ -114,13 +114,13 @@ func TestVanishing(t *testing.T) {
 		d := newDriver(t, ff, scan.Options{}, "d/dir0000")
 		ff.Entries(func(_ string, entries []scan.Entry) []scan.Entry { return edit(entries) })
 		d.begin()
-		if n := len(d.tags[0]) - 1; n < 250 || n > 255 {
+		if n := len(d.sums[0]) - 1; n < 250 || n > 255 {
 			t.Errorf("%s: %d of 500 are listed", name, n)
 		}
 		ff.Heal()
 		d.scan()
-		check.Equal(t, name+": listed then, and the directory", 501, len(d.tags[0]))
-		d.checkTags()
+		check.Equal(t, name+": listed then, and the directory", 501, len(d.sums[0]))
+		d.checkSums()
 		d.checkTree()
 	}
 }

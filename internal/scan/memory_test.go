@@ -66,6 +66,9 @@ func (m *memFS) Stat(name string) (fs.FileInfo, error) { return m.Lstat(name) }
 // DirNames knows nothing, as file systems without types of entries.
 func (m *memFS) DirNames(string) (map[string]bool, error) { return nil, errors.ErrUnsupported }
 
+// EvalSymlinks knows no links.
+func (m *memFS) EvalSymlinks(name string) (string, error) { return path.Clean(name), nil }
+
 func (m *memFS) Lstat(name string) (fs.FileInfo, error) {
 	info, ok := m.files[name]
 	switch {

@@ -107,16 +107,13 @@ func (m *model) act() {
 	}
 }
 
-// calm makes every call be answered at once, and none lack descriptors.
+// calm makes every call be answered at once.
 func (m *model) calm() {
 	clear(m.delays)
 	m.delay()
 	for _, name := range m.paths {
 		if m.hung[name] {
 			m.fs.Release(name)
-		}
-		if m.now[name] == noDescriptors {
-			m.set(name, small)
 		}
 	}
 }

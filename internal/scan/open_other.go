@@ -2,10 +2,15 @@
 
 package scan
 
-import "os"
+import (
+	"io/fs"
+	"os"
+)
 
 // See open_unix.go; nothing of that exists here.
 const (
 	openFlags = os.O_RDONLY
 	dirFlags  = 0
 )
+
+func unlinked(fs.FileInfo) bool { return false }

@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"net-watcher/internal/oserr"
 )
@@ -25,22 +27,63 @@ type pass struct {
 	sched   *scheduler // for more workers
 	options *Options
 	first   bool // no scan of the target was complete before
+	before  doubts
 	found   findings
 }
 
+// doubts is which paths below a target, or "", could be examined when they last
+// were, and since when all calls about them were inconclusive (by clock).
+type doubts map[string]time.Duration
+
 // findings is what a pass has found so far.
 type findings struct {
-	changes    changes
-	files      int  // examined, directories too
-	incomplete bool // some paths were not examined: no descriptors, or shutting down
+	changes changes
+	files   int // examined, directories too
+	doubts  doubts
+	reason  string // why one of the calls was inconclusive
+
+	unlinked string // the path of a file that has no name, or ""
+	notices  []Notice
 }
 
 // add adds what another pass has found in its part of the target.
 func (f *findings) add(part *findings) {
 	f.changes.steps = append(f.changes.steps, part.changes.steps...)
-	f.changes.tag += part.changes.tag
+	f.changes.sum = f.changes.sum.plus(part.changes.sum)
 	f.files += part.files
-	f.incomplete = f.incomplete || part.incomplete
+	f.unlinked = cmp.Or(f.unlinked, part.unlinked)
+	for name, since := range part.doubts {
+		f.doubt(name, since, part.reason)
+	}
+}
+
+// doubt notes that calls about the path name were inconclusive.
+func (f *findings) doubt(name string, since time.Duration, reason string) {
+	if f.doubts == nil {
+		f.doubts = make(doubts)
+	}
+	f.doubts[name], f.reason = since, reason
+}
+
+// set makes n, which is in the directory above, be as s says. If s is inconclusive, n
+// stays as it is until it has been so for UnreadableAfter.
+func (p *pass) set(n *node, above string, s Stat) {
+	if s.inconclusive {
+		if n.stat.err != "" {
+			return
+		}
+		name := above + n.name
+		since, known := p.before[name]
+		if !known {
+			since = p.w.ended
+		}
+		if p.w.ended-since < UnreadableAfter {
+			p.found.doubt(name, since, s.err)
+			return
+		}
+		s.inconclusive = false
+	}
+	p.found.changes.set(n, above, s)
 }
 
 // parallelFor calls do(p, i) for 0 <= i < n and returns when all calls have
@@ -65,7 +108,7 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 			if w == nil {
 				break
 			}
-			h := &pass{w: w, sched: p.sched, options: p.options, first: p.first}
+			h := &pass{w: w, sched: p.sched, options: p.options, first: p.first, before: p.before}
 			helpers = append(helpers, h)
 			wg.Go(func() {
 				defer p.sched.releaseHelper(w)
@@ -90,31 +133,32 @@ func (p *pass) target(n *node, path string) {
 		parent, _ := filepath.Split(path)
 		p.w.revalidate(cmp.Or(parent, "."))
 	}
-	s, ok := p.stat(path)
-	if !ok {
-		p.found.incomplete = true
-		return
-	}
+	s := p.statLink(path)
 	if was := n.stat.kind; s.kind == directory && was == file || s.kind == file && was == directory {
 		p.found.changes.set(n, "", gone)
 	}
 	if s.kind == directory {
 		p.directory(n, "", path)
 	} else {
-		p.found.changes.set(n, "", s)
+		p.set(n, "", s)
 	}
+}
+
+// below returns the path of the entry name of the directory at path, which ends in a
+// separator only if it is a root.
+func below(path, name string) string {
+	if os.IsPathSeparator(path[len(path)-1]) {
+		return path + name
+	}
+	return path + "/" + name
 }
 
 // directory scans the directory n, which is at path and in the directory above,
 // and all that is below it.
 func (p *pass) directory(n *node, above, path string) {
 	name := above + n.name
-	listing, s, ok := p.list(path, name)
-	if !ok {
-		p.found.incomplete = true
-		return
-	}
-	p.found.changes.set(n, above, s)
+	listing, s := p.list(path, name)
+	p.set(n, above, s)
 	if s.kind != directory {
 		return
 	}
@@ -122,26 +166,26 @@ func (p *pass) directory(n *node, above, path string) {
 		n.children = &dir{}
 	}
 	d := n.children
-	before := p.found.changes.tag
+	before := p.found.changes.sum
 	if !d.sameNames(listing) { // which is rare
 		listing = p.reconcile(d, name, path, listing)
 	}
 	p.found.files += len(listing)
-	p.found.changes.update(d, name, listing)
-
 	var dirs []*node
-	for i := range d.nodes {
-		if d.nodes[i].isDir() {
-			dirs = append(dirs, &d.nodes[i])
+	for i := range listing {
+		if n := &d.nodes[i]; n.isDir() {
+			dirs = append(dirs, n) // yet to be listed itself
+		} else {
+			p.set(n, name, listing[i].stat)
 		}
 	}
 	p.parallelFor(len(dirs), func(p *pass, i int) {
-		p.directory(dirs[i], name, path+"/"+strings.TrimSuffix(dirs[i].name, "/"))
+		p.directory(dirs[i], name, below(path, strings.TrimSuffix(dirs[i].name, "/")))
 	})
 	if len(dirs) > 0 {
 		d.dropGone()
 	}
-	d.tag += p.found.changes.tag - before
+	d.sum = d.sum.plus(p.found.changes.sum.minus(before))
 }
 
 // reconcile gives d, which is at path and has the path name below the target, the
@@ -149,8 +193,9 @@ func (p *pass) directory(n *node, above, path string) {
 // and gone if not. It returns the listing of all nodes that d has now.
 func (p *pass) reconcile(d *dir, name, path string, listing []node) []node {
 	nodes, listing, missing := d.match(listing, p.first)
+	names := &aliases{listing: listing, old: d.nodes}
 	found := make([]Stat, len(missing))
-	p.parallelFor(len(missing), func(p *pass, i int) { found[i] = p.confirmMissing(missing[i], path) })
+	p.parallelFor(len(missing), func(p *pass, i int) { found[i] = p.confirmMissing(missing[i], path, names) })
 	for i, n := range missing {
 		if found[i] == gone {
 			p.found.changes.remove(n, name, true)
@@ -164,30 +209,29 @@ func (p *pass) reconcile(d *dir, name, path string, listing []node) []node {
 }
 
 // confirmMissing examines n, which the listing of the directory at path lacks.
-// It returns gone if nothing like it exists there any more. Of a path that is too
-// long for a call only the listing knows.
-func (p *pass) confirmMissing(n *node, path string) Stat {
+// It returns gone if nothing like it exists there any more, or if what answers to its
+// name is listed under another one. Of a path that is too long for a call only the
+// listing knows.
+func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 	base, isDir := strings.CutSuffix(n.name, "/")
-	info, err := p.w.lstat(path + "/" + base)
+	info, err := p.w.lstat(below(path, base))
 	switch {
 	case err == nil && info.IsDir() == isDir:
-		e := newEntry(info)
-		if s, ok := p.statEntry(path, &e); ok {
-			return s
+		for _, alias := range names.of(base, info) {
+			if other, err := p.w.lstat(below(path, alias)); err == nil && perhapsSame(info, other) {
+				return gone
+			}
 		}
+		e := newEntry(base, info, nil)
+		return p.statEntry(path, &e)
 	case err == nil || oserr.IsNotExist(err) || oserr.IsNameTooLong(err):
 		return gone
-	default:
-		if s, ok := pathStat(err); ok {
-			return s
-		}
 	}
-	return n.stat
+	return unreadable(err)
 }
 
-// stat examines what exists at path, following links. Its second result is false
-// if that is inconclusive, and to be repeated.
-func (p *pass) stat(path string) (Stat, bool) {
+// stat examines what exists at path, following links.
+func (p *pass) stat(path string) Stat {
 	info, err := p.w.stat(path)
 	if p.options.Fresh && err == nil && info.Mode().IsRegular() {
 		p.w.revalidate(path)
@@ -199,29 +243,47 @@ func (p *pass) stat(path string) (Stat, bool) {
 	if p.options.Content && info.Mode().IsRegular() {
 		return p.read(path)
 	}
-	return infoStat(info), true
+	if unlinked(info) {
+		p.found.unlinked = path
+	}
+	return infoStat(info)
+}
+
+// statLink is stat for what may be reached by links. On read-only images all times may
+// be the same (1970, in Nix, OSTree and Bazel): then the path that links lead to takes
+// the place of the time.
+func (p *pass) statLink(path string) Stat {
+	s := p.stat(path)
+	if s.err != "" || s.kind != file || s.hash != 0 || s.sec != s.sec&1 {
+		return s
+	}
+	if to, err := p.w.evalSymlinks(path); err == nil && to != filepath.Clean(path) {
+		sum := sha256.Sum256([]byte(to))
+		s.hash = max(binary.BigEndian.Uint64(sum[:]), 1)
+	}
+	return s
 }
 
 // statEntry examines the entry e of the directory at dirPath, as far as the
-// listing did not. Its second result is as that of stat.
-func (p *pass) statEntry(dirPath string, e *Entry) (Stat, bool) {
+// listing did not.
+func (p *pass) statEntry(dirPath string, e *Entry) Stat {
 	if !p.unfinished(e) {
-		return entryStat(e), true
+		return entryStat(e)
 	}
-	path := dirPath + "/" + e.Name
-	examine := p.stat
+	path := below(dirPath, e.Name)
+	examine := p.statLink
 	if e.Mode.IsRegular() && !p.options.Fresh {
 		examine = p.read
 	}
-	s, ok := examine(path)
+	s := examine(path)
 	if s.kind == directory {
 		if e.Mode.IsRegular() {
-			return gone, ok // it was replaced; the next listing has the directory
+			return gone // it was replaced; the next listing has the directory
 		}
 		// A link to a directory is not followed: that might never end.
-		return entryStat(e), true
+		return entryStat(e)
 	}
-	return s, ok
+	return s
 }
 
 // unfinished reports whether there is more to examine of e than a listing does.
@@ -230,8 +292,8 @@ func (p *pass) unfinished(e *Entry) bool {
 }
 
 // read examines the contents of the regular file at path. The mtime is that of
-// before they were read. Its second result is as that of stat.
-func (p *pass) read(path string) (Stat, bool) {
+// before they were read.
+func (p *pass) read(path string) Stat {
 	f, err := p.w.open(path)
 	if err != nil {
 		return pathStat(err)
@@ -242,7 +304,7 @@ func (p *pass) read(path string) (Stat, bool) {
 		return unreadable(err)
 	}
 	if !info.Mode().IsRegular() { // it was replaced
-		return infoStat(info), true
+		return infoStat(info)
 	}
 	hash := sha256.New()
 	// Up to the size and not to the end, which may move faster than this.
@@ -261,5 +323,5 @@ func (p *pass) read(path string) (Stat, bool) {
 	}
 	s := fileStat(size, info.ModTime())
 	s.hash = max(binary.BigEndian.Uint64(hash.Sum(nil)), 1)
-	return s, true
+	return s
 }

@@ -22,7 +22,7 @@ func TestParallelFor(t *testing.T) {
 	}{
 		{1, 0, true},
 		{3, 2, false},
-		{100, maxHelpers - 1, true},
+		{100, MaxHelpers - 1, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s, w := newTestScheduler()
@@ -33,16 +33,19 @@ func TestParallelFor(t *testing.T) {
 			for i := range s.workers[1:] {
 				s.workers[1+i].calls = unused
 			}
-			p := &pass{w: w, sched: s, first: test.first}
-			want := findings{incomplete: test.helpers > 0}
+			p := &pass{w: w, sched: s, first: test.first, before: doubts{"a": 7}}
+			var want findings
+			if test.helpers > 0 {
+				want = findings{doubts: doubts{"b": 7}, reason: "short", unlinked: "u"}
+			}
 			for i := range test.n {
 				want.files++
-				want.changes.tag += uint64(i)
+				want.changes.sum = want.changes.sum.plus(Sum{uint64(i), 1})
 				want.changes.steps = append(want.changes.steps, Step{Name: fmt.Sprintf("%03d", i)})
 			}
 			p.parallelFor(test.n, func(h *pass, i int) {
 				h.found.files++
-				h.found.changes.tag += uint64(i)
+				h.found.changes.sum = h.found.changes.sum.plus(Sum{uint64(i), 1})
 				h.found.changes.steps = append(h.found.changes.steps, Step{Name: fmt.Sprintf("%03d", i)})
 				if h.first != test.first {
 					t.Errorf("first is %v, in a part of a pass with %v", h.first, test.first)
@@ -51,7 +54,8 @@ func TestParallelFor(t *testing.T) {
 					h.w.take(time.Hour, 1) // helpers are idle before, so a lock left out is a race
 				} else {
 					h.w.take(time.Millisecond, 1)
-					h.found.incomplete = true
+					h.found.doubt("b", h.before["a"], "short")
+					h.found.unlinked = "u"
 					h.w.entries, h.w.nodes = make([]Entry, 1), make([]node, 1)
 				}
 			})

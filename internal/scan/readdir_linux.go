@@ -19,25 +19,15 @@ func (f osFile) ReadEntries(buf []Entry) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
 	var path []byte
 	var st syscall.Stat_t
-	err = conn.Control(func(fd uintptr) {
-		for i, name := range names {
-			path = append(append(path[:0], name...), 0)
-			buf[i] = Entry{Name: name}
-			if errno := lstatAt(fd, &path[0], &st); errno != 0 {
-				buf[i].Err = &fs.PathError{Op: "lstat", Path: f.Name() + "/" + name, Err: errno}
-				continue
-			}
-			buf[i].Mode, buf[i].Size, buf[i].Mtime = fileType(st.Mode), st.Size, time.Unix(st.Mtim.Unix())
+	for i, name := range names {
+		path = append(append(path[:0], name...), 0)
+		if errno := lstatAt(f.Fd(), &path[0], &st); errno != 0 {
+			buf[i] = Entry{Name: name, Err: &fs.PathError{Op: "lstat", Path: below(f.Name(), name), Err: errno}}
+			continue
 		}
-	})
-	if err != nil { // the file is closed: no entry was examined
-		return 0, err
+		buf[i] = Entry{name, fileType(st.Mode), st.Size, time.Unix(st.Mtim.Unix()), st.Nlink == 0, nil}
 	}
 	return len(names), nil
 }

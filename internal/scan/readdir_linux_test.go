@@ -85,7 +85,7 @@ func TestReaddir(t *testing.T) {
 		f.Close()
 		var want []Entry
 		for _, info := range infos {
-			want = append(want, newEntry(info))
+			want = append(want, newEntry(info.Name(), info, nil))
 		}
 		for _, n := range []int{1, 8, 1000} {
 			check.Equal(t, fmt.Sprintf("%s by %d", dir, n), listedOf(want), listedOf(readAll(t, dir, n)))

@@ -14,22 +14,15 @@ func (f osFile) ReadEntries(buf []Entry) (int, error) {
 	if runtime.GOOS != "windows" {
 		names, err := f.Readdirnames(len(buf))
 		for i, name := range names {
-			buf[i] = entryOf(name, func() (os.FileInfo, error) { return os.Lstat(f.Name() + "/" + name) })
+			info, err := os.Lstat(below(f.Name(), name))
+			buf[i] = newEntry(name, info, err)
 		}
 		return len(names), err
 	}
 	list, err := f.ReadDir(len(buf))
 	for i, d := range list {
-		buf[i] = entryOf(d.Name(), d.Info)
+		info, err := d.Info()
+		buf[i] = newEntry(d.Name(), info, err)
 	}
 	return len(list), err
-}
-
-// entryOf returns the entry with the name that info describes.
-func entryOf(name string, info func() (os.FileInfo, error)) Entry {
-	i, err := info()
-	if err != nil {
-		return Entry{Name: name, Err: err}
-	}
-	return newEntry(i)
 }

@@ -117,6 +117,9 @@ func (r *runner) do(words, want []string) error {
 	case "hide 1":
 		r.edit(arg[0], 0)
 		return nil
+	case "alias 2":
+		r.fs.Alias(arg[0], arg[1])
+		return nil
 	case "double 1":
 		r.edit(arg[0], 2)
 		return nil
@@ -134,8 +137,10 @@ func day(name string) (time.Time, error) {
 		return check.Day1, nil
 	case "day2":
 		return check.Day2, nil
+	case "1970":
+		return time.Unix(1, 0), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is neither day1 nor day2", name)
+	return time.Time{}, fmt.Errorf("%q is neither day1, day2 nor 1970", name)
 }
 
 // watch takes the first scan of the paths. Where calls are to be slow, a target of
@@ -180,7 +185,7 @@ func (r *runner) scan(alone bool, want []string) error {
 	if alone {
 		return nil
 	}
-	d.checkTags()
+	d.checkSums()
 	for _, errs := range d.errs {
 		for _, unreadable := range errs {
 			if unreadable {
@@ -224,6 +229,9 @@ var scriptErrors = map[string]error{
 	"nil":          nil,
 	"denied":       check.PathError(fs.ErrPermission),
 	"io":           check.PathError(scriptError{"input/output error", nil}),
+	"leased":       check.PathError(scriptError{"leased", check.Errno(syscall.EAGAIN, 32)}),
+	"enomem":       check.PathError(scriptError{"no memory", check.Errno(syscall.ENOMEM, 8)}),
+	"eintr":        check.PathError(scriptError{"interrupted", check.Errno(syscall.EINTR, 33)}),
 	"stale":        check.PathError(scriptError{"stale file handle", nil}),
 	"nameless":     check.PathError(scriptError{"", nil}),
 	"enoent":       check.PathError(scriptError{"not there", check.Errno(syscall.ENOENT, 2)}),

@@ -38,8 +38,8 @@
 package scan
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"path/filepath"
 	"slices"
 	"time"
@@ -57,6 +57,11 @@ type Options struct {
 	Content bool // compare contents, not times; reads every regular file
 	Fresh   bool // open directories and files before each stat
 
+	// LateAfter is how long after it was due a scan may end before it is reported as
+	// late; 0 is for any time.
+	LateAfter time.Duration
+
+	MaxCalls   int        // that may be outstanding, from 4 to MaxCalls; 0 for MaxCalls
 	FileSystem FileSystem // nil for that of the operating system
 }
 
@@ -64,6 +69,7 @@ type Options struct {
 type Scanner struct {
 	options Options
 	targets []target
+	unknown int // targets that are not known
 	sched   *scheduler
 }
 
@@ -72,8 +78,14 @@ type Scanner struct {
 type target struct {
 	path       string
 	root       node
-	tag        uint64 // of all that the last collected scan found
+	doubts     doubts // of the last scan
+	unlinked   string // a file without a name that the last scan found; or ""
+	coarse     int    // changes that look like those of CoarseTimes
+	noticed    [numAbouts]bool
+	sum        Sum    // of all that the last collected scan found
 	unreadable bool   // the last collected scan could not examine it
+	known      bool   // a scan was complete, or it was reported as unreadable
+	expired    string // why it is reported as unreadable, if no scan has ended; or ""
 }
 
 // Result is what happened to a target.
@@ -85,22 +97,51 @@ type Result struct {
 // Report is what has happened since the last Collect.
 type Report struct {
 	Results []Result // by target
-	Slowest Slowest
-	Full    bool // since the last Collect, all MaxCalls calls have become hung
+	Lates   []Late
+	Notices []Notice
+
+	// Full says that all calls that may be outstanding are hung, or were and more
+	// than half still are.
+	Full bool
 }
 
-// Slowest is the scan that ended latest after it was due, of targets that were
-// scanned before. It is zero if none has ended.
-type Slowest struct {
+// Late is a scan of a target that was scanned before, the first that ended more than
+// Options.LateAfter after it was due, or the first after that which took no more than
+// half as long.
+type Late struct {
 	Target int           // its index
 	Files  int           // how many files and directories it examined
 	Took   time.Duration // since it was due, so with the wait for a worker
+	Over   bool          // it was not late; one before was
 }
+
+// Notice is something about a path that the user should know. Each kind comes once for
+// each target.
+type Notice struct {
+	Target int // its index
+	Path   string
+	About  About
+}
+
+// About is the kind of a Notice.
+type About int
+
+const (
+	// Replaced: Path is a file that is mounted by itself, and was replaced or removed
+	// where it is mounted from. It will never change again.
+	Replaced About = iota
+
+	// CoarseTimes: the times on the file system of Path are whole seconds, so a second
+	// edit of the same size within a second cannot be seen.
+	CoarseTimes
+
+	numAbouts
+)
 
 // State is a target as of the last Collect.
 type State struct {
 	Stat Stat
-	Tag  uint64 // of it and all that is below it: equal tags mean that nothing differs
+	Sum  Sum
 }
 
 // New returns a Scanner of the targets with these paths. When ctx is done, scans
@@ -109,25 +150,65 @@ func New(ctx context.Context, paths []string, o Options) *Scanner {
 	if o.FileSystem == nil {
 		o.FileSystem = OS{}
 	}
-	s := &Scanner{options: o}
+	o.MaxCalls = cmp.Or(o.MaxCalls, MaxCalls)
+	s := &Scanner{options: o, unknown: len(paths)}
 	var parents []string
 	for _, path := range paths {
 		s.targets = append(s.targets, target{path: path})
 		parents = append(parents, filepath.Dir(path))
 	}
 	stopped := func() bool { return ctx.Err() != nil }
-	s.sched = newScheduler(parents, o.FileSystem, stopped, s.scan)
+	s.sched = newScheduler(parents, o, stopped, s.scan)
 	return s
 }
 
 // scan scans the target with the index. Workers call it.
 func (s *Scanner) scan(w *worker, index int, first bool) findings {
 	t := &s.targets[index]
-	w.pass = pass{w: w, sched: s.sched, options: &s.options, first: first}
+	w.pass = pass{w: w, sched: s.sched, options: &s.options, first: first, before: t.doubts}
 	w.pass.target(&t.root, t.path)
 	found := w.pass.found
-	w.pass.found = findings{} // for the garbage collector
+	w.pass.found, w.pass.before = findings{}, nil // for the garbage collector
+	if s.sched.stopped() {                        // some of it was left out
+		found = findings{doubts: doubts{"": w.ended}}
+	}
+	t.doubts = found.doubts
+	if !first && !s.options.Content {
+		t.countCoarse(found.changes.steps, w.clock.wall())
+	}
+	// One that is being replaced may be seen without a name once.
+	if found.unlinked != "" && found.unlinked == t.unlinked {
+		found.notices = t.notice(index, Replaced, found.unlinked)
+	}
+	t.unlinked = found.unlinked
+	if t.coarse >= minCoarse {
+		found.notices = append(found.notices, t.notice(index, CoarseTimes, t.path)...)
+	}
 	return found
+}
+
+// minCoarse is how many changes with a coarse time make it certain that all times are:
+// of other file systems, one in a thousand or fewer are whole seconds.
+const minCoarse = 2
+
+// countCoarse counts the files that, now, were changed less than 2 s ago in a whole
+// second. Those of FAT are even ones.
+func (t *target) countCoarse(steps []Step, now time.Time) {
+	for i := range steps {
+		_, mtime, isFile := steps[i].Stat.Size()
+		if isFile && mtime.Nanosecond() == 0 && now.Sub(mtime).Abs() < 2*time.Second {
+			t.coarse++
+		}
+	}
+}
+
+// notice returns the Notice about t, which has the index, unless it was there before.
+func (t *target) notice(index int, about About, path string) []Notice {
+	if t.noticed[about] {
+		return nil
+	}
+	t.noticed[about] = true
+	return []Notice{{index, path, about}}
 }
 
 // Start begins a scan of every target that none is under way of.
@@ -146,19 +227,27 @@ func (s *Scanner) CollectWithin() time.Duration { return s.sched.interval() }
 // given up, have not all ended and been collected.
 func (s *Scanner) Outstanding() bool { return s.sched.outstanding() }
 
+// Known reports whether State has an answer for each target. That takes some
+// UnreadableAfter at most, after the first Start.
+func (s *Scanner) Known() bool { return s.unknown == 0 }
+
 // Collect returns what has happened since it was last called.
 func (s *Scanner) Collect() Report {
 	c := s.sched.collect()
-	report := Report{Slowest: c.slowest, Full: c.full}
+	report := Report{Lates: c.lates, Full: c.full}
 	for i := range c.results {
+		report.Notices = append(report.Notices, c.results[i].found.notices...)
 		if steps := s.steps(&c.results[i]); len(steps) > 0 {
 			report.Results = append(report.Results, Result{c.results[i].job.index, steps})
 		}
 	}
-	for _, j := range c.expired {
-		if !s.targets[j.index].unreadable { // else that is known
-			stat, tag := expired(j.expired)
-			report.Results = append(report.Results, Result{j.index, []Step{{Change: wire.Unreadable, Stat: stat, Tag: tag}}})
+	for _, e := range c.expired {
+		t := &s.targets[e.job.index]
+		t.expired = e.reason
+		s.know(t)
+		if !t.unreadable { // else that is known
+			state := t.state()
+			report.Results = append(report.Results, Result{e.job.index, []Step{{Change: wire.Unreadable, Stat: state.Stat, Sum: state.Sum}}})
 		}
 	}
 	slices.SortFunc(report.Results, func(a, b Result) int { return a.Target - b.Target })
@@ -168,14 +257,18 @@ func (s *Scanner) Collect() Report {
 // steps returns the steps to report of a scan that has ended.
 func (s *Scanner) steps(r *result) []Step {
 	t := &s.targets[r.job.index]
-	before := t.tag
-	t.tag += r.found.changes.tag
+	if len(r.found.doubts) == 0 {
+		s.know(t)
+	}
+	before := t.sum
+	t.sum = t.sum.plus(r.found.changes.sum)
 	t.unreadable = t.root.stat.err != ""
 	if r.first { // there is nothing to compare with
-		before, r.found.changes.steps = t.tag, nil
+		before, r.found.changes.steps = t.sum, nil
 	}
 	steps := r.found.changes.sorted(before)
 	if r.recovered {
+		t.expired = ""
 		steps = recovered(steps, t.root.stat, before)
 	}
 	return steps
@@ -183,43 +276,52 @@ func (s *Scanner) steps(r *result) []Step {
 
 // recovered returns the steps to report of a scan with these steps if the target
 // was reported as unreadable, since no scan had ended, and root is what it is now.
-// before is the tag of the target before the scan.
-func recovered(steps []Step, root Stat, before uint64) []Step {
-	itself := slices.ContainsFunc(steps, func(s Step) bool { return s.Name == "" })
+// before is the sum of the target before the scan.
+func recovered(steps []Step, root Stat, before Sum) []Step {
+	itself := slices.IndexFunc(steps, func(s Step) bool { return s.Name == "" })
 	switch {
 	case root.err != "": // it is unreadable all the same, for another reason
 		return nil
-	case itself:
+	case itself >= 0:
+		steps[itself].Again = true
 		return steps
 	case root == gone:
-		return []Step{{Change: wire.Removed, Stat: gone, Tag: before}}
+		return []Step{{Change: wire.Removed, Stat: gone, Sum: before, Again: true}}
 	}
-	return slices.Insert(steps, 0, Step{Change: wire.Readable, Stat: root, Tag: before})
+	return slices.Insert(steps, 0, Step{Change: wire.Readable, Stat: root, Sum: before, Again: true})
 }
 
-// expired returns the Stat and the tag of a target of which no scan ends.
-func expired(reason string) (Stat, uint64) {
-	s := Stat{err: reason}
-	return s, s.tag("")
+// know notes that t is known.
+func (s *Scanner) know(t *target) {
+	if !t.known {
+		t.known = true
+		s.unknown--
+	}
 }
 
-// ErrNoDescriptors says that a target was never scanned, since no file descriptors
-// were left.
-var ErrNoDescriptors = errors.New("too many open files")
+// State returns the target with the index as of the last Collect, once Known. It must
+// not be called after a further Start.
+func (s *Scanner) State(index int) State { return s.targets[index].state() }
 
-// State returns the target with the index as of the last Collect. The error is
-// ErrNoDescriptors. It must not be called while Outstanding.
-func (s *Scanner) State(index int) (State, error) {
-	reason, seen := s.sched.known(index)
+func (t *target) state() State {
+	if t.expired != "" {
+		stat := Stat{err: t.expired}
+		return State{stat, stat.sum("")}
+	}
+	return State{t.root.stat, t.sum}
+}
+
+// Unreadable returns why the things below the target with the index that the first
+// scan could not examine cannot be, by their paths below it. It may be called when
+// State may.
+func (s *Scanner) Unreadable(index int) map[string]string {
 	t := &s.targets[index]
-	switch {
-	case reason != "":
-		stat, tag := expired(reason)
-		return State{stat, tag}, nil
-	case !seen:
-		return State{}, ErrNoDescriptors
+	if t.state().Sum.Unreadable == 0 {
+		return nil
 	}
-	return State{t.root.stat, t.tag}, nil
+	found := make(map[string]string)
+	t.root.unreadable("", found)
+	return found
 }
 
 // Close waits until no call is outstanding, but for 100 ms at most: calls that hang

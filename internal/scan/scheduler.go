@@ -1,25 +1,25 @@
 package scan
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
 
 const (
 	// MaxCalls is how many file system calls may be outstanding. One without an
-	// answer cannot be cancelled, and holds a thread; Go dies of 10,000.
+	// answer cannot be cancelled, and holds a thread; Go dies of 10,000. Each may
+	// hold a descriptor.
 	MaxCalls = 64
-
-	// maxHelpers is how many of those may be made because calls are slow; network
-	// file systems serve many at a time. Hung calls do not count. Beyond maxShared,
-	// all are kept for directories that no call is out for.
-	maxHelpers = MaxCalls / 2
-	maxShared  = MaxCalls * 3 / 4
 
 	// maxProbesPerDir is how many targets of one directory may be without an
 	// answer before no other one there is tried: one mount point may be dead and
 	// the next one alive.
 	maxProbesPerDir = 4
+
+	// retryDelay is how long after an inconclusive scan the next one begins, or
+	// after as long as the scan took if that is more.
+	retryDelay = 100 * time.Millisecond
 
 	// spawnDelay is how long targets wait for a worker to become idle before a
 	// further one starts.
@@ -32,9 +32,12 @@ type job struct {
 	dir   *dirQueue
 
 	due      time.Duration // since when a scan is wanted (by clock); 0 if none is
-	expired  string        // why that scan is no longer waited for; "" if it is
+	expired  bool          // that scan is no longer waited for
 	reported bool          // it expired, and no scan has been conclusive since
 	seen     bool          // a scan was complete
+	late     bool          // the last scan was
+	retry    time.Duration // when to scan again, if not started before (by clock); 0 for not
+	doubt    string        // why the last scan was not complete; "" if it was
 }
 
 // dirQueue is the jobs whose targets have the same parent directory. Those are
@@ -54,9 +57,17 @@ type dirQueue struct {
 // function to it: it knows nothing of trees.
 type scheduler struct {
 	scan    func(w *worker, index int, first bool) findings
-	stopped func() bool // no further call is to be made
-	clock   *clock
-	ready   chan struct{} // receives a value when workers have become idle; has room for one
+	stopped func() bool   // no further call is to be made
+	late    time.Duration // see Options
+
+	// maxCalls is how many calls may be outstanding. maxHelpers of them may be made
+	// because calls are slow; network file systems serve many at a time. Hung calls
+	// do not count. Beyond maxShared, all are kept for directories that no call is
+	// out for.
+	maxCalls, maxHelpers, maxShared int
+
+	clock *clock
+	ready chan struct{} // receives a value when workers have become idle; has room for one
 
 	jobs []job
 	dirs []*dirQueue
@@ -68,8 +79,11 @@ type scheduler struct {
 	turn      int           // the index in queue of the next
 	lastStart time.Duration // of a job
 	pending   int           // jobs that are due, and have neither ended nor expired
+	retries   int           // jobs with a retry
+	unknown   int           // jobs that were neither seen nor reported
 	results   []result      // not yet collected
-	slowest   Slowest       // since the last collect
+	began     time.Duration // when the first start was
+	lates     []Late        // since the last collect
 
 	watchdog watchdog
 }
@@ -85,13 +99,15 @@ type result struct {
 // newScheduler returns a scheduler of targets with these parent directories.
 // scan scans the target with an index. It is called from several goroutines, but
 // for each index from one at a time.
-func newScheduler(parents []string, fs FileSystem, stopped func() bool, scan func(w *worker, index int, first bool) findings) *scheduler {
+func newScheduler(parents []string, o Options, stopped func() bool, scan func(w *worker, index int, first bool) findings) *scheduler {
 	s := &scheduler{
-		scan: scan, stopped: stopped, clock: &clock{epoch: time.Now()},
-		ready: make(chan struct{}, 1), jobs: make([]job, len(parents)),
+		scan: scan, stopped: stopped, late: o.LateAfter,
+		maxCalls: o.MaxCalls, maxHelpers: o.MaxCalls / 2, maxShared: o.MaxCalls * 3 / 4,
+		clock: &clock{epoch: time.Now()},
+		ready: make(chan struct{}, 1), jobs: make([]job, len(parents)), unknown: len(parents),
 	}
 	for i := range s.workers {
-		s.workers[i].fs, s.workers[i].clock = fs, s.clock
+		s.workers[i].fs, s.workers[i].clock = o.FileSystem, s.clock
 	}
 	byName := make(map[string]*dirQueue)
 	for i, parent := range parents {
@@ -112,6 +128,7 @@ func (s *scheduler) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.now()
+	s.began = cmp.Or(s.began, now)
 	if s.pending == 0 && len(s.queue) == 0 {
 		s.watchdog.checked = now // collect was not called for lack of work
 	}
@@ -120,15 +137,9 @@ func (s *scheduler) start() {
 			d.answered = false
 		}
 		for _, j := range d.jobs {
-			if j.due != 0 {
-				continue
+			if j.due == 0 {
+				s.queueLocked(j, now)
 			}
-			if len(d.waiting) == 0 {
-				s.queue = append(s.queue, d)
-			}
-			j.due = now
-			d.waiting = append(d.waiting, j)
-			s.pending++
 		}
 	}
 	if s.busy == 0 {
@@ -136,9 +147,23 @@ func (s *scheduler) start() {
 	}
 }
 
+// queueLocked makes j due, which it is not.
+func (s *scheduler) queueLocked(j *job, now time.Duration) {
+	if len(j.dir.waiting) == 0 {
+		s.queue = append(s.queue, j.dir)
+	}
+	j.dir.waiting = append(j.dir.waiting, j)
+	j.due = now
+	s.pending++
+	if j.retry != 0 {
+		j.retry = 0
+		s.retries--
+	}
+}
+
 // spawnLocked starts a further worker if there is a job for it.
 func (s *scheduler) spawnLocked(now time.Duration) {
-	if s.busy == MaxCalls {
+	if s.busy == s.maxCalls {
 		return
 	}
 	if j := s.nextLocked(now); j != nil {
@@ -160,7 +185,7 @@ func (s *scheduler) workerLocked(j *job) *worker {
 
 // crowdedLocked reports whether no further worker may start for speed alone.
 func (s *scheduler) crowdedLocked() bool {
-	return s.busy-s.watchdog.hung >= maxHelpers || s.busy >= maxShared
+	return s.busy-s.watchdog.hung >= s.maxHelpers || s.busy >= s.maxShared
 }
 
 // nextLocked takes the next job that may start from those that wait, from one
@@ -222,15 +247,23 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 	defer s.mu.Unlock()
 	j.dir.running--
 	j.dir.answered = true
-	if j.expired == "" {
+	took := w.ended - j.due
+	if !j.expired {
 		s.pending--
-		if took := w.ended - j.due; j.seen && took > s.slowest.Took {
-			s.slowest = Slowest{Target: j.index, Files: r.found.files, Took: took}
+		s.noteLateLocked(j, r.found.files, took)
+	}
+	incomplete := len(r.found.doubts) > 0
+	if j.doubt = r.found.reason; incomplete {
+		j.retry = w.ended + max(retryDelay, took)
+		s.retries++
+	} else if !j.seen {
+		j.seen = true
+		if !j.reported {
+			s.unknown--
 		}
 	}
-	j.seen = j.seen || !r.found.incomplete
-	if changed := !r.first && len(r.found.changes.steps) > 0; r.first || j.reported || changed {
-		if r.recovered = j.reported && (!r.found.incomplete || changed); r.recovered {
+	if changed := !r.first && len(r.found.changes.steps) > 0; r.first || j.reported || changed || len(r.found.notices) > 0 {
+		if r.recovered = j.reported && (!incomplete || changed); r.recovered {
 			j.reported = false
 		}
 		s.results = append(s.results, r)
@@ -250,6 +283,17 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 		s.spawnLocked(w.ended)
 	}
 	return w.job, !w.job.seen
+}
+
+// noteLateLocked notes if a scan of j, which took so long since it was due and
+// examined so many files, is the first that was late, or the first that was not
+// nearly so. First scans may take as long as they need.
+func (s *scheduler) noteLateLocked(j *job, files int, took time.Duration) {
+	if !j.seen || s.late == 0 || j.late && took > s.late/2 || !j.late && took <= s.late {
+		return
+	}
+	j.late = !j.late
+	s.lates = append(s.lates, Late{j.index, files, took, !j.late})
 }
 
 // addHelper returns a further worker for the job of w, or nil if none may start.
@@ -284,20 +328,12 @@ func (s *scheduler) outstanding() bool {
 	return s.pending > 0 || len(s.results) > 0
 }
 
-// known returns why the job with the index has expired, "" if it has not, and
-// whether a scan of it was ever complete.
-func (s *scheduler) known(index int) (expired string, seen bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.jobs[index].expired, s.jobs[index].seen
-}
-
 // interval returns how long collect may be put off at most; 0 is for any time.
 func (s *scheduler) interval() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.pending > 0 || len(s.results) > 0:
+	case s.pending > 0 || s.retries > 0 || len(s.results) > 0:
 		return spawnDelay
 	case len(s.queue) > 0:
 		return hungAfter

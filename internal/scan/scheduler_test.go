@@ -25,7 +25,7 @@ func TestMayStart(t *testing.T) {
 		"the second, none answered":                     {1, false, recent, false, false},
 		"the second, one answered":                      {1, true, recent, false, true},
 		"the second, one answered, crowded":             {1, true, recent, true, false},
-		"many, one answered":                            {maxHelpers - 1, true, recent, false, true},
+		"many, one answered":                            {MaxHelpers - 1, true, recent, false, true},
 		"the second after long":                         {1, false, long, false, true},
 		"the second after long, crowded":                {1, false, long, true, false},
 		"the last probe after long":                     {maxProbesPerDir - 1, false, long, false, true},

@@ -19,13 +19,12 @@ import (
 func TestSlow(t *testing.T) {
 	const files = 10_000
 	test := func(t *testing.T, ff *faults.FS, paths ...string) *driver {
-		d := newDriver(t, ff, scan.Options{}, paths...)
+		d := newDriver(t, ff, scan.Options{LateAfter: 1}, paths...)
 		ff.Slow(time.Millisecond)
 		begin := time.Now()
 		d.begin()
 		first := time.Since(begin)
 		ff.Asked()
-		d.interval = 0 // so that d.late has all scans
 		begin = time.Now()
 		check.Equal(t, "steps", []string(nil), d.scan())
 		if next := time.Since(begin); first > 700*time.Millisecond || next > 700*time.Millisecond {
@@ -85,7 +84,7 @@ func TestFast(t *testing.T) {
 		for i := range 20_000 {
 			names = append(names, fmt.Sprintf("%d/%d", i%100, i))
 		}
-		d := newDriver(t, ff, scan.Options{}, names...)
+		d := newDriver(t, ff, scan.Options{LateAfter: time.Millisecond}, names...)
 		d.interval = time.Millisecond
 		d.begin()
 		r := d.record()

@@ -3,7 +3,7 @@ package scan_test
 import (
 	"fmt"
 	"os"
-	"syscall"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,54 +19,77 @@ func TestStateReturns(t *testing.T) {
 	check.Write(t, "f", "1", check.Day1)
 	d := newDriver(t, faults.Real(), scan.Options{}, "f")
 	d.begin()
-	first := d.tag[0]
+	first := d.sum[0]
 	check.Write(t, "f", "2", check.Day2)
-	if d.scan(); d.tag[0] == first {
+	if d.scan(); d.sum[0] == first {
 		t.Error("another mtime, the same tag")
 	}
 	check.Write(t, "f", "3", check.Day1)
-	if d.scan(); d.tag[0] != first {
+	if d.scan(); d.sum[0] != first {
 		t.Error("the same mtime and size again, another tag")
 	}
 	check.Must(t, os.Rename("f", "g"))
 	d = newDriver(t, faults.Real(), scan.Options{}, "g")
-	if d.begin(); d.tag[0] != first {
+	if d.begin(); d.sum[0] != first {
 		t.Error("the tag depends on the target's own name")
 	}
 }
 
-// Without descriptors at the start, there is an error and no wrong beginning, whoever
-// is without: where calls are slow, several directories are listed at a time.
+// A first scan that is inconclusive is repeated, whoever was without descriptors: where
+// calls are slow, several directories are listed at a time. If that lasts, what they
+// were wanted for is unreadable, and all else is known.
 func TestNoDescriptorsAtStart(t *testing.T) {
 	t.Chdir(t.TempDir())
-	failing := []struct{ op, name string }{{"stat", "d"}, {"open", "d"}}
+	failing := []struct{ op, name, unreadable string }{{"stat", "d", "d"}, {"open", "d", "d"}}
 	for i := range 6 {
 		dir := fmt.Sprint("d/", i)
 		check.Must(t, os.MkdirAll(dir, 0o777))
 		check.Write(t, dir+"/a", "1", check.Day1)
-		for _, op := range []string{"open", "lstat"} {
-			failing = append(failing, struct{ op, name string }{op, dir})
-		}
-		failing = append(failing, struct{ op, name string }{"lstat", dir + "/a"})
+		failing = append(failing, struct{ op, name, unreadable string }{"open", dir, dir + "/"},
+			struct{ op, name, unreadable string }{"lstat", dir + "/a", dir + "/a"})
 	}
+	emfile := check.PathError(scriptErrors["emfile"])
 	for _, slow := range []time.Duration{0, time.Millisecond} {
 		for _, f := range failing {
 			synctest.Test(t, func(t *testing.T) {
 				ff := faults.Real()
-				ff.Slow(slow)
-				ff.Fail(f.op, f.name, check.Errno(syscall.EMFILE, 4))
-				d := newDriver(t, ff, scan.Options{}, "none", "d")
-				d.scan()
-				if _, err := d.scanner.State(1); err != scan.ErrNoDescriptors {
-					t.Errorf("%+v fails: %v", f, err)
-				}
-				ff.Heal()
-				check.Equal(t, fmt.Sprintf("%+v fails: steps of the first scan that is complete", f), []string(nil), d.scan())
-				state, err := d.scanner.State(1)
-				check.Must(t, err)
 				fresh := newDriver(t, ff, scan.Options{}, "d")
 				fresh.begin()
-				check.Equal(t, "tag", fresh.tag[0], state.Tag)
+
+				ff.Slow(slow)
+				ff.Fail(f.op, f.name, emfile)
+				time.AfterFunc(3*time.Second, ff.Heal)
+				d := newDriver(t, ff, scan.Options{}, "none", "d")
+				begin := time.Now()
+				d.begin()
+				if took := time.Since(begin); took < 3*time.Second || took > 3*time.Second+300*time.Millisecond {
+					t.Errorf("%+v fails for 3s: the start took %v", f, took)
+				}
+				check.Equal(t, fmt.Sprintf("%+v fails for 3s: sum", f), fresh.sum[0], d.sum[1])
+
+				ff.Slow(slow)
+				ff.Fail(f.op, f.name, emfile)
+				d = newDriver(t, ff, scan.Options{}, "none", "d")
+				begin = time.Now()
+				lines := d.begin()
+				if took := time.Since(begin); took > scan.UnreadableAfter+300*time.Millisecond {
+					t.Errorf("%+v fails: the start took %v", f, took)
+				}
+				got := []string{lines[1]}
+				for name, reason := range d.scanner.Unreadable(1) {
+					got = append(got, "unreadable d/"+name+": "+reason)
+				}
+				const reason = ": too many open files"
+				want := []string{"watching d", "unreadable " + f.unreadable + reason}
+				if f.unreadable == "d" {
+					want = []string{"watching d" + reason}
+				}
+				check.Equal(t, fmt.Sprintf("%+v fails", f), want, got)
+				ff.Heal()
+				if got := d.scan(); len(got) == 0 || !strings.HasPrefix(got[0], "readable "+f.unreadable) {
+					t.Errorf("%+v fails no more: %q", f, got)
+				}
+				check.Equal(t, fmt.Sprintf("%+v fails no more: sum", f), fresh.sum[0], d.sum[1])
 			})
 		}
 	}

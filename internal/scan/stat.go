@@ -25,6 +25,10 @@ type Stat struct {
 
 	nsec int32 // of the mtime of a file, to be added to sec
 	kind kind
+
+	// inconclusive says that err tells nothing about the path: what was known of it
+	// stays. No tree has such a Stat.
+	inconclusive bool
 }
 
 // kind is what exists at a path.
@@ -76,25 +80,20 @@ func (s Stat) Size() (bytes int64, mtime time.Time, ok bool) {
 	return s.size, time.Unix(s.sec, int64(s.nsec)), true
 }
 
-// pathStat returns the Stat of a path for which a call failed with err. Its
-// second result is false if that is inconclusive.
-func pathStat(err error) (Stat, bool) {
+// pathStat returns the Stat of a path for which a call failed with err.
+func pathStat(err error) Stat {
 	if oserr.IsNotExist(err) {
-		return gone, true
+		return gone
 	}
 	return unreadable(err)
 }
 
 // unreadable returns the Stat of an open file or directory for which a call
-// failed with err. Its second result is false if that is inconclusive: no
-// descriptors are left. Only a path says that something is gone: Linux says of an
+// failed with err. Only a path says that something is gone: Linux says of an
 // open directory that it does not exist when its SMB server has restarted.
-func unreadable(err error) (Stat, bool) {
-	if oserr.IsTooManyFiles(err) {
-		return Stat{}, false
-	}
+func unreadable(err error) Stat {
 	// An empty reason would read as no error.
-	return Stat{err: cmp.Or(oserr.Cause(err).Error(), "unknown error")}, true
+	return Stat{err: cmp.Or(oserr.Cause(err).Error(), "unknown error"), inconclusive: oserr.IsInconclusive(err)}
 }
 
 // compare returns the change from was to is, "" for none, and the Stat to compare

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
 	"net-watcher/internal/wire"
 )
 
@@ -149,27 +150,26 @@ func TestTagDiffers(t *testing.T) {
 // Only the error of a call with a path says that something is gone, and one for
 // lack of descriptors says nothing.
 func TestErrStat(t *testing.T) {
-	type result struct {
-		Stat Stat
-		OK   bool
+	short := func(unix, windows int) Stat {
+		return Stat{err: oserr.Cause(check.Errno(syscall.Errno(unix), syscall.Errno(windows))).Error(), inconclusive: true}
 	}
 	for _, test := range []struct {
 		name         string
 		err          error
-		path, opened result
+		path, opened Stat
 	}{
-		{"denied", check.PathError(errors.New("denied")), result{Stat{err: "denied"}, true}, result{Stat{err: "denied"}, true}},
-		{"no text", check.PathError(errors.New("")), result{Stat{err: "unknown error"}, true}, result{Stat{err: "unknown error"}, true}},
-		{"ENOENT", check.Errno(syscall.ENOENT, 2), result{gone, true}, result{Stat{err: syscall.Errno(2).Error()}, true}},
-		{"EMFILE", check.Errno(syscall.EMFILE, 4), result{}, result{}},
-		{"ENFILE", check.Errno(syscall.ENFILE, 10024), result{}, result{}},
+		{"denied", check.PathError(errors.New("denied")), Stat{err: "denied"}, Stat{err: "denied"}},
+		{"no text", check.PathError(errors.New("")), Stat{err: "unknown error"}, Stat{err: "unknown error"}},
+		{"ENOENT", check.Errno(syscall.ENOENT, 2), gone, Stat{err: syscall.Errno(2).Error()}},
+		{"EMFILE", check.Errno(syscall.EMFILE, 4), short(int(syscall.EMFILE), 4), short(int(syscall.EMFILE), 4)},
+		{"ENFILE", check.Errno(syscall.ENFILE, 10024), short(int(syscall.ENFILE), 10024), short(int(syscall.ENFILE), 10024)},
+		{"a lease", check.Errno(syscall.EAGAIN, 32), short(int(syscall.EAGAIN), 32), short(int(syscall.EAGAIN), 32)},
+		{"no memory", check.Errno(syscall.ENOMEM, 8), short(int(syscall.ENOMEM), 8), short(int(syscall.ENOMEM), 8)},
 	} {
-		stat, ok := pathStat(test.err)
-		check.Equal(t, test.name+" with a path", test.path, result{stat, ok}, byField)
-		stat, ok = unreadable(test.err)
-		check.Equal(t, test.name+" of something open", test.opened, result{stat, ok}, byField)
+		check.Equal(t, test.name+" with a path", test.path, pathStat(test.err), byField)
+		check.Equal(t, test.name+" of something open", test.opened, unreadable(test.err), byField)
 	}
-	if stat, ok := pathStat(check.Errno(syscall.ENOTDIR, 3)); stat != gone || !ok {
-		t.Errorf("ENOTDIR with a path: %+v, %v", stat, ok)
+	if stat := pathStat(check.Errno(syscall.ENOTDIR, 3)); stat != gone {
+		t.Errorf("ENOTDIR with a path: %+v", stat)
 	}
 }

@@ -36,9 +36,9 @@ func TestTreeStress(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	steps += len(d.scan())
-	d.checkTags()
+	d.checkSums()
 	d.checkTree()
-	t.Logf("%d steps, %d paths at the end", steps, len(d.tags[0]))
+	t.Logf("%d steps, %d paths at the end", steps, len(d.sums[0]))
 }
 
 // writeAtRandom changes files and directories below d until stop is closed.

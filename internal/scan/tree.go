@@ -20,37 +20,73 @@ type node struct {
 // dir is the contents of a directory.
 type dir struct {
 	nodes []node // in the order of the last listing
-	tag   uint64 // the sum of the tags of all that is below
+	sum   Sum    // of all that is below
 }
+
+// Sum is what a target and all that is known below it add up to.
+type Sum struct {
+	Tag        uint64 // equal tags mean that nothing differs
+	Unreadable int    // things below the target that cannot be examined
+}
+
+func (s Sum) plus(t Sum) Sum  { return Sum{s.Tag + t.Tag, s.Unreadable + t.Unreadable} }
+func (s Sum) minus(t Sum) Sum { return Sum{s.Tag - t.Tag, s.Unreadable - t.Unreadable} }
 
 // isDir reports whether n, which is no target, is a directory.
 func (n *node) isDir() bool { return strings.HasSuffix(n.name, "/") }
 
-// tag returns what n, which has the path name below the target, and all that is
-// below it add to the tag of the target. Below a directory that cannot be read
+// sum returns what n, which has the path name below the target, and all that is
+// below it add to the sum of the target. Below a directory that cannot be read
 // nothing counts.
-func (n *node) tag(name string) uint64 {
-	t := n.stat.tag(name)
+func (n *node) sum(name string) Sum {
+	sum := n.stat.sum(name)
 	if n.children != nil && n.stat.err == "" {
-		t += n.children.tag
+		sum = sum.plus(n.children.sum)
 	}
-	return t
+	return sum
+}
+
+// unreadable adds what is below n, which has the path name below the target, and cannot
+// be examined to found: by its path below the target, why.
+func (n *node) unreadable(name string, found map[string]string) {
+	if n.children == nil || n.stat.err != "" {
+		return
+	}
+	for i := range n.children.nodes {
+		child := &n.children.nodes[i]
+		if child.stat.err != "" {
+			found[name+child.name] = child.stat.err
+		}
+		child.unreadable(name+child.name, found)
+	}
+}
+
+// sum returns what s at name, a path below the target, adds to the sum of the target.
+func (s Stat) sum(name string) Sum {
+	sum := Sum{Tag: s.tag(name)}
+	if s.err != "" && name != "" {
+		sum.Unreadable = 1
+	}
+	return sum
 }
 
 // Step is one change of a target, or of something below it.
 type Step struct {
 	Name   string // the path below the target; "" is the target itself
 	Change wire.Change
-	Stat   Stat   // as it is now
-	Tag    uint64 // of the target, after this step and all before it
+	Stat   Stat // as it is now
+	Sum    Sum  // of the target, after this step and all before it
+
+	// Again says that it was unreadable before, and is so no more.
+	Again bool
 }
 
 // changes is the difference between a tree and what a scan found. Its methods
 // bring the tree up to date and note each difference. They are pure: they make no
 // call, and know no time.
 type changes struct {
-	steps []Step // in any order; Tag is what each adds to that of the target
-	tag   uint64 // what all add to the tag of the target, and what has no step
+	steps []Step // in any order; Sum is what each adds to that of the target
+	sum   Sum    // what all add to the sum of the target, and what has no step
 }
 
 // set makes n, which is in the directory above, be as s says.
@@ -65,23 +101,26 @@ func (c *changes) set(n *node, above string, s Stat) {
 		return // as nearly always; a tag would cost a hash
 	}
 	name := above + n.name
-	tag := -n.tag(name)
+	before, again := n.sum(name), n.stat.err != ""
 	n.stat = now
-	tag += n.tag(name)
-	c.tag += tag
+	sum := n.sum(name).minus(before)
+	c.sum = c.sum.plus(sum)
 	if change != "" {
-		c.steps = append(c.steps, Step{name, change, now, tag})
+		c.steps = append(c.steps, Step{name, change, now, sum, again})
 	}
 }
 
 // remove notes that n, which is in the directory above, and all that is below it
-// are gone. counted is whether they are part of the tag of the target.
+// are gone. counted is whether they are part of the sum of the target.
 func (c *changes) remove(n *node, above string, counted bool) {
-	step := Step{Name: above + n.name, Change: wire.Removed, Stat: gone}
-	if counted {
-		step.Tag = -n.stat.tag(step.Name)
+	if n.stat.kind <= absent && n.stat.err == "" {
+		return // it was never there
 	}
-	c.tag += step.Tag
+	step := Step{Name: above + n.name, Change: wire.Removed, Stat: gone, Again: n.stat.err != ""}
+	if counted {
+		step.Sum = Sum{}.minus(n.stat.sum(step.Name))
+	}
+	c.sum = c.sum.plus(step.Sum)
 	c.steps = append(c.steps, step)
 	if n.children != nil {
 		for i := range n.children.nodes {
@@ -90,21 +129,10 @@ func (c *changes) remove(n *node, above string, counted bool) {
 	}
 }
 
-// update gives the nodes of d, which has the path name below the target, the
-// Stats of its listing, which has the same names in the same order. It leaves out
-// directories: these are yet to be listed themselves.
-func (c *changes) update(d *dir, name string, listing []node) {
-	for i := range listing {
-		if n := &d.nodes[i]; !n.isDir() {
-			c.set(n, name, listing[i].stat)
-		}
-	}
-}
-
 // sorted returns the steps in the order in which they are reported, and each with
-// the tag of the target, which was before. What is in a directory is removed
+// the sum of the target, which was before. What is in a directory is removed
 // before it, and created after it.
-func (c *changes) sorted(before uint64) []Step {
+func (c *changes) sorted(before Sum) []Step {
 	slices.SortFunc(c.steps, func(a, b Step) int {
 		if order := cmp.Compare(a.rank(), b.rank()); order != 0 {
 			return order
@@ -115,8 +143,8 @@ func (c *changes) sorted(before uint64) []Step {
 		return cmp.Compare(a.Name, b.Name)
 	})
 	for i := range c.steps {
-		before += c.steps[i].Tag
-		c.steps[i].Tag = before
+		before = before.plus(c.steps[i].Sum)
+		c.steps[i].Sum = before
 	}
 	return c.steps
 }

@@ -55,7 +55,7 @@ func TestTreeTurns(t *testing.T) {
 				}
 				ff.Heal()
 				d.scan() // by now it knows
-				d.checkTags()
+				d.checkSums()
 				d.checkTree()
 			}
 		})

@@ -13,27 +13,36 @@ const (
 	UnreadableAfter = 5 * time.Second
 )
 
+// doubtDelay is how much longer a first scan may take that is repeated because it was
+// inconclusive: by then, what is inconclusive below the target is unreadable by itself.
+const doubtDelay = time.Second
+
 // Why a target is unreadable of which no scan has ended.
 var (
 	reasonHung    = fmt.Sprintf("file system not responding for %v", UnreadableAfter)
 	reasonNotDone = fmt.Sprintf("initial scan not finished after %v", UnreadableAfter)
-	reasonFull    = fmt.Sprintf("too many hung file system calls (%d)", MaxCalls)
 )
 
 // watchdog is what a scheduler knows of its hung calls. It is guarded by the
 // scheduler's mu.
 type watchdog struct {
 	hung    int           // calls, as of the last collect
-	full    bool          // all MaxCalls hung, and more than half still do
+	full    bool          // all maxCalls hung, and more than half still do
 	checked time.Duration // when collect was last called, or had no need to be
 }
 
 // collected is what has happened since the last collect.
 type collected struct {
 	results []result
-	expired []*job // reported from now on; job.expired has the reason
-	full    bool   // from now on all calls are hung
-	slowest Slowest
+	expired []expired // reported from now on
+	full    bool      // all calls are hung, or were lately
+	lates   []Late
+}
+
+// expired is a job that is given up, and why.
+type expired struct {
+	job    *job
+	reason string
 }
 
 // collect returns what has happened. If the workers do not become idle, it starts
@@ -41,20 +50,25 @@ type collected struct {
 func (s *scheduler) collect() collected {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := collected{results: s.results, slowest: s.slowest}
-	s.results, s.slowest = nil, Slowest{}
-	for _, r := range c.results {
-		r.job.due, r.job.expired = 0, ""
-	}
 	now := s.correctClockLocked()
+	for i := 0; i < len(s.jobs) && s.retries > 0; i++ {
+		if j := &s.jobs[i]; j.due == 0 && j.retry != 0 && now >= j.retry {
+			s.queueLocked(j, now)
+		}
+	}
+	// After the retries: the caller is yet to take the results from the trees.
+	c := collected{results: s.results, lates: s.lates}
+	s.results, s.lates = nil, nil
+	for _, r := range c.results {
+		r.job.due, r.job.expired = 0, false
+	}
 	hung := s.findHungLocked(now)
 	c.expired = s.expireLocked(now, hung)
 	if now-s.lastStart >= spawnDelay {
 		s.spawnLocked(now)
 	}
-	full := s.watchdog.hung == MaxCalls
-	c.full = full && !s.watchdog.full
-	s.watchdog.full = full || s.watchdog.full && s.watchdog.hung > MaxCalls/2
+	s.watchdog.full = s.watchdog.hung == s.maxCalls || s.watchdog.full && s.watchdog.hung > s.maxCalls/2
+	c.full = s.watchdog.full
 	return c
 }
 
@@ -89,27 +103,25 @@ func (s *scheduler) findHungLocked(now time.Duration) map[*dirQueue]time.Duratio
 
 // expireLocked gives up waiting for jobs that are due for too long, for a reason.
 // It returns those that were not reported before.
-func (s *scheduler) expireLocked(now time.Duration, hung map[*dirQueue]time.Duration) []*job {
-	var expired []*job
+func (s *scheduler) expireLocked(now time.Duration, hung map[*dirQueue]time.Duration) []expired {
+	var all []expired
 	expire := func(j *job, reason string) {
-		if j.expired != "" {
-			return
+		if j.due != 0 && !j.expired {
+			j.expired = true
+			s.pending--
 		}
-		j.expired = reason
-		s.pending--
 		if !j.reported {
 			j.reported = true
-			expired = append(expired, j)
+			all = append(all, expired{j, reason})
+			if !j.seen {
+				s.unknown--
+			}
 		}
 	}
 	for i := range s.workers {
 		w := &s.workers[i]
-		switch j := w.job; {
-		case j == nil || now-j.due < UnreadableAfter:
-		case w.hung && hung[j.dir] >= UnreadableAfter:
+		if j := w.job; w.hung && now-j.due >= UnreadableAfter && hung[j.dir] >= UnreadableAfter {
 			expire(j, reasonHung)
-		case !j.seen:
-			expire(j, reasonNotDone)
 		}
 	}
 	for _, d := range s.queue {
@@ -120,12 +132,21 @@ func (s *scheduler) expireLocked(now time.Duration, hung map[*dirQueue]time.Dura
 			switch {
 			case hung[d] > 0 && now-d.last >= hungAfter:
 				expire(j, reasonHung)
-			case s.watchdog.hung == MaxCalls:
-				expire(j, reasonFull)
-			case !j.seen:
-				expire(j, reasonNotDone)
+			case s.watchdog.hung == s.maxCalls:
+				expire(j, fmt.Sprintf("too many hung file system calls (%d)", s.maxCalls))
 			}
 		}
 	}
-	return expired
+	if s.unknown > 0 && now-s.began >= UnreadableAfter {
+		for i := range s.jobs {
+			switch j := &s.jobs[i]; {
+			case j.seen:
+			case j.doubt == "":
+				expire(j, reasonNotDone)
+			case now-s.began >= UnreadableAfter+doubtDelay:
+				expire(j, j.doubt)
+			}
+		}
+	}
+	return all
 }

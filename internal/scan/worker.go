@@ -25,6 +25,9 @@ type clock struct {
 	stopped atomic.Int64 // how long the program was stopped since the epoch (time.Duration)
 }
 
+// wall returns the time of day, to compare with that of files.
+func (*clock) wall() time.Time { return time.Now() }
+
 // now returns the time since the epoch. It is never 0.
 func (c *clock) now() time.Duration {
 	return time.Since(c.epoch) - time.Duration(c.stopped.Load()) + 1
@@ -103,6 +106,10 @@ func (w *worker) openDir(name string) (File, error) {
 
 func (w *worker) close(f File) {
 	timed(w, func() (File, error) { return nil, f.Close() })
+}
+
+func (w *worker) evalSymlinks(name string) (string, error) {
+	return timed(w, func() (string, error) { return w.fs.EvalSymlinks(name) })
 }
 
 // readEntries returns the next n entries of the directory f, at most maxPortion.

@@ -8,7 +8,7 @@ import (
 
 // newTestScheduler returns a scheduler of one target, and a worker with its job.
 func newTestScheduler() (*scheduler, *worker) {
-	s := newScheduler([]string{"."}, nil, func() bool { return false }, nil)
+	s := newScheduler([]string{"."}, Options{MaxCalls: MaxCalls}, func() bool { return false }, nil)
 	return s, s.workerLocked(&s.jobs[0])
 }
 

@@ -11,6 +11,7 @@ package wire
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 )
 
@@ -81,6 +82,10 @@ type Event struct {
 	Missing bool   `json:"missing,omitzero"` // on Watching: the target does not exist
 	Error   string `json:"error,omitzero"`   // on Unreadable and Watching: why File cannot be examined
 
+	// Unreadable is how many things below the target cannot be examined. Only Watching
+	// lines have it.
+	Unreadable int `json:"unreadable,omitzero"`
+
 	Size  *int64    `json:"size,omitzero"`  // bytes, at the time of the scan; nil if File is no readable file
 	Mtime time.Time `json:"mtime,omitzero"` // at the time of the scan; UTC in JSON
 
@@ -95,7 +100,7 @@ func (e *Event) TargetName() string { return cmp.Or(e.Target, e.File) }
 // Apply makes w, a Watching event, describe its target as it is after the change
 // e, which belongs to the same target.
 func (w *Event) Apply(e *Event) {
-	w.State = e.State
+	w.State, w.Unreadable = e.State, e.Unreadable
 	if e.Target == "" { // e is about the target itself
 		w.Missing = e.Change == Removed
 		w.Error, w.Size, w.Mtime = e.Error, e.Size, e.Mtime
@@ -122,6 +127,8 @@ func (e *Event) String() string {
 		s += ": " + Printable(e.Error)
 	case e.Missing:
 		s += " (not there)"
+	case e.Type == Watching && e.Unreadable > 0:
+		s += fmt.Sprintf(" (%d unreadable below it)", e.Unreadable)
 	}
 	return s
 }

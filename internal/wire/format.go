@@ -69,6 +69,8 @@ func encodeJSON(events []Event) []byte {
 	for _, e := range events {
 		if e.Type == Watching {
 			e.Timestamp = 0
+		} else {
+			e.Unreadable = 0
 		}
 		e.Mtime = e.Mtime.UTC()
 		if y := e.Mtime.Year(); y < 0 || y > 9999 {

@@ -1,0 +1,68 @@
+package scan
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+)
+
+// maxAliases is how many entries are examined to find out whether one of them is what
+// answers to a name that its directory does not list.
+const maxAliases = 64
+
+// aliases finds the entries of a listing that may be what answers to a name that is
+// missing in it: where case makes no difference, lstat of the old name says after a
+// rename from a to A that a is there. Names may be the same to a file system for other
+// reasons as well: Unicode has several forms of one character, Windows short names. Its
+// method may be called from any goroutine.
+type aliases struct {
+	listing, old []node
+
+	once   sync.Once
+	folded map[string]string // names in the listing, by themselves in lower case
+	fresh  []node            // those in the listing that were not known before
+}
+
+// of returns the names of the entries to compare with info, which lstat has said of
+// the name base: those that differ in case only, and new ones that look like it.
+func (a *aliases) of(base string, info fs.FileInfo) []string {
+	a.once.Do(a.index)
+	var names []string
+	if name, ok := a.folded[strings.ToLower(base)]; ok {
+		names = append(names, name)
+	}
+	like := infoStat(info)
+	for _, n := range a.fresh {
+		if len(names) == maxAliases {
+			break
+		}
+		name, isDir := strings.CutSuffix(n.name, "/")
+		if isDir == info.IsDir() && (isDir || n.stat.hash != 0 || n.stat.size == like.size || n.stat.kind != file) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (a *aliases) index() {
+	known := make(map[string]bool, len(a.old))
+	for _, n := range a.old {
+		known[n.name] = true
+	}
+	a.folded = make(map[string]string, len(a.listing))
+	for _, n := range a.listing {
+		name := strings.TrimSuffix(n.name, "/")
+		a.folded[strings.ToLower(name)] = name
+		if !known[n.name] {
+			a.fresh = append(a.fresh, n)
+		}
+	}
+}
+
+// perhapsSame reports whether a and b, of two names, may be of the same thing. That
+// nothing tells them apart is enough: not every file system has numbers by which
+// os.SameFile could know (FUSE, SMB).
+func perhapsSame(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) || a.Mode() == b.Mode() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
