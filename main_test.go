@@ -68,8 +68,8 @@ func TestParseOptions(t *testing.T) {
 			options{files: []string{"a", "b", "-file"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600},
 		},
 		{
-			[]string{"d/", "d", "e//", "/", "-"},
-			options{files: []string{"d", "e/", "/", "-"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600},
+			[]string{"d/", "d", "d///", "e//", "/", "//", "./", "-"},
+			options{files: []string{"d", "e", "/", ".", "-"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600},
 		},
 		{
 			[]string{"d", "-ignore", "*.tmp", "-ignore", ".git/", "-content", "-fresh"},

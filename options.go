@@ -188,7 +188,7 @@ func (o *options) addFile(name string) error {
 	if name == "" {
 		return errors.New("a FILE must not be empty")
 	}
-	if n := len(name) - 1; n > 0 && os.IsPathSeparator(name[n]) && filepath.VolumeName(name) != name[:n] {
+	for n := len(name) - 1; n > 0 && os.IsPathSeparator(name[n]) && filepath.VolumeName(name) != name[:n]; n-- {
 		name = name[:n]
 	}
 	o.files = append(o.files, name)

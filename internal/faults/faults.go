@@ -34,8 +34,8 @@ type FS struct {
 	running Level
 	open    Level             // files and directories
 	aliases map[string]string // by name
-	under   map[string]int // calls under way, by name
-	twice   []string       // names that a second call was made for meanwhile
+	under   map[string]int    // calls under way, by name
+	twice   []string          // names that a second call was made for meanwhile
 }
 
 // Level is a number that goes up and down, and the highest that it was.
