@@ -27,7 +27,7 @@ func (p *pass) list(path, name string) ([]node, Stat) {
 		f, err := open(path)
 		if err != nil {
 			if name != "" {
-				if info, there := p.w.lstat(path); there == nil && !info.IsDir() { // it was replaced, by a link perhaps
+				if info, err := p.w.lstat(path); err == nil && !info.IsDir() { // it was replaced, by a link perhaps
 					return nil, gone
 				}
 			}
@@ -44,16 +44,16 @@ func (p *pass) list(path, name string) ([]node, Stat) {
 			p.w.nodes = l.nodes
 			return l.nodes, Stat{kind: directory}
 		}
-		info, there := p.w.stat(path)
+		info, statErr := p.w.stat(path)
 		switch {
-		case oserr.IsNotExist(there) || there == nil && !info.IsDir():
+		case oserr.IsNotExist(statErr) || statErr == nil && !info.IsDir():
 			return nil, gone
-		case oserr.IsNotExist(err) && there == nil && unlinked(info):
+		case oserr.IsNotExist(err) && statErr == nil && unlinked(info):
 			return nil, gone // its path leads there all the same, as "." does
 		case !again && !errors.Is(err, fs.ErrPermission):
 			continue // it may have been replaced by another directory
 		}
-		return nil, unreadable(err)
+		return nil, errStat(err)
 	}
 }
 
@@ -92,7 +92,7 @@ func (l *listing) read(f File) error {
 	}
 	var names []string
 	for {
-		some, err := w.readNames(f)
+		some, err := timed(w, f.Readdirnames, maxPortion)
 		names = append(names, some...)
 		if err == io.EOF {
 			break
@@ -167,10 +167,10 @@ func (l *listing) addFailed() error {
 	if l.examined == 0 && other == nil && denied != nil {
 		return cmp.Or(short, denied)
 	}
-	dirs, err := l.pass.w.dirNames(l.path)
+	dirs, err := timed(l.pass.w, l.pass.w.fs.DirNames, l.path)
 	for _, e := range l.failed {
 		n := node{name: e.Name}
-		n.stat = unreadable(e.Err)
+		n.stat = errStat(e.Err)
 		switch isDir := dirs[e.Name]; {
 		case l.pass.options.ignores(l.name, e.Name, isDir || err != nil):
 			continue

@@ -88,8 +88,8 @@ func (p *pass) set(n *node, above string, s Stat) {
 
 // parallelFor calls do(p, i) for 0 <= i < n and returns when all calls have
 // returned. Where file system calls are slow, further workers do their share, each
-// with a pass of its own; their results are added to p. When the scanner is
-// closed, it leaves out the rest.
+// with a pass of its own; their results are added to p. When the context
+// of the Scanner is done, it leaves out the rest.
 func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 	var next atomic.Int64
 	doNext := func(p *pass) bool {
@@ -227,7 +227,7 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 	case err == nil || oserr.IsNotExist(err) || oserr.IsNameTooLong(err):
 		return gone
 	}
-	return unreadable(err)
+	return errStat(err)
 }
 
 // stat examines what exists at path, following links.
@@ -257,7 +257,7 @@ func (p *pass) statLink(path string) Stat {
 	if s.err != "" || s.kind != file || s.hash != 0 || s.sec != s.sec&1 {
 		return s
 	}
-	if to, err := p.w.evalSymlinks(path); err == nil && to != filepath.Clean(path) {
+	if to, err := timed(p.w, p.w.fs.EvalSymlinks, path); err == nil && to != filepath.Clean(path) {
 		sum := sha256.Sum256([]byte(to))
 		s.hash = max(binary.BigEndian.Uint64(sum[:]), 1)
 	}
@@ -299,9 +299,11 @@ func (p *pass) read(path string) Stat {
 		return pathStat(err)
 	}
 	defer p.w.close(f)
-	info, err := timed(p.w, f.Stat)
+	p.w.begin()
+	info, err := f.Stat()
+	p.w.end(1)
 	if err != nil {
-		return unreadable(err)
+		return errStat(err)
 	}
 	if !info.Mode().IsRegular() { // it was replaced
 		return infoStat(info)
@@ -318,7 +320,7 @@ func (p *pass) read(path string) Stat {
 			break
 		}
 		if err != nil {
-			return unreadable(err)
+			return errStat(err)
 		}
 	}
 	s := fileStat(size, info.ModTime())

@@ -25,9 +25,10 @@
 // A target that a hung call, or MaxCalls of them, have kept waiting for
 // UnreadableAfter is reported as unreadable, and so is one whose first scan takes as
 // long. It is scanned on when the call returns. A slow scan of a known target is only
-// slow. Scans of one target never overlap. What is
-// inconclusive, since no descriptors are left, changes nothing and is repeated with
-// the next scan. docs/architecture.md has the table of all limits.
+// slow. Scans of one target never overlap. What is inconclusive (no descriptors are left,
+// another program holds a lease) changes nothing, and the target is scanned again at
+// once; what is so for UnreadableAfter is unreadable. docs/architecture.md has the table
+// of all limits.
 //
 // # Sources
 //
@@ -73,15 +74,18 @@ type Scanner struct {
 	sched   *scheduler
 }
 
-// target is one path to scan. It belongs to the worker that scans it, but for
-// unreadable.
+// target is one path to scan.
 type target struct {
-	path       string
-	root       node
-	doubts     doubts // of the last scan
-	unlinked   string // a file without a name that the last scan found; or ""
-	coarse     int    // changes that look like those of CoarseTimes
-	noticed    [numAbouts]bool
+	path string
+
+	// These belong to the worker that scans it, while there is one.
+	root     node
+	doubts   doubts // of the last scan
+	unlinked string // a file without a name that the last scan found; or ""
+	coarse   int    // changes that look like those of CoarseTimes
+	noticed  [numAbouts]bool
+
+	// These are the owner's.
 	sum        Sum    // of all that the last collected scan found
 	unreadable bool   // the last collected scan could not examine it
 	known      bool   // a scan was complete, or it was reported as unreadable
@@ -211,7 +215,7 @@ func (t *target) notice(index int, about About, path string) []Notice {
 	return []Notice{{index, path, about}}
 }
 
-// Start begins a scan of every target that none is under way of.
+// Start begins a scan of each target that is not being scanned.
 func (s *Scanner) Start() { s.sched.start() }
 
 // Ready receives a value when a worker has run out of targets: call Collect. Results
@@ -221,10 +225,10 @@ func (s *Scanner) Ready() <-chan struct{} { return s.sched.ready }
 // CollectWithin returns in which time Collect is to be called at the latest, even if
 // Ready has no value: so hung calls are noticed. 0 is for no need before the next
 // Start.
-func (s *Scanner) CollectWithin() time.Duration { return s.sched.interval() }
+func (s *Scanner) CollectWithin() time.Duration { return s.sched.collectWithin() }
 
-// Outstanding reports whether the scans of the last Start, but for those that are
-// given up, have not all ended and been collected.
+// Outstanding reports whether a scan of the last Start is still waited for, or has not
+// been collected.
 func (s *Scanner) Outstanding() bool { return s.sched.outstanding() }
 
 // Known reports whether State has an answer for each target. That takes some

@@ -54,7 +54,8 @@ type dirQueue struct {
 
 // scheduler decides which target is scanned next, and by how many workers: by one
 // where the file system is fast, by more while it is slow or hangs. A scan is a
-// function to it: it knows nothing of trees.
+// function to it: it knows no tree, and of what a scan found only whether there is
+// something to report.
 type scheduler struct {
 	scan    func(w *worker, index int, first bool) findings
 	stopped func() bool   // no further call is to be made
@@ -328,8 +329,8 @@ func (s *scheduler) outstanding() bool {
 	return s.pending > 0 || len(s.results) > 0
 }
 
-// interval returns how long collect may be put off at most; 0 is for any time.
-func (s *scheduler) interval() time.Duration {
+// collectWithin returns how long collect may be put off at most; 0 is for any time.
+func (s *scheduler) collectWithin() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -85,13 +85,13 @@ func pathStat(err error) Stat {
 	if oserr.IsNotExist(err) {
 		return gone
 	}
-	return unreadable(err)
+	return errStat(err)
 }
 
-// unreadable returns the Stat of an open file or directory for which a call
+// errStat returns the Stat of an open file or directory for which a call
 // failed with err. Only a path says that something is gone: Linux says of an
 // open directory that it does not exist when its SMB server has restarted.
-func unreadable(err error) Stat {
+func errStat(err error) Stat {
 	// An empty reason would read as no error.
 	return Stat{err: cmp.Or(oserr.Cause(err).Error(), "unknown error"), inconclusive: oserr.IsInconclusive(err)}
 }

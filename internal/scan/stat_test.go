@@ -167,7 +167,7 @@ func TestErrStat(t *testing.T) {
 		{"no memory", check.Errno(syscall.ENOMEM, 8), short(int(syscall.ENOMEM), 8), short(int(syscall.ENOMEM), 8)},
 	} {
 		check.Equal(t, test.name+" with a path", test.path, pathStat(test.err), byField)
-		check.Equal(t, test.name+" of something open", test.opened, unreadable(test.err), byField)
+		check.Equal(t, test.name+" of something open", test.opened, errStat(test.err), byField)
 	}
 	if stat := pathStat(check.Errno(syscall.ENOTDIR, 3)); stat != gone {
 		t.Errorf("ENOTDIR with a path: %+v", stat)

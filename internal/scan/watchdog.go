@@ -85,8 +85,8 @@ func (s *scheduler) correctClockLocked() time.Duration {
 	return now
 }
 
-// findHungLocked marks the workers whose call is hung, and counts them. It returns
-// for how long, in each directory, the call that is out for longest is.
+// findHungLocked marks the workers whose call is hung, and counts them. It returns, by
+// directory, the age of its oldest hung call.
 func (s *scheduler) findHungLocked(now time.Duration) map[*dirQueue]time.Duration {
 	hung := make(map[*dirQueue]time.Duration)
 	s.watchdog.hung = 0

@@ -17,7 +17,7 @@ const (
 	maxPortion = 256
 )
 
-// clock is the only place that asks for the time. It leaves out the time in which
+// clock is where scans have the time from. It leaves out the time in which
 // the program itself was stopped (SIGSTOP, a suspended machine): file systems are
 // not to blame for that.
 type clock struct {
@@ -81,35 +81,22 @@ func (w *worker) slow() bool {
 }
 
 // timed makes one call.
-func timed[T any](w *worker, call func() (T, error)) (T, error) {
+func timed[A, R any](w *worker, call func(A) (R, error), arg A) (R, error) {
 	w.begin()
-	result, err := call()
+	result, err := call(arg)
 	w.end(1)
 	return result, err
 }
 
-func (w *worker) stat(name string) (fs.FileInfo, error) {
-	return timed(w, func() (fs.FileInfo, error) { return w.fs.Stat(name) })
-}
-
-func (w *worker) lstat(name string) (fs.FileInfo, error) {
-	return timed(w, func() (fs.FileInfo, error) { return w.fs.Lstat(name) })
-}
-
-func (w *worker) open(name string) (File, error) {
-	return timed(w, func() (File, error) { return w.fs.Open(name) })
-}
-
-func (w *worker) openDir(name string) (File, error) {
-	return timed(w, func() (File, error) { return w.fs.OpenDir(name) })
-}
+func (w *worker) stat(name string) (fs.FileInfo, error)  { return timed(w, w.fs.Stat, name) }
+func (w *worker) lstat(name string) (fs.FileInfo, error) { return timed(w, w.fs.Lstat, name) }
+func (w *worker) open(name string) (File, error)         { return timed(w, w.fs.Open, name) }
+func (w *worker) openDir(name string) (File, error)      { return timed(w, w.fs.OpenDir, name) }
 
 func (w *worker) close(f File) {
-	timed(w, func() (File, error) { return nil, f.Close() })
-}
-
-func (w *worker) evalSymlinks(name string) (string, error) {
-	return timed(w, func() (string, error) { return w.fs.EvalSymlinks(name) })
+	w.begin()
+	f.Close()
+	w.end(1)
 }
 
 // readEntries returns the next n entries of the directory f, at most maxPortion.
@@ -124,22 +111,12 @@ func (w *worker) readEntries(f File, n int) ([]Entry, error) {
 	return w.entries[:got], err
 }
 
-// readNames returns the names of the next entries of the directory f.
-func (w *worker) readNames(f File) ([]string, error) {
-	return timed(w, func() ([]string, error) { return f.Readdirnames(maxPortion) })
-}
-
-// dirNames returns the names of the directories in the directory name.
-func (w *worker) dirNames(name string) (map[string]bool, error) {
-	return timed(w, func() (map[string]bool, error) { return w.fs.DirNames(name) })
-}
-
 // read reads the next part of a file. It is valid until the next call.
 func (w *worker) read(f File, most int64) ([]byte, error) {
 	if w.buf == nil {
 		w.buf = make([]byte, 32<<10)
 	}
-	n, err := timed(w, func() (int, error) { return f.Read(w.buf[:min(most, int64(len(w.buf)))]) })
+	n, err := timed(w, f.Read, w.buf[:min(most, int64(len(w.buf)))])
 	return w.buf[:n], err
 }
 
