@@ -40,6 +40,12 @@ var samples = []struct {
 		json:  `{"type":"watching","file":"x","protocol":1,"interval":1,"targets":1,"error":"permission denied","state":"a"}`,
 	},
 	{
+		name:  "watching something with unreadable things below it",
+		event: Event{Type: Watching, File: "d", Protocol: 1, Interval: 1, Targets: 1, Unreadable: 2, State: "a"},
+		text:  "watching d (2 unreadable below it)",
+		json:  `{"type":"watching","file":"d","protocol":1,"interval":1,"targets":1,"unreadable":2,"state":"a"}`,
+	},
+	{
 		name: "modified",
 		event: Event{
 			Type: Changed, Timestamp: 1795318840365, File: "target.txt", Change: Modified,
@@ -183,6 +189,12 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// How many things are unreadable stands in greetings only.
+func TestEncodeUnreadable(t *testing.T) {
+	got := string(Encode(JSON, []Event{{Type: Changed, Timestamp: 1, File: "d", Change: Readable, Unreadable: 2, State: "a"}}))
+	check.Equal(t, "a change", `{"type":"changed","timestamp":1,"file":"d","change":"readable","state":"a"}`+"\n", got)
+}
+
 // Any bytes are an event or an error, and an event survives being said again.
 func FuzzDecode(f *testing.F) {
 	for _, s := range samples {
@@ -194,8 +206,10 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if e.Type == Watching {
-			e.Timestamp = 0 // not on the wire
+		if e.Type == Watching { // what is not on the wire
+			e.Timestamp = 0
+		} else {
+			e.Unreadable = 0
 		}
 		if y := e.Mtime.UTC().Year(); y < 0 || y > 9999 {
 			e.Mtime = time.Time{}
