@@ -33,7 +33,7 @@ var validators = []struct {
 //	1501 handled r modified d/a 2 =B
 //	1502 run r ..., 1600 ran r 0
 //	2000 fault fail d/b !input/output error, 2000 fault stall @r
-//	2500 heal fail d/b
+//	2500 heal fail d/b +20 *30                       (Took and Value)
 //
 // The size of a file is its mtime too. An event that was published has its time.
 func parse(t *testing.T, script string) History {
@@ -103,6 +103,10 @@ func parse(t *testing.T, script string) History {
 						f = f[:1]
 					case f[0][0] == '@':
 						r.Reader = f[0][1:]
+					case f[0][0] == '+':
+						r.Took, _ = strconv.ParseInt(f[0][1:], 10, 64)
+					case f[0][0] == '*':
+						r.Value, _ = strconv.ParseInt(f[0][1:], 10, 64)
 					case err == nil:
 						r.Size = size
 					case r.Path == "":

@@ -107,7 +107,7 @@ func (b *book) refused(was, now known, change wire.Change) string {
 	case wire.Unreadable:
 		ok = !was.cannotBeRead
 	case wire.Readable:
-		ok = isThere && (was.cannotBeRead || !was.sure) && (!differs || !was.sure)
+		ok = !was.sure || was.cannotBeRead && !differs
 	}
 	if ok {
 		return ""
@@ -145,8 +145,8 @@ func (b *book) misplaced(n name, e *wire.Event) string {
 		}
 	}
 	for other, k := range b.names {
-		if e.Change == wire.Removed && other.target == n.target && above(n.path, other.path) && (k.kind != absent || k.cannotBeRead) {
-			return "leaves " + other.path + " below it"
+		if (e.Change == wire.Removed || e.Change == wire.Created) && other.target == n.target && above(n.path, other.path) && (k.kind != absent || k.cannotBeRead) {
+			return "has " + other.path + " below it"
 		}
 	}
 	return ""

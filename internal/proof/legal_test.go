@@ -45,56 +45,71 @@ const legalScript = `
 
 func TestLegal(t *testing.T) {
 	testRows(t, legalScript)
-	for _, r := range []struct{ name, old, new string }{
-		{"created of what is there", "modified d/a 4 =B", "created d/a 4 =B, created d/a 4 =B2"},
-		{"created of the target itself, which is there", "created f 3 =F3", "created f 3 =F3, created f 3 =F4"},
-		{"modified of what is not there", "removed d/s/ =H", "removed d/s/ =H\n4600 publish 1 modified d/s/x 5 =H2"},
-		{"modified of a target that is not there", "created f 3 =F3", "modified f 3 =F3"},
-		{"modified with the same size and time", "8000 op create f 9", "8000 op create f 9\n7000 publish 1 modified d/a 4 =B7"},
-		{"modified after unreadable, as it was", "readable f 3 =F3", "modified f 3 =F3"},
-		{"modified of a directory", "readable d/s/ =D", "readable d/s/ =D, modified d/s/ =D2"},
-		{"modified of a target that is a directory", "modified d/a 4 =B", "modified d =B"},
-		{"removed of what is not there", "8500 publish 1 created f 9 =F9", "8500 publish 1 created f 9 =F9\n8600 publish 1 removed d/s/x =P"},
-		{"removed twice", "removed f =0", "removed f =0\n6600 publish 1 removed f =0"},
-		{"removed of a target that was not there", "created f 3 =F3", "removed f =0"},
-		{"a directory removed before what is in it", "removed d/s/x =G, removed d/s/ =H", "removed d/s/ =H"},
-		{"a target removed before what is in it", "removed d/a =O, removed d =0", "removed d =0"},
-		{"unreadable twice", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f !permission denied =X\n7600 publish 1 unreadable f !input/output error =Y"},
-		{"readable of what was not unreadable", "created f 9 =F9", "created f 9 =F9\n8600 publish 1 readable f 9 =F8"},
-		{"readable with another size", "readable f 3 =F3", "readable f 6 =F3"},
-		{"readable of what was not there", "created f 9 =F9", "readable f 9 =F9"},
-		{"created of what was there before it was unreadable", "readable f 3 =F3", "created f 3 =F3"},
-		{"a missed that is published", "7500 publish 1 unreadable", "7400 publish 1 missed d =Q\n7500 publish 1 unreadable"},
-		{"a greeting that is published", "7500 publish 1 unreadable", "7400 publish 1 watching d =K\n7500 publish 1 unreadable"},
-		{"something in a directory that cannot be read", "heal fail d/s", "heal fail d/s\n2600 publish 1 modified d/s/x 5 =E"},
-		{"something in a directory that is gone", "created d/s 7 =K", "created d/s 7 =K, created d/z/y 7 =K2"},
-		{"something in a directory before that is there", "created d/a0/ =I, created d/a0/y 8 =J", "created d/a0/y 8 =J, created d/a0/z/ =I"},
-		{"something below a file", "created d/s 7 =K", "created d/s 7 =K, created d/s/q 8 =K2"},
-		{"something below a target that is gone", "removed d =0", "removed d =0\n9600 publish 1 created d/b 8 =K2"},
-		{"something of no target", "created d/s 7 =K", "created d/s 7 =K, created z/s 8 =K2"},
-		{"the same state after a change", "modified f 6 =F6", "modified f 6 =F3"},
-		{"no state", "modified f 6 =F6", "modified f 6"},
-		{"a size on what is gone", "removed f =0", "removed f 6 =0"},
-		{"a size on a directory", "created d/a0/ =I", "created d/a0/ 5 =I"},
-		{"no size on a file", "created d/a0/y 8 =J", "created d/a0/y =J"},
-		{"a size on what is unreadable", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f 9 !permission denied =X"},
-		{"no reason", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f =X"},
-		{"a reason for what can be read", "readable f 3 =F3", "readable f 3 !permission denied =F3"},
-		{"the start: missing and a size", "watching f missing =0", "watching f missing 3 =0"},
-		{"the start: another target", "watching f missing =0", "watching g missing =0"},
-		{"the start: a target is left out", "watching f missing =0,", ""},
+	for _, r := range []struct{ name, why, old, new string }{
+		{"created of what is there", "follows a file", "modified d/a 4 =B", "created d/a 4 =B, created d/a 4 =B2"},
+		{"created of the target itself, which is there", "follows a file", "created f 3 =F3", "created f 3 =F3, created f 3 =F4"},
+		{"modified of what is not there", "not a directory", "removed d/s/ =H", "removed d/s/ =H\n4600 publish 1 modified d/s/x 5 =H2"},
+		{"modified of a target that is not there", "follows not there", "created f 3 =F3", "modified f 3 =F3"},
+		{"modified with the same size and time", "follows a file of 4", "8000 op create f 9", "8000 op create f 9\n7000 publish 1 modified d/a 4 =B7"},
+		{"modified after unreadable, as it was", "follows a file of 3", "readable f 3 =F3", "modified f 3 =F3"},
+		{"modified of a directory", "follows a directory", "readable d/s/ =D", "readable d/s/ =D, modified d/s/ =D2"},
+		{"modified of a target that is a directory", "follows a directory", "modified d/a 4 =B", "modified d =B"},
+		{"removed of what is not there", "not a directory", "8500 publish 1 created f 9 =F9", "8500 publish 1 created f 9 =F9\n8600 publish 1 removed d/s/x =P"},
+		{"removed twice", "follows not there", "removed f =0", "removed f =0\n6600 publish 1 removed f =0"},
+		{"removed of a target that was not there", "follows not there", "created f 3 =F3", "removed f =0"},
+		{"a directory removed before what is in it", "has d/s/x", "removed d/s/x =G, removed d/s/ =H", "removed d/s/ =H"},
+		{"a target removed before what is in it", "has d/a", "removed d/a =O, removed d =0", "removed d =0"},
+		{"unreadable twice", "unreadable since: true", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f !permission denied =X\n7600 publish 1 unreadable f !input/output error =Y"},
+		{"readable of what was not unreadable", "unreadable since: false", "created f 9 =F9", "created f 9 =F9\n8600 publish 1 readable f 9 =F8"},
+		{"readable with another size", "follows a file of 3", "readable f 3 =F3", "readable f 4 =F3"},
+		{"readable of what was not there", "follows not there", "created f 9 =F9", "readable f 9 =F9"},
+		{"created of what was there before it was unreadable", "follows a file of 3", "readable f 3 =F3", "created f 3 =F3"},
+		{"a missed that is published", "follows a directory", "7500 publish 1 unreadable", "7400 publish 1 missed d =Q\n7500 publish 1 unreadable"},
+		{"a greeting that is published", "no line of a change", "7500 publish 1 unreadable", "7400 publish 1 watching d =K\n7500 publish 1 unreadable"},
+		{"something in a directory that cannot be read", "d/s, which is unreadable", "heal fail d/s", "heal fail d/s\n2600 publish 1 modified d/s/x 5 =E"},
+		{"something in a directory that is gone", "d/s, which is not", "removed d/s/ =H", "removed d/s/ =H\n4600 publish 1 created d/s/x 5 =H2"},
+		{"something in a directory before that is there", "has d/a0/y", "created d/a0/ =I, created d/a0/y 8 =J", "created d/a0/y 8 =J, created d/a0/ =I"},
+		{"something below a file", "d/s, which is not", "created d/s 7 =K", "created d/s 7 =K, created d/s/q 8 =K2"},
+		{"something below a target that is gone", "d, which is not", "removed d =0", "removed d =0\n9600 publish 1 created d/b 8 =K2"},
+		{"something of no target", "no target", "created d/s 7 =K", "created d/s 7 =K, created z/s 8 =K2"},
+		{"the same state after a change", "the state of the event before", "modified f 6 =F6", "modified f 6 =F3"},
+		{"no state", "no line of a change", "modified f 6 =F6", "modified f 6"},
+		{"a size on what is gone", "of something else", "removed f =0", "removed f 6 =0"},
+		{"a size on a directory", "of something else", "created d/a0/ =I", "created d/a0/ 5 =I"},
+		{"a file is removed as a directory", "follows a file of 4", "removed d/a =O", "removed d/a/ =O"},
+		{"an mtime without a size", "of something else", "removed f =0", "removed f ~5 =0"},
+		{"no size on a file", "of something else", "created d/a0/y 8 =J", "created d/a0/y =J"},
+		{"a size on what is unreadable", "of something else", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f 9 !permission denied =X"},
+		{"no reason", "is not unreadable", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f =X"},
+		{"a reason for what can be read", "is not unreadable", "readable f 3 =F3", "readable f 3 !permission denied =F3"},
+		{"the start: missing and a size", "no line of a greeting", "watching f missing =0", "watching f missing 3 =0"},
+		{"the start: another target", "no line of a greeting", "watching f missing =0", "watching g missing =0"},
+		{"the start: a target is left out", "leaves out targets", "watching f missing =0,", ""},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			if strings.Count(legalScript, r.old) != 1 {
 				t.Fatalf("%q is not in the script, or not once", r.old)
 			}
 			h := parse(t, strings.Replace(legalScript, r.old, r.new, 1))
-			if found := h.Legal(); len(found) == 0 {
-				t.Error("it is legal")
-			} else {
-				t.Log(found[0])
+			if found := h.Legal(); len(found) == 0 || !strings.Contains(found[0].Text, r.why) {
+				t.Errorf("found %v, want first %q", found, r.why)
 			}
 		})
+	}
+}
+
+// With -content, what differs may be seen nowhere; but directories are not modified.
+func TestLegalContent(t *testing.T) {
+	h := parse(t, strings.Replace(legalScript, "modified d/a 4 =B", "modified d/a 4 =B, modified d/a 4 =B2", 1))
+	if found := h.Legal(); len(found) != 1 {
+		t.Errorf("without: %v", found)
+	}
+	if h[0].Content = true; len(h.Legal()) > 0 {
+		t.Errorf("with: %v", h.Legal())
+	}
+	h = parse(t, strings.Replace(legalScript, "readable d/s/ =D", "readable d/s/ =D, modified d/s/ =D2", 1))
+	if h[0].Content = true; len(h.Legal()) != 1 {
+		t.Errorf("a directory: %v", h.Legal())
 	}
 }
 

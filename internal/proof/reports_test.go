@@ -57,6 +57,8 @@ func TestReports(t *testing.T) {
 		sound("the state before", "3500 publish 1 modified d/a 8 =E", "3500 publish 1 modified d/a 7 =E\n4100 publish 1 modified d/a 8 =E3"),
 		sound("an operation that takes long, seen early", "4000 op rename d/s d/t", "", "5000 op remove d/t", "4600 op rename d/s d/t\n5000 op remove d/t",
 			"4500 publish 1 removed d/s/x =F, removed d/s/ =G, created d/t/ =H, created d/t/x 3 =I", "4900 publish 1 removed d/s/x =F, removed d/s/ =G, created d/t/ =H, created d/t/x 3 =I"),
+		breaks("Honest", "an operation is seen before it began", "4000 op rename d/s d/t", "4600 op rename d/s d/t +50"),
+		sound("an operation is seen before it has ended", "4000 op rename d/s d/t", "4600 op rename d/s d/t +100"),
 		sound("a hard link", "2500 publish 1 removed d/b =C, created d/c 2 =D,", "2000 op link d/l d/c\n2500 publish 1 removed d/b =C, created d/c 2 =D, created d/l 2 =D2,",
 			"3500 publish 1 modified d/a 8 =E", "3400 op write d/l 20\n3500 publish 1 modified d/a 8 =E, modified d/c 20 =E1, modified d/l 20 =E2"),
 		sound("a symbolic link", "2500 publish 1 removed d/b =C, created d/c 2 =D,", "2000 op symlink d/l d/a\n2500 publish 1 removed d/b =C, created d/c 2 =D, created d/l 5 =D2,",
@@ -64,6 +66,8 @@ func TestReports(t *testing.T) {
 		sound("a symbolic link to a directory, then to nothing", "2500 publish 1 removed d/b =C, created d/c 2 =D,", "2000 op symlink d/l d/s\n2500 publish 1 removed d/b =C, created d/c 2 =D, created d/l 99 =D2,",
 			"removed d/s/ =G,", "removed d/s/ =G, removed d/l =G9,"),
 		sound("directories are swapped", "4000 op rename d/s d/t\n", "3900 op mkdir d/t\n4000 op swap d/t d/s\n4000 op remove d/s\n"),
+		sound("a file and a directory are swapped", "4000 op rename d/s d/t", "3900 op mkdir d/q\n4000 op swap d/q d/c\n4000 op rename d/s d/t",
+			"removed d/s/ =G, created d/t/ =H", "removed d/s/ =G, removed d/c =G1, created d/c/ =G2, created d/q 2 =G3, created d/t/ =H"),
 		sound("a file takes the place of another", "3500 publish 1 modified d/a 8 =E", "3400 op rename d/c d/a\n3500 publish 1 removed d/c =E1, modified d/a 2 =E"),
 		sound("a rename between two names of a file", "2500 publish 1 removed d/b =C, created d/c 2 =D,", "2000 op link d/l d/c\n2001 op rename d/l d/c\n2500 publish 1 removed d/b =C, created d/c 2 =D, created d/l 2 =D2,"),
 		sound("a target becomes a directory", "5500 publish 1 removed d/t/x =J, removed d/t/ =K, created d/t 10 =L", "5000 op create e/f 11\n5500 publish 1 removed d/t/x =J, removed d/t/ =K, created d/t 10 =L, created e/f 11 =F11",
@@ -143,6 +147,12 @@ func TestFaults(t *testing.T) {
 		sound("unreadable for another reason then", "1600 op write d/a 5", "1600 op write d/a 5\n1700 heal fail d/a\n1700 fault fail d/a !input/output error", "3000 heal fail d/a", "3000 heal fail d/a"),
 		sound("unreadable, and removed with its directory", "6000 heal fail d/s\n6500 publish 1 readable d/s/ =E, removed d/s/x =F, created d/s/y 6 =G", "5000 op remove d/s\n5500 publish 1 removed d/s/x =E, removed d/s/ =F\n6000 heal fail d/s"),
 		sound("a target below a directory that fails", "50000 end", "41500 fault fail g !stale file handle\n42000 publish 1 unreadable g/f !stale file handle =GX\n43000 heal fail g\n43500 publish 1 readable g/f 7 =G7\n50000 end"),
+		sound("an old error, after two slow calls", "50000 end", "41000 fault fail d/a !permission denied\n41100 heal fail d/a\n41050 fault slow d/b\n43000 heal slow d/b\n42500 fault slow d/c\n47000 heal slow d/c\n"+
+			"47500 publish 1 unreadable d/a !permission denied =K\n47600 publish 1 readable d/a 9 =L\n50000 end"),
+		sound("readable before it is recorded", "3000 heal fail d/a", "3510 heal fail d/a +20"),
+		breaks("Honest", "readable before the fault could have ended", "3000 heal fail d/a", "3510 heal fail d/a +5"),
+		sound("late after a slow call", "34500 publish 1", "39000 publish 1", "35000 heal slow h/f", "35000 heal slow h/f *4000"),
+		sound("a link to what fails", "0 op create g/f 4", "0 op create g/f 4\n0 op create z 50\n0 op symlink d/l z", "50000 end", "41000 fault fail z !permission denied\n41500 publish 1 unreadable d/l !permission denied =Z\n42000 heal fail z\n42500 publish 1 readable d/l 50 =J\n50000 end"),
 		sound("stopped", "34500 publish 1 modified h/f 10 =H10\n", "34000 fault stop\n", "35000 heal slow h/f", "35000 heal slow h/f\n38000 heal stop\n38500 publish 1 modified h/f 10 =H10"),
 	)
 }
@@ -192,6 +202,7 @@ func TestRestart(t *testing.T) {
 		sound("a change just before the end", "4000 end", "3900 op write d/a 9\n4000 end"),
 		sound("what hung at the start is gone", "9300 op create d/c 6", "9300 op remove d", "16500 publish 3 readable d =G, readable", "16500 publish 3 removed d =0, readable", "17000 op write d/c 8", "", "17500 publish 3 modified d/c 8 =K", "",
 			"18000 op remove d", "", "18500 publish 3 removed d/c =L, removed d/a =M, removed d =0", ""),
+		sound("changes while the first scan hangs", "16000 heal hang d", "15500 op write d/a 20\n15500 op create d/n 21\n16000 heal hang d", "removed d/c =L, removed d/a", "removed d/n =L0, removed d/c =L, removed d/a"),
 		sound("a fault at both ends", "4000 end", "3000 fault fail e/b !permission denied\n3500 publish 1 unreadable e/b !permission denied =E1\n4000 end", "watching d =C, watching e =E", "watching d =C, watching e =E1", "\n7000 op", "\n6500 heal fail e/b\n7000 op"),
 	)
 }

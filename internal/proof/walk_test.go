@@ -43,6 +43,7 @@ func TestWalk(t *testing.T) {
 		breaks("Honest", "an event that was never published", "2501 got 1", "2501 got 1 removed d/a =X,"),
 		breaks("Honest", "an event with another state", "2501 got 1 created d/b 3 =C", "2501 got 1 created d/b 3 =B"),
 		breaks("Honest", "an event with another size", "2501 got 1 created d/b 3 =C", "2501 got 1 created d/b 4 =C"),
+		breaks("Honest", "an event with another mtime", "2501 got 1 created d/b 3 =C", "2501 got 1 created d/b 3 ~9 =C"),
 		breaks("Honest", "an event with another time", "2501 got 1 created d/b 3 =C", "2501 got 1 created d/b 3 =C @2400"),
 		breaks("Honest", "a greeting that never was", "151 got 1 watching d =A", "151 got 1 watching d =Z"),
 		breaks("Honest", "a missed without a hole", "2501 got 1", "2501 got 1 missed d =B @1500, "),
