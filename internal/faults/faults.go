@@ -309,8 +309,19 @@ func (f *FS) examine(op, name string, ask func(string) (fs.FileInfo, error)) (fs
 	return m.info, m.err
 }
 
-func (f *FS) Open(name string) (scan.File, error)    { return f.openBy(scan.OS{}.Open, name) }
-func (f *FS) OpenDir(name string) (scan.File, error) { return f.openBy(scan.OS{}.OpenDir, name) }
+func (f *FS) Open(name string) (scan.File, error) {
+	return openBy(f, name, func(name string) (scan.File, error) {
+		file, err := scan.OS{}.Open(name)
+		return &openFile{file, f, name}, err
+	})
+}
+
+func (f *FS) OpenDir(name string, follow bool) (scan.Dir, error) {
+	return openBy(f, name, func(name string) (scan.Dir, error) {
+		dir, err := scan.OS{}.OpenDir(name, follow)
+		return &openDir{dir, f, name}, err
+	})
+}
 
 func (f *FS) DirNames(name string) (map[string]bool, error) {
 	defer f.leave(name, 1)
@@ -320,40 +331,57 @@ func (f *FS) DirNames(name string) (map[string]bool, error) {
 	return scan.OS{}.DirNames(name)
 }
 
-func (f *FS) openBy(open func(string) (scan.File, error), name string) (scan.File, error) {
+// openBy opens name by open.
+func openBy[T any](f *FS, name string, open func(name string) (T, error)) (opened T, err error) {
 	name = f.resolve(name)
 	defer f.leave(name, 1)
 	if err := f.enter("open", name); err != nil {
-		return nil, err
+		return opened, err
 	}
 	if !f.real {
-		return nil, check.Errno(syscall.ENOENT, 2)
+		return opened, check.Errno(syscall.ENOENT, 2)
 	}
-	opened, err := open(name)
+	file, err := open(name)
 	if err != nil {
-		return nil, err
+		return opened, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open.add(1)
-	return &file{opened, f, name}, nil
+	return file, nil
 }
 
-// file is an open file or directory of an FS.
-type file struct {
+// closed notes that something is closed.
+func (f *FS) closed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open.add(-1)
+}
+
+// openFile and openDir are open in an FS.
+type openFile struct {
 	scan.File
 	fs   *FS
 	name string
 }
 
-func (o *file) Close() error {
-	o.fs.mu.Lock()
-	o.fs.open.add(-1)
-	o.fs.mu.Unlock()
+type openDir struct {
+	scan.Dir
+	fs   *FS
+	name string
+}
+
+func (o *openFile) Close() error {
+	o.fs.closed()
 	return o.File.Close()
 }
 
-func (o *file) Read(b []byte) (int, error) {
+func (o *openDir) Close() error {
+	o.fs.closed()
+	return o.Dir.Close()
+}
+
+func (o *openFile) Read(b []byte) (int, error) {
 	defer o.fs.leave(o.name, 1)
 	if err := o.fs.enter("read", o.name); err != nil {
 		return 0, err
@@ -361,12 +389,12 @@ func (o *file) Read(b []byte) (int, error) {
 	return o.File.Read(b)
 }
 
-func (o *file) Readdirnames(n int) ([]string, error) {
+func (o *openDir) Readdirnames(n int) ([]string, error) {
 	defer o.fs.leave(o.name, 1)
 	if err := o.fs.enter("names", o.name); err != nil {
 		return nil, err
 	}
-	names, err := o.File.Readdirnames(n)
+	names, err := o.Dir.Readdirnames(n)
 	o.fs.mu.Lock()
 	defer o.fs.mu.Unlock()
 	if o.fs.entries == nil || len(names) == 0 {
@@ -383,12 +411,12 @@ func (o *file) Readdirnames(n int) ([]string, error) {
 	return names, err
 }
 
-func (o *file) ReadEntries(buf []scan.Entry) (n int, err error) {
+func (o *openDir) ReadEntries(buf []scan.Entry) (n int, err error) {
 	defer func() { o.fs.leave(o.name, 1+n) }()
 	if err := o.fs.enter("readdir", o.name); err != nil {
 		return 0, err
 	}
-	n, err = o.File.ReadEntries(buf)
+	n, err = o.Dir.ReadEntries(buf)
 	o.fs.mu.Lock()
 	defer o.fs.mu.Unlock()
 	for i, e := range buf[:n] {

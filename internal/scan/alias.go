@@ -17,11 +17,12 @@ const maxAliases = 64
 // reasons as well: Unicode has several forms of one character, Windows short names. Its
 // method may be called from any goroutine.
 type aliases struct {
-	listing, old []node
+	listing []listed
+	old     []node
 
 	once   sync.Once
 	folded map[string]string // names in the listing, by themselves in lower case
-	fresh  []node            // those in the listing that were not known before
+	fresh  []listed          // those in the listing that were not known before
 }
 
 // of returns the names of the entries to compare with info, which lstat has said of

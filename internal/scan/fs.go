@@ -19,9 +19,9 @@ type FileSystem interface {
 	// should name be a FIFO by now.
 	Open(name string) (File, error)
 
-	// OpenDir opens the directory name. Where the system can tell, it fails if
-	// that is a link or anything else by now.
-	OpenDir(name string) (File, error)
+	// OpenDir opens the directory name. Without follow, and where the system can tell,
+	// it fails if that is a link or anything else by now.
+	OpenDir(name string, follow bool) (Dir, error)
 
 	EvalSymlinks(name string) (string, error) // as filepath.EvalSymlinks
 
@@ -30,17 +30,25 @@ type FileSystem interface {
 	DirNames(name string) (map[string]bool, error)
 }
 
-// File is an open file or directory. Its methods are those of os.File but for
-// ReadEntries. One goroutine uses it.
+// File is an open file. Its methods are those of os.File. One goroutine uses it.
 type File interface {
 	io.ReadCloser
 	Stat() (fs.FileInfo, error)
+}
+
+// Dir is an open directory. One goroutine uses it.
+type Dir interface {
+	io.Closer
+
+	// Readdirnames reads the names of the next entries, at most n, which is positive.
+	// Without any it returns an error, io.EOF at the end.
 	Readdirnames(n int) ([]string, error)
 
 	// ReadEntries reads the next entries of a directory into buf, and examines
 	// each without following links. It returns how many it has read; fewer than
 	// len(buf) are not the end, and 0 with io.EOF is. Any other error is one of
-	// reading the directory; that of examining an entry is in the entry.
+	// reading the directory; that of examining an entry is in the entry. The names
+	// are valid until the next call of any method.
 	ReadEntries(buf []Entry) (int, error)
 }
 
@@ -75,8 +83,15 @@ func (OS) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(name) }
 
 func (OS) EvalSymlinks(name string) (string, error) { return filepath.EvalSymlinks(name) }
 
-func (OS) Open(name string) (File, error)    { return open(name, openFlags) }
-func (OS) OpenDir(name string) (File, error) { return open(name, openFlags|dirFlags) }
+func (OS) Open(name string) (File, error) {
+	f, err := os.OpenFile(name, openFlags, 0)
+	if err != nil {
+		return nil, err // not a File that holds a nil pointer
+	}
+	return f, nil
+}
+
+// OpenDir differs by system.
 
 func (OS) DirNames(name string) (map[string]bool, error) {
 	list, err := os.ReadDir(name)
@@ -88,14 +103,3 @@ func (OS) DirNames(name string) (map[string]bool, error) {
 	}
 	return dirs, err
 }
-
-func open(name string, flags int) (File, error) {
-	f, err := os.OpenFile(name, flags, 0)
-	if err != nil {
-		return nil, err // not a File that holds a nil pointer
-	}
-	return osFile{f}, nil
-}
-
-// osFile is a File of the operating system. Its ReadEntries differs by system.
-type osFile struct{ *os.File }

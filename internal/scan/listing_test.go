@@ -28,25 +28,25 @@ func (p *portionFS) Lstat(name string) (fs.FileInfo, error) {
 	return p.OS.Lstat(name)
 }
 
-func (p *portionFS) Open(name string) (scan.File, error) {
-	f, err := p.OS.Open(name)
+func (p *portionFS) OpenDir(name string, follow bool) (scan.Dir, error) {
+	d, err := p.OS.OpenDir(name, follow)
 	p.open++
-	return &portionFile{f, p}, err
+	return &portionDir{d, p}, err
 }
 
-type portionFile struct {
-	scan.File
+type portionDir struct {
+	scan.Dir
 	fs *portionFS
 }
 
-func (f *portionFile) ReadEntries(buf []scan.Entry) (int, error) {
+func (f *portionDir) ReadEntries(buf []scan.Entry) (int, error) {
 	f.fs.portions = append(f.fs.portions, len(buf))
-	return f.File.ReadEntries(buf)
+	return f.Dir.ReadEntries(buf)
 }
 
-func (f *portionFile) Close() error {
+func (f *portionDir) Close() error {
 	f.fs.open--
-	return f.File.Close()
+	return f.Dir.Close()
 }
 
 // A directory whose file system is fast is read in portions, small ones first, and

@@ -80,7 +80,9 @@ func (m *memFS) Lstat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-func (m *memFS) Open(name string) (scan.File, error) {
+func (m *memFS) Open(name string) (scan.File, error) { return m.open(name) }
+
+func (m *memFS) open(name string) (*memFile, error) {
 	if err := m.fail["open "+name]; err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (m *memFS) Open(name string) (scan.File, error) {
 	return f, nil
 }
 
-func (m *memFS) OpenDir(name string) (scan.File, error) { return m.Open(name) }
+func (m *memFS) OpenDir(name string, _ bool) (scan.Dir, error) { return m.open(name) }
 
 // memFile is an open memInfo.
 type memFile struct {

@@ -69,7 +69,7 @@ func (f *findings) doubt(name string, since time.Duration, reason string) {
 // stays as it is until it has been so for UnreadableAfter.
 func (p *pass) set(n *node, above string, s Stat) {
 	if s.inconclusive {
-		if n.stat.err != "" {
+		if n.unreadable() {
 			return
 		}
 		name := above + n.name
@@ -134,7 +134,7 @@ func (p *pass) target(n *node, path string) {
 		p.w.revalidate(cmp.Or(parent, "."))
 	}
 	s := p.statLink(path)
-	if was := n.stat.kind; s.kind == directory && was == file || s.kind == file && was == directory {
+	if was := n.kind; s.kind == directory && was == file || s.kind == file && was == directory {
 		p.found.changes.set(n, "", gone)
 	}
 	if s.kind == directory {
@@ -157,32 +157,39 @@ func below(path, name string) string {
 // and all that is below it.
 func (p *pass) directory(n *node, above, path string) {
 	name := above + n.name
-	listing, s := p.list(path, name)
+	d := n.children()
+	if d == nil {
+		d = &dir{}
+	}
+	listing, s := p.list(path, name, d.nodes)
 	p.set(n, above, s)
 	if s.kind != directory {
 		return
 	}
-	if n.children == nil {
-		n.children = &dir{}
-	}
-	d := n.children
+	n.setChildren(d)
 	before := p.found.changes.sum
-	if !d.sameNames(listing) { // which is rare
-		listing = p.reconcile(d, name, path, listing)
-	}
-	p.found.files += len(listing)
-	var dirs []*node
-	for i := range listing {
-		if n := &d.nodes[i]; n.isDir() {
-			dirs = append(dirs, n) // yet to be listed itself
-		} else {
-			p.set(n, name, listing[i].stat)
+	if listing.isSame() {
+		for _, c := range listing.changed {
+			p.set(&d.nodes[c.index], name, c.stat)
+		}
+	} else { // which is rare
+		for i, e := range p.reconcile(d, name, path, listing.complete()) {
+			if n := &d.nodes[i]; !n.isDir() {
+				p.set(n, name, e.stat)
+			}
 		}
 	}
-	p.parallelFor(len(dirs), func(p *pass, i int) {
-		p.directory(dirs[i], name, below(path, strings.TrimSuffix(dirs[i].name, "/")))
-	})
+	p.found.files += len(d.nodes)
+	var dirs []*node // yet to be listed themselves
+	for i := range d.nodes {
+		if d.nodes[i].isDir() {
+			dirs = append(dirs, &d.nodes[i])
+		}
+	}
 	if len(dirs) > 0 {
+		p.parallelFor(len(dirs), func(p *pass, i int) {
+			p.directory(dirs[i], name, below(path, strings.TrimSuffix(dirs[i].name, "/")))
+		})
 		d.dropGone()
 	}
 	d.sum = d.sum.plus(p.found.changes.sum.minus(before))
@@ -191,7 +198,7 @@ func (p *pass) directory(n *node, above, path string) {
 // reconcile gives d, which is at path and has the path name below the target, the
 // nodes of its listing. A node that the listing lacks is kept if a call finds it,
 // and gone if not. It returns the listing of all nodes that d has now.
-func (p *pass) reconcile(d *dir, name, path string, listing []node) []node {
+func (p *pass) reconcile(d *dir, name, path string, listing []listed) []listed {
 	nodes, listing, missing := d.match(listing, p.first)
 	names := &aliases{listing: listing, old: d.nodes}
 	found := make([]Stat, len(missing))
@@ -201,7 +208,7 @@ func (p *pass) reconcile(d *dir, name, path string, listing []node) []node {
 			p.found.changes.remove(n, name, true)
 		} else {
 			nodes = append(nodes, *n)
-			listing = append(listing, node{name: n.name, stat: found[i]})
+			listing = append(listing, listed{n.name, found[i]})
 		}
 	}
 	d.nodes = shareNames(nodes)

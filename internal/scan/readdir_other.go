@@ -7,10 +7,26 @@ import (
 	"runtime"
 )
 
+// openDir is an open directory.
+type openDir struct{ *os.File }
+
+// OpenDir implements FileSystem.
+func (OS) OpenDir(name string, follow bool) (Dir, error) {
+	flags := openFlags
+	if !follow {
+		flags |= dirFlags
+	}
+	f, err := os.OpenFile(name, flags, 0)
+	if err != nil {
+		return nil, err
+	}
+	return openDir{f}, nil
+}
+
 // See readdir_linux.go. On Windows, listing a directory examines its entries.
 // Elsewhere ReadDir fails as a whole if it is not told the type of an entry, and
 // cannot examine that one.
-func (f osFile) ReadEntries(buf []Entry) (int, error) {
+func (f openDir) ReadEntries(buf []Entry) (int, error) {
 	if runtime.GOOS != "windows" {
 		names, err := f.Readdirnames(len(buf))
 		for i, name := range names {

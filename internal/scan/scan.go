@@ -266,14 +266,14 @@ func (s *Scanner) steps(r *result) []Step {
 	}
 	before := t.sum
 	t.sum = t.sum.plus(r.found.changes.sum)
-	t.unreadable = t.root.stat.err != ""
+	t.unreadable = t.root.unreadable()
 	if r.first { // there is nothing to compare with
 		before, r.found.changes.steps = t.sum, nil
 	}
 	steps := r.found.changes.sorted(before)
 	if r.recovered {
 		t.expired = ""
-		steps = recovered(steps, t.root.stat, before)
+		steps = recovered(steps, t.root.stat(), before)
 	}
 	return steps
 }
@@ -312,7 +312,7 @@ func (t *target) state() State {
 		stat := Stat{err: t.expired}
 		return State{stat, stat.sum("")}
 	}
-	return State{t.root.stat, t.sum}
+	return State{t.root.stat(), t.sum}
 }
 
 // Unreadable returns why the things below the target with the index that the first
@@ -324,7 +324,7 @@ func (s *Scanner) Unreadable(index int) map[string]string {
 		return nil
 	}
 	found := make(map[string]string)
-	t.root.unreadable("", found)
+	t.root.addUnreadable("", found)
 	return found
 }
 
