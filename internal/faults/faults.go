@@ -6,7 +6,6 @@
 package faults
 
 import (
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,8 +51,8 @@ type call struct{ op, name string }
 
 // made is a file that was made up.
 type made struct {
-	info fs.FileInfo
-	err  error
+	entry scan.Entry
+	err   error
 }
 
 // Real returns the file system of the operating system, to which faults can be
@@ -74,12 +73,12 @@ func newFS(real bool) *FS {
 
 // Put makes up a file with this size, in bytes, and mtime.
 func (f *FS) Put(name string, size int64, mtime time.Time) {
-	f.set(name, made{info: info{size: size, mtime: mtime}})
+	f.set(name, made{entry: scan.Entry{Size: size, Mtime: mtime}})
 }
 
-// PutSys makes up a file with this size, in bytes, and an fs.FileInfo with this Sys.
-func (f *FS) PutSys(name string, size int64, sys any) {
-	f.set(name, made{info: info{size: size, mtime: check.Day1, sys: sys}})
+// PutUnlinked makes up a file with this size, in bytes, that has no name.
+func (f *FS) PutUnlinked(name string, size int64) {
+	f.set(name, made{entry: scan.Entry{Size: size, Mtime: check.Day1, Unlinked: true}})
 }
 
 // Remove removes a file that was made up.
@@ -275,11 +274,11 @@ func (f *FS) unlocked(do func()) {
 }
 
 // Stat implements scan.FileSystem, as the next methods do.
-func (f *FS) Stat(name string) (fs.FileInfo, error) {
+func (f *FS) Stat(name string) (scan.Entry, error) {
 	return f.examine("stat", name, scan.OS{}.Stat)
 }
 
-func (f *FS) Lstat(name string) (fs.FileInfo, error) {
+func (f *FS) Lstat(name string) (scan.Entry, error) {
 	return f.examine("lstat", name, scan.OS{}.Lstat)
 }
 
@@ -291,11 +290,11 @@ func (f *FS) EvalSymlinks(name string) (string, error) {
 	return scan.OS{}.EvalSymlinks(name)
 }
 
-func (f *FS) examine(op, name string, ask func(string) (fs.FileInfo, error)) (fs.FileInfo, error) {
+func (f *FS) examine(op, name string, ask func(string) (scan.Entry, error)) (scan.Entry, error) {
 	name = f.resolve(name)
 	defer f.leave(name, 1)
 	if err := f.enter(op, name); err != nil {
-		return nil, err
+		return scan.Entry{}, err
 	}
 	if f.real {
 		return ask(name)
@@ -304,9 +303,9 @@ func (f *FS) examine(op, name string, ask func(string) (fs.FileInfo, error)) (fs
 	defer f.mu.Unlock()
 	m, ok := f.files[name]
 	if !ok {
-		return nil, check.Errno(syscall.ENOENT, 2)
+		return scan.Entry{}, check.Errno(syscall.ENOENT, 2)
 	}
-	return m.info, m.err
+	return m.entry, m.err
 }
 
 func (f *FS) Open(name string) (scan.File, error) {
@@ -429,17 +428,3 @@ func (o *openDir) ReadEntries(buf []scan.Entry) (n int, err error) {
 	}
 	return n, err
 }
-
-// info is a file that was made up.
-type info struct {
-	fs.FileInfo
-	size  int64
-	mtime time.Time
-	sys   any
-}
-
-func (i info) Size() int64        { return i.size }
-func (i info) ModTime() time.Time { return i.mtime }
-func (i info) Mode() fs.FileMode  { return 0 }
-func (i info) IsDir() bool        { return false }
-func (i info) Sys() any           { return i.sys }

@@ -12,8 +12,8 @@ import (
 // method may be called from several goroutines at the same time, and may never
 // return: then the scheduler gives up on the target.
 type FileSystem interface {
-	Stat(name string) (fs.FileInfo, error)  // as os.Stat
-	Lstat(name string) (fs.FileInfo, error) // as os.Lstat
+	Stat(name string) (Entry, error)  // follows links, as os.Stat
+	Lstat(name string) (Entry, error) // does not, as os.Lstat
 
 	// Open opens a file or directory for reading. It does not wait for a writer,
 	// should name be a FIFO by now.
@@ -30,10 +30,10 @@ type FileSystem interface {
 	DirNames(name string) (map[string]bool, error)
 }
 
-// File is an open file. Its methods are those of os.File. One goroutine uses it.
+// File is an open file. Read and Close are as those of os.File. One goroutine uses it.
 type File interface {
 	io.ReadCloser
-	Stat() (fs.FileInfo, error)
+	Stat() (Entry, error)
 }
 
 // Dir is an open directory. One goroutine uses it.
@@ -52,15 +52,19 @@ type Dir interface {
 	ReadEntries(buf []Entry) (int, error)
 }
 
-// Entry is one thing in a directory, as it was when that was listed.
+// Entry is a file, a directory or anything else, as it was when it was examined.
 type Entry struct {
-	Name  string
+	Name  string      // in its directory; only as an entry of a listing
 	Mode  fs.FileMode // the type; the permissions are not used
 	Size  int64
 	Mtime time.Time
 
-	// Unlinked says that it has no name, though it is listed: where it is mounted
-	// from, it was replaced.
+	// Dev is the device of the file system that it is on, and Inode its number there.
+	// Both are 0 where the system does not say.
+	Dev, Inode uint64
+
+	// Unlinked says that it has no name any more, though there is a way to it: an open
+	// descriptor, a working directory, or a mount of its own.
 	Unlinked bool
 
 	Err error // why it could not be examined; then only Name is set as well
@@ -72,14 +76,13 @@ func newEntry(name string, info fs.FileInfo, err error) Entry {
 	if err != nil {
 		return Entry{Name: name, Err: err}
 	}
-	return Entry{Name: name, Mode: info.Mode(), Size: info.Size(), Mtime: info.ModTime(), Unlinked: unlinked(info)}
+	e := Entry{Name: name, Mode: info.Mode(), Size: info.Size(), Mtime: info.ModTime()}
+	identify(&e, info)
+	return e
 }
 
 // OS is the file system of the operating system.
 type OS struct{}
-
-func (OS) Stat(name string) (fs.FileInfo, error)  { return os.Stat(name) }
-func (OS) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(name) }
 
 func (OS) EvalSymlinks(name string) (string, error) { return filepath.EvalSymlinks(name) }
 
@@ -88,10 +91,10 @@ func (OS) Open(name string) (File, error) {
 	if err != nil {
 		return nil, err // not a File that holds a nil pointer
 	}
-	return f, nil
+	return osFile{f}, nil
 }
 
-// OpenDir differs by system.
+// Stat, Lstat and OpenDir differ by system.
 
 func (OS) DirNames(name string) (map[string]bool, error) {
 	list, err := os.ReadDir(name)
@@ -102,4 +105,12 @@ func (OS) DirNames(name string) (map[string]bool, error) {
 		}
 	}
 	return dirs, err
+}
+
+// osFile is an open file of the operating system.
+type osFile struct{ *os.File }
+
+func (f osFile) Stat() (Entry, error) {
+	info, err := f.File.Stat()
+	return newEntry("", info, err), err
 }

@@ -23,7 +23,7 @@ func (p *pass) list(path, name string, old []node) (*listing, Stat) {
 		f, err := p.w.openDir(path, name == "") // a target may be a link
 		if err != nil {
 			if name != "" {
-				if info, err := p.w.lstat(path); err == nil && !info.IsDir() { // it was replaced, by a link perhaps
+				if e, err := p.w.lstat(path); err == nil && !e.Mode.IsDir() { // it was replaced, by a link perhaps
 					return nil, gone
 				}
 			}
@@ -39,11 +39,11 @@ func (p *pass) list(path, name string, old []node) (*listing, Stat) {
 			l.finish()
 			return l, Stat{kind: directory}
 		}
-		info, statErr := p.w.stat(path)
+		e, statErr := p.w.stat(path)
 		switch {
-		case oserr.IsNotExist(statErr) || statErr == nil && !info.IsDir():
+		case oserr.IsNotExist(statErr) || statErr == nil && !e.Mode.IsDir():
 			return nil, gone
-		case oserr.IsNotExist(err) && statErr == nil && unlinked(info):
+		case oserr.IsNotExist(err) && statErr == nil && e.Unlinked:
 			return nil, gone // its path leads there all the same, as "." does
 		case !again && !errors.Is(err, fs.ErrPermission):
 			continue // it may have been replaced by another directory
@@ -161,8 +161,9 @@ func (l *listing) read(f Dir) error {
 	names = slices.DeleteFunc(names, func(name string) bool { return l.pass.options.ignores(l.name, name, false) })
 	entries := make([]Entry, len(names))
 	l.pass.parallelFor(len(names), func(p *pass, i int) {
-		info, err := p.w.lstat(below(l.path, names[i]))
-		entries[i] = newEntry(names[i], info, err)
+		e, err := p.w.lstat(below(l.path, names[i]))
+		e.Name, e.Err = names[i], err
+		entries[i] = e
 	})
 	if l.pass.sched.stopped() {
 		return nil // some entries were not examined; finish says so

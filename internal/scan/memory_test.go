@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/scan"
@@ -61,7 +60,7 @@ func (m *memFS) heal() {
 	clear(m.listed)
 }
 
-func (m *memFS) Stat(name string) (fs.FileInfo, error) { return m.Lstat(name) }
+func (m *memFS) Stat(name string) (scan.Entry, error) { return m.Lstat(name) }
 
 // DirNames knows nothing, as file systems without types of entries.
 func (m *memFS) DirNames(string) (map[string]bool, error) { return nil, errors.ErrUnsupported }
@@ -69,15 +68,15 @@ func (m *memFS) DirNames(string) (map[string]bool, error) { return nil, errors.E
 // EvalSymlinks knows no links.
 func (m *memFS) EvalSymlinks(name string) (string, error) { return path.Clean(name), nil }
 
-func (m *memFS) Lstat(name string) (fs.FileInfo, error) {
+func (m *memFS) Lstat(name string) (scan.Entry, error) {
 	info, ok := m.files[name]
 	switch {
 	case m.fail["lstat "+name] != nil:
-		return nil, m.fail["lstat "+name]
+		return scan.Entry{}, m.fail["lstat "+name]
 	case !ok:
-		return nil, check.Errno(syscall.ENOENT, 2)
+		return scan.Entry{}, check.Errno(syscall.ENOENT, 2)
 	}
-	return info, nil
+	return info.entry(), nil
 }
 
 func (m *memFS) Open(name string) (scan.File, error) { return m.open(name) }
@@ -118,8 +117,8 @@ type memFile struct {
 	names []string // yet to be listed
 }
 
-func (f *memFile) Close() error               { return nil }
-func (f *memFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+func (f *memFile) Close() error              { return nil }
+func (f *memFile) Stat() (scan.Entry, error) { return f.info.entry(), nil }
 
 func (f *memFile) Readdirnames(n int) ([]string, error) {
 	switch n = min(n, len(f.names)); {
@@ -136,11 +135,9 @@ func (f *memFile) Readdirnames(n int) ([]string, error) {
 func (f *memFile) ReadEntries(buf []scan.Entry) (int, error) {
 	names, err := f.Readdirnames(len(buf))
 	for i, name := range names {
-		buf[i] = scan.Entry{Name: name}
-		info, err := f.fs.Lstat(f.path + "/" + name)
-		if buf[i].Err = err; err == nil {
-			buf[i].Mode, buf[i].Size, buf[i].Mtime = info.Mode(), info.Size(), info.ModTime()
-		}
+		e, err := f.fs.Lstat(f.path + "/" + name)
+		e.Name, e.Err = name, err
+		buf[i] = e
 	}
 	return len(names), err
 }
@@ -153,9 +150,8 @@ type memInfo struct {
 	mode    fs.FileMode
 }
 
-func (i *memInfo) Name() string       { return i.name }
-func (i *memInfo) Size() int64        { return i.size }
-func (i *memInfo) Mode() fs.FileMode  { return i.mode }
-func (i *memInfo) ModTime() time.Time { return check.Day1 }
-func (i *memInfo) IsDir() bool        { return i.mode.IsDir() }
-func (i *memInfo) Sys() any           { return nil }
+func (i *memInfo) IsDir() bool { return i.mode.IsDir() }
+
+func (i *memInfo) entry() scan.Entry {
+	return scan.Entry{Mode: i.mode, Size: i.size, Mtime: check.Day1}
+}

@@ -4,7 +4,6 @@ package scan_test
 
 import (
 	"os"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,13 +21,12 @@ func TestReplacedNotice(t *testing.T) {
 	d := newDriver(t, ff, scan.Options{}, "e", "f")
 	d.begin()
 	d.scan()
-	unlinked := &syscall.Stat_t{Nlink: 0}
-	ff.PutSys("f", 1, unlinked)
+	ff.PutUnlinked("f", 1)
 	d.scan()
-	ff.PutSys("f", 1, &syscall.Stat_t{Nlink: 1})
+	ff.Put("f", 1, check.Day1)
 	d.scan()
 	check.Equal(t, "when it was replaced", []scan.Notice(nil), d.notices)
-	ff.PutSys("f", 1, unlinked)
+	ff.PutUnlinked("f", 1)
 	for range 3 {
 		d.scan()
 	}

@@ -221,15 +221,15 @@ func (p *pass) reconcile(d *dir, name, path string, listing []listed) []listed {
 // listing knows.
 func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 	base, isDir := strings.CutSuffix(n.name, "/")
-	info, err := p.w.lstat(below(path, base))
+	e, err := p.w.lstat(below(path, base))
 	switch {
-	case err == nil && info.IsDir() == isDir:
-		for _, alias := range names.of(base, info) {
-			if other, err := p.w.lstat(below(path, alias)); err == nil && perhapsSame(info, other) {
+	case err == nil && e.Mode.IsDir() == isDir:
+		for _, alias := range names.of(base, &e) {
+			if other, err := p.w.lstat(below(path, alias)); err == nil && perhapsSame(&e, &other) {
 				return gone
 			}
 		}
-		e := newEntry(base, info, nil)
+		e.Name = base
 		return p.statEntry(path, &e)
 	case err == nil || oserr.IsNotExist(err) || oserr.IsNameTooLong(err):
 		return gone
@@ -239,21 +239,21 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 
 // stat examines what exists at path, following links.
 func (p *pass) stat(path string) Stat {
-	info, err := p.w.stat(path)
-	if p.options.Fresh && err == nil && info.Mode().IsRegular() {
+	e, err := p.w.stat(path)
+	if p.options.Fresh && err == nil && e.Mode.IsRegular() {
 		p.w.revalidate(path)
-		info, err = p.w.stat(path)
+		e, err = p.w.stat(path)
 	}
 	if err != nil {
 		return pathStat(err)
 	}
-	if p.options.Content && info.Mode().IsRegular() {
+	if p.options.Content && e.Mode.IsRegular() {
 		return p.read(path)
 	}
-	if unlinked(info) {
+	if e.Unlinked {
 		p.found.unlinked = path
 	}
-	return infoStat(info)
+	return entryStat(&e)
 }
 
 // statLink is stat for what may be reached by links. On read-only images all times may
@@ -307,17 +307,17 @@ func (p *pass) read(path string) Stat {
 	}
 	defer p.w.close(f)
 	p.w.begin()
-	info, err := f.Stat()
+	e, err := f.Stat()
 	p.w.end(1)
 	if err != nil {
 		return errStat(err)
 	}
-	if !info.Mode().IsRegular() { // it was replaced
-		return infoStat(info)
+	if !e.Mode.IsRegular() { // it was replaced
+		return entryStat(&e)
 	}
 	hash := sha256.New()
 	// Up to the size and not to the end, which may move faster than this.
-	left, size := cmp.Or(info.Size(), maxUnsized), int64(0)
+	left, size := cmp.Or(e.Size, maxUnsized), int64(0)
 	for left > 0 {
 		part, err := p.w.read(f, left)
 		hash.Write(part)
@@ -330,7 +330,7 @@ func (p *pass) read(path string) Stat {
 			return errStat(err)
 		}
 	}
-	s := fileStat(size, info.ModTime())
+	s := fileStat(size, e.Mtime)
 	s.hash = max(binary.BigEndian.Uint64(hash.Sum(nil)), 1)
 	return s
 }

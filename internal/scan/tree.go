@@ -71,7 +71,8 @@ func (n *node) setRare(r rare) {
 	case r == rare{}:
 		n.rare = nil
 	case n.rare == nil:
-		n.rare = &r
+		n.rare = new(rare) // and not &r, which would be on the heap for every node
+		fallthrough
 	default:
 		*n.rare = r
 	}

@@ -2,7 +2,6 @@ package scan
 
 import (
 	"io"
-	"io/fs"
 	"sync/atomic"
 	"time"
 )
@@ -88,9 +87,9 @@ func timed[A, R any](w *worker, call func(A) (R, error), arg A) (R, error) {
 	return result, err
 }
 
-func (w *worker) stat(name string) (fs.FileInfo, error)  { return timed(w, w.fs.Stat, name) }
-func (w *worker) lstat(name string) (fs.FileInfo, error) { return timed(w, w.fs.Lstat, name) }
-func (w *worker) open(name string) (File, error)         { return timed(w, w.fs.Open, name) }
+func (w *worker) stat(name string) (Entry, error)  { return timed(w, w.fs.Stat, name) }
+func (w *worker) lstat(name string) (Entry, error) { return timed(w, w.fs.Lstat, name) }
+func (w *worker) open(name string) (File, error)   { return timed(w, w.fs.Open, name) }
 
 func (w *worker) openDir(name string, follow bool) (Dir, error) {
 	w.begin()

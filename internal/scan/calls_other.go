@@ -7,6 +7,18 @@ import (
 	"runtime"
 )
 
+// Stat implements FileSystem.
+func (OS) Stat(name string) (Entry, error) {
+	info, err := os.Stat(name)
+	return newEntry("", info, err), err
+}
+
+// Lstat implements FileSystem.
+func (OS) Lstat(name string) (Entry, error) {
+	info, err := os.Lstat(name)
+	return newEntry("", info, err), err
+}
+
 // openDir is an open directory.
 type openDir struct{ *os.File }
 
@@ -23,7 +35,7 @@ func (OS) OpenDir(name string, follow bool) (Dir, error) {
 	return openDir{f}, nil
 }
 
-// See readdir_linux.go. On Windows, listing a directory examines its entries.
+// See calls_linux.go. On Windows, listing a directory examines its entries.
 // Elsewhere ReadDir fails as a whole if it is not told the type of an entry, and
 // cannot examine that one.
 func (f openDir) ReadEntries(buf []Entry) (int, error) {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -100,11 +101,12 @@ func (d *openDir) ReadEntries(buf []Entry) (int, error) {
 			return n, err
 		}
 		name := unsafe.String(&base[0], len(base))
-		if errno := lstatAt(d.fd, &base[0], &st); errno != 0 {
+		if errno := statAt(d.fd, &base[0], &st, symlinkNofollow); errno != 0 {
 			buf[n] = Entry{Name: name, Err: &fs.PathError{Op: "lstat", Path: below(d.name, name), Err: errno}}
 			continue
 		}
-		buf[n] = Entry{name, fileType(st.Mode), st.Size, time.Unix(st.Mtim.Unix()), st.Nlink == 0, nil}
+		buf[n] = entryOf(&st)
+		buf[n].Name = name
 	}
 	return len(buf), nil
 }
@@ -121,17 +123,47 @@ func (d *openDir) Readdirnames(n int) (names []string, err error) {
 	return names, nil
 }
 
-// lstatAt is fstatat(2), without following links, of the name, ended by a 0, in
-// the directory fd. The numbers are those of newfstatat in the kernel's system
-// call tables; package syscall does not export it.
-func lstatAt(fd int, name *byte, st *syscall.Stat_t) syscall.Errno {
-	const symlinkNofollow = 0x100 // AT_SYMLINK_NOFOLLOW
+// Stat implements FileSystem.
+func (OS) Stat(name string) (Entry, error) { return statPath("stat", name, 0) }
+
+// Lstat implements FileSystem.
+func (OS) Lstat(name string) (Entry, error) { return statPath("lstat", name, symlinkNofollow) }
+
+func statPath(op, name string, flags uintptr) (Entry, error) {
+	var room [256]byte // of the stack, for nearly all paths
+	path, errno := append(append(room[:0], name...), 0), syscall.EINVAL
+	var st syscall.Stat_t
+	if !strings.Contains(name, "\x00") {
+		const cwd = -100 // AT_FDCWD
+		errno = statAt(cwd, &path[0], &st, flags)
+	}
+	if errno != 0 {
+		return Entry{}, &fs.PathError{Op: op, Path: name, Err: errno}
+	}
+	return entryOf(&st), nil
+}
+
+// entryOf returns the entry that st describes, without a name.
+func entryOf(st *syscall.Stat_t) Entry {
+	return Entry{
+		Mode: fileType(st.Mode), Size: st.Size, Mtime: time.Unix(st.Mtim.Unix()),
+		Dev: st.Dev, Inode: st.Ino, Unlinked: st.Nlink == 0,
+	}
+}
+
+// symlinkNofollow is AT_SYMLINK_NOFOLLOW.
+const symlinkNofollow = 0x100
+
+// statAt is fstatat(2) of the name, ended by a 0, in the directory fd. The numbers are
+// those of newfstatat in the kernel's system call tables; package syscall does not export
+// it.
+func statAt(fd int, name *byte, st *syscall.Stat_t, flags uintptr) syscall.Errno {
 	newfstatat := uintptr(79)
 	if runtime.GOARCH == "amd64" {
 		newfstatat = 262
 	}
 	for {
-		_, _, errno := syscall.Syscall6(newfstatat, uintptr(fd), uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(st)), symlinkNofollow, 0, 0)
+		_, _, errno := syscall.Syscall6(newfstatat, uintptr(fd), uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(st)), flags, 0, 0)
 		if errno != syscall.EINTR {
 			return errno
 		}
