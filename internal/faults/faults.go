@@ -31,6 +31,7 @@ type FS struct {
 	asked   map[string]int // calls of Stat since the last Asked
 	hanging Level
 	running Level
+	remote  bool
 	open    Level             // files and directories
 	aliases map[string]string // by name
 	under   map[string]int    // calls under way, by name
@@ -46,7 +47,7 @@ func (l *Level) add(n int) {
 }
 
 // call is a call for a name: "stat", "lstat", "open" (a directory, too), "read",
-// "readdir", "names" or "dirnames".
+// "readdir", "names", "dirnames", "revalidate" or "isremote".
 type call struct{ op, name string }
 
 // made is a file that was made up.
@@ -161,6 +162,13 @@ func (f *FS) Release(name string) {
 	defer f.mu.Unlock()
 	close(f.hung[name])
 	delete(f.hung, name)
+}
+
+// SetRemote makes all files be on a file system that has a server, or on none.
+func (f *FS) SetRemote(remote bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.remote = remote
 }
 
 // Slow makes each call take d.
@@ -288,6 +296,25 @@ func (f *FS) EvalSymlinks(name string) (string, error) {
 		return filepath.Clean(name), nil
 	}
 	return scan.OS{}.EvalSymlinks(name)
+}
+
+// IsRemote is a call like others if SetRemote has set something.
+func (f *FS) IsRemote(name string) bool {
+	f.mu.Lock()
+	remote := f.remote
+	f.mu.Unlock()
+	if !remote {
+		return false
+	}
+	defer f.leave(name, 1)
+	return f.enter("isremote", name) == nil
+}
+
+func (f *FS) Revalidate(name string) {
+	defer f.leave(name, 1)
+	if f.enter("revalidate", name) == nil && f.real {
+		scan.OS{}.Revalidate(name)
+	}
 }
 
 func (f *FS) examine(op, name string, ask func(string) (scan.Entry, error)) (scan.Entry, error) {

@@ -25,6 +25,15 @@ type FileSystem interface {
 
 	EvalSymlinks(name string) (string, error) // as filepath.EvalSymlinks
 
+	// IsRemote reports whether name is, perhaps, on a file system that has a server, and
+	// answers for some time without asking it.
+	IsRemote(name string) bool
+
+	// Revalidate makes such a file system ask its server about name, following links.
+	// Elsewhere it is a call of no use. Nothing can be said of an error: the next call
+	// for name has it.
+	Revalidate(name string)
+
 	// DirNames returns the names of the directories in the directory name, as far
 	// as that says without examining them. With an error, some may be missing.
 	DirNames(name string) (map[string]bool, error)
@@ -105,6 +114,14 @@ func (OS) DirNames(name string) (map[string]bool, error) {
 		}
 	}
 	return dirs, err
+}
+
+// reopen opens a file or directory and closes it, which makes network file systems ask
+// their servers about it. It is no error if that is refused.
+func reopen(name string) {
+	if f, err := (OS{}).Open(name); err == nil {
+		f.Close()
+	}
 }
 
 // osFile is an open file of the operating system.

@@ -13,9 +13,9 @@ import (
 )
 
 // list lists the directory at path, of which name is the path below the target,
-// either "" or ending in "/", and old what the last listing had. It returns the listing,
-// and the Stat of the directory itself.
-func (p *pass) list(path, name string, old []node) (*listing, Stat) {
+// either "" or ending in "/", dev the device, and old what the last listing had. It
+// returns the listing, and the Stat of the directory itself.
+func (p *pass) list(path, name string, dev uint64, old []node) (*listing, Stat) {
 	for again := false; ; again = true {
 		if p.sched.stopped() {
 			return nil, Stat{inconclusive: true}
@@ -29,7 +29,7 @@ func (p *pass) list(path, name string, old []node) (*listing, Stat) {
 			}
 			return nil, pathStat(err)
 		}
-		l := &listing{pass: p, path: path, name: name, old: old}
+		l := &listing{pass: p, path: path, name: name, dev: dev, old: old}
 		err = l.read(f)
 		p.w.close(f)
 		if err == nil {
@@ -57,11 +57,13 @@ func (p *pass) list(path, name string, old []node) (*listing, Stat) {
 // needs no memory.
 type listing struct {
 	pass       *pass
-	path, name string   // of the directory, as list has them
-	old        []node   // what the last listing had
-	same       int      // how many entries have the names of the first ones of old
-	changed    []change // what differs from old in those
-	all        []listed // every entry, once one has another name; nil before
+	path, name string            // of the directory, as list has them
+	dev        uint64            // its device
+	mounts     map[string]uint64 // directories with another device, by name
+	old        []node            // what the last listing had
+	same       int               // how many entries have the names of the first ones of old
+	changed    []change          // what differs from old in those
+	all        []listed          // every entry, once one has another name; nil before
 	unfinished []unfinished
 	failed     []Entry // those that could not be examined
 	examined   int     // how many could be
@@ -187,6 +189,12 @@ func (l *listing) add(e *Entry) {
 		return
 	}
 	isDir := e.Mode.IsDir()
+	if isDir && e.Dev != l.dev {
+		if l.mounts == nil {
+			l.mounts = make(map[string]uint64)
+		}
+		l.mounts[strings.Clone(e.Name)] = e.Dev
+	}
 	if e.Unlinked && !isDir {
 		l.pass.found.unlinked = below(l.path, e.Name)
 	}

@@ -65,6 +65,10 @@ func (m *memFS) Stat(name string) (scan.Entry, error) { return m.Lstat(name) }
 // DirNames knows nothing, as file systems without types of entries.
 func (m *memFS) DirNames(string) (map[string]bool, error) { return nil, errors.ErrUnsupported }
 
+// IsRemote and Revalidate: it has no server.
+func (m *memFS) IsRemote(string) bool { return false }
+func (m *memFS) Revalidate(string)    {}
+
 // EvalSymlinks knows no links.
 func (m *memFS) EvalSymlinks(name string) (string, error) { return path.Clean(name), nil }
 

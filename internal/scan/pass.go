@@ -26,7 +26,9 @@ type pass struct {
 	w       *worker
 	sched   *scheduler // for more workers
 	options *Options
-	first   bool // no scan of the target was complete before
+	remotes *remotes
+	start   int64 // the number of the last Scanner.Start
+	first   bool  // no scan of the target was complete before
 	before  doubts
 	found   findings
 }
@@ -108,7 +110,7 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 			if w == nil {
 				break
 			}
-			h := &pass{w: w, sched: p.sched, options: p.options, first: p.first, before: p.before}
+			h := &pass{w: w, sched: p.sched, options: p.options, remotes: p.remotes, start: p.start, first: p.first, before: p.before}
 			helpers = append(helpers, h)
 			wg.Go(func() {
 				defer p.sched.releaseHelper(w)
@@ -126,21 +128,18 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 	}
 }
 
-// target scans the target n, which is at path, and all that is below it.
-func (p *pass) target(n *node, path string) {
+// target scans t and all that is below it.
+func (p *pass) target(t *target) {
 	p.found.files++
-	if p.options.Fresh {
-		parent, _ := filepath.Split(path)
-		p.w.revalidate(cmp.Or(parent, "."))
-	}
-	s := p.statLink(path)
-	if was := n.kind; s.kind == directory && was == file || s.kind == file && was == directory {
-		p.found.changes.set(n, "", gone)
+	t.parent.sync(p.w, p.start, p.options.Fresh)
+	s, dev := p.statLink(t.path, true)
+	if was := t.root.kind; s.kind == directory && was == file || s.kind == file && was == directory {
+		p.found.changes.set(&t.root, "", gone)
 	}
 	if s.kind == directory {
-		p.directory(n, "", path)
+		p.directory(&t.root, "", t.path, dev)
 	} else {
-		p.set(n, "", s)
+		p.set(&t.root, "", s)
 	}
 }
 
@@ -153,15 +152,18 @@ func below(path, name string) string {
 	return path + "/" + name
 }
 
-// directory scans the directory n, which is at path and in the directory above,
-// and all that is below it.
-func (p *pass) directory(n *node, above, path string) {
+// directory scans the directory n, which is at path, in the directory above and on the
+// device dev, and all that is below it.
+func (p *pass) directory(n *node, above, path string, dev uint64) {
 	name := above + n.name
+	if p.remotes.has(p.w, dev, path) {
+		p.w.revalidate(path)
+	}
 	d := n.children()
 	if d == nil {
 		d = &dir{}
 	}
-	listing, s := p.list(path, name, d.nodes)
+	listing, s := p.list(path, name, dev, d.nodes)
 	p.set(n, above, s)
 	if s.kind != directory {
 		return
@@ -188,7 +190,8 @@ func (p *pass) directory(n *node, above, path string) {
 	}
 	if len(dirs) > 0 {
 		p.parallelFor(len(dirs), func(p *pass, i int) {
-			p.directory(dirs[i], name, below(path, strings.TrimSuffix(dirs[i].name, "/")))
+			base := strings.TrimSuffix(dirs[i].name, "/")
+			p.directory(dirs[i], name, below(path, base), cmp.Or(listing.mounts[base], dev))
 		})
 		d.dropGone()
 	}
@@ -237,38 +240,38 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 	return errStat(err)
 }
 
-// stat examines what exists at path, following links.
-func (p *pass) stat(path string) Stat {
+// stat examines what exists at path, following links. It also returns the device that
+// it is on. What was named in the command line is asked of its server, if it has one.
+func (p *pass) stat(path string, named bool) (Stat, uint64) {
 	e, err := p.w.stat(path)
-	if p.options.Fresh && err == nil && e.Mode.IsRegular() {
+	if err == nil && e.Mode.IsRegular() && (p.options.Fresh || named && p.remotes.has(p.w, e.Dev, path)) {
 		p.w.revalidate(path)
 		e, err = p.w.stat(path)
 	}
-	if err != nil {
-		return pathStat(err)
-	}
-	if p.options.Content && e.Mode.IsRegular() {
-		return p.read(path)
-	}
-	if e.Unlinked {
+	switch {
+	case err != nil:
+		return pathStat(err), 0
+	case p.options.Content && e.Mode.IsRegular():
+		return p.read(path), e.Dev
+	case e.Unlinked:
 		p.found.unlinked = path
 	}
-	return entryStat(&e)
+	return entryStat(&e), e.Dev
 }
 
 // statLink is stat for what may be reached by links. On read-only images all times may
 // be the same (1970, in Nix, OSTree and Bazel): then the path that links lead to takes
 // the place of the time.
-func (p *pass) statLink(path string) Stat {
-	s := p.stat(path)
+func (p *pass) statLink(path string, named bool) (Stat, uint64) {
+	s, dev := p.stat(path, named)
 	if s.err != "" || s.kind != file || s.hash != 0 || s.sec != s.sec&1 {
-		return s
+		return s, dev
 	}
 	if to, err := timed(p.w, p.w.fs.EvalSymlinks, path); err == nil && to != filepath.Clean(path) {
 		sum := sha256.Sum256([]byte(to))
 		s.hash = max(binary.BigEndian.Uint64(sum[:]), 1)
 	}
-	return s
+	return s, dev
 }
 
 // statEntry examines the entry e of the directory at dirPath, as far as the
@@ -278,11 +281,12 @@ func (p *pass) statEntry(dirPath string, e *Entry) Stat {
 		return entryStat(e)
 	}
 	path := below(dirPath, e.Name)
-	examine := p.statLink
+	var s Stat
 	if e.Mode.IsRegular() && !p.options.Fresh {
-		examine = p.read
+		s = p.read(path)
+	} else {
+		s, _ = p.statLink(path, false)
 	}
-	s := examine(path)
 	if s.kind == directory {
 		if e.Mode.IsRegular() {
 			return gone // it was replaced; the next listing has the directory

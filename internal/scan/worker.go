@@ -124,11 +124,3 @@ func (w *worker) read(f File, most int64) ([]byte, error) {
 	n, err := timed(w, f.Read, w.buf[:min(most, int64(len(w.buf)))])
 	return w.buf[:n], err
 }
-
-// revalidate opens a file or directory and closes it, which makes a network file
-// system ask its server about it. It is no error if that is refused.
-func (w *worker) revalidate(name string) {
-	if f, err := w.open(name); err == nil {
-		w.close(f)
-	}
-}
