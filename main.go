@@ -61,7 +61,7 @@ func main() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	done := make(chan error)
 	go func() { done <- run(ctx, os.Args[1:], os.Stdout, os.Stderr) }()
-	err := <-done
+	err := await(done)
 	if err == nil {
 		return
 	}

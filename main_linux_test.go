@@ -1,11 +1,19 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"net-watcher/internal/check"
 )
 
 // The thread that gets the signals is not one that calls of the file system can
@@ -29,4 +37,97 @@ func TestFirstThread(t *testing.T) {
 	}
 	close(end)
 	wg.Wait()
+}
+
+// init makes the program a child subreaper where a test asks for that: orphans
+// below it become its children, as those of process 1 do.
+func init() {
+	const prSetChildSubreaper = 36
+	if os.Getenv("NET_WATCHER_TEST_SUBREAPER") != "" {
+		syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0)
+	}
+}
+
+// children returns the processes of a parent, by their arguments; zombies have none.
+func children(t *testing.T, parent int) map[string]int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	check.Must(t, err)
+	found := make(map[string]int)
+	for _, file := range files {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		var pid, ppid int
+		fmt.Sscan(string(stat), &pid)
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		fmt.Sscanf(rest[1:], "%d", &ppid)
+		if ppid == parent {
+			args, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+			found[strings.TrimSpace(strings.ReplaceAll(string(args), "\x00", " "))] = pid
+		}
+	}
+	return found
+}
+
+// Orphans of COMMAND that have ended are reaped, also while it runs, and its own end
+// is seen. A server has no COMMAND, but the children that a shell has left to it.
+func TestOrphansAreReaped(t *testing.T) {
+	isSubreaper := func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "NET_WATCHER_TEST_SUBREAPER=1") }
+	isFirst := func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID} }
+	for name, how := range map[string]func(*exec.Cmd){"child subreaper": isSubreaper, "process 1": isFirst} {
+		t.Run(name, func(t *testing.T) {
+			try := exec.Command("true")
+			how(try)
+			if err := try.Run(); err != nil {
+				t.Skip(err)
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			check.Must(t, err)
+			defer l.Close()
+			cmd := realProgram(t, "-connect", l.Addr().String(), "-initial", "--", "sh", "-c",
+				`sh -c "sleep 1001 & exec setsid sleep 1002 &" 2>/dev/null; exec sleep 1003 2>/dev/null`)
+			how(cmd)
+			p := startProgram(t, cmd)
+			conn, err := l.Accept()
+			check.Must(t, err)
+			defer conn.Close()
+			io.WriteString(conn, `{"type":"watching","file":"f","targets":1}`+"\n")
+			testReaping(t, p, "sleep 1001", "sleep 1002", "sleep 1003")
+			p.await("^sh failed.*: signal: killed$")
+			p.stop()
+		})
+	}
+	t.Run("server", func(t *testing.T) {
+		program := realProgram(t, "-listen", "127.0.0.1:0", t.TempDir())
+		cmd := exec.Command("/bin/sh", append([]string{"-c", `sleep 1001 2>/dev/null & exec "$@"`, "sh"}, program.Args...)...)
+		cmd.Env = program.Env
+		p := startProgram(t, cmd)
+		p.await("^listening on ")
+		testReaping(t, p, "sleep 1001")
+		p.stop()
+	})
+}
+
+// testReaping waits until p has children with these arguments, kills one after the
+// other, and checks that each is gone.
+func testReaping(t *testing.T, p *program, args ...string) {
+	t.Helper()
+	pids := make(map[string]int)
+	check.Eventually(t, "the children are there", func() bool {
+		pids = children(t, p.cmd.Process.Pid)
+		for _, a := range args {
+			if pids[a] == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	for i, a := range args {
+		check.Must(t, syscall.Kill(pids[a], syscall.SIGKILL))
+		check.Eventually(t, a+" is gone", func() bool {
+			return len(children(t, p.cmd.Process.Pid)) == len(args)-i-1
+		})
+	}
 }
