@@ -24,7 +24,6 @@ import (
 	"log"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
@@ -212,10 +211,11 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 		return c.Run(ctx)
 	}
 
-	if _, err := exec.LookPath(o.command[0]); err != nil {
+	cmd, err := follow.NewCommand(o.command, stdout, stderr, c.Log)
+	if err != nil {
 		return err
 	}
-	cmd := follow.NewCommand(o.command, stdout, stderr, c.Log)
+	cmd.Verbose = o.verbose
 	c.Handle = func(events []wire.Event) error { cmd.Add(events); return nil }
 	if o.initial {
 		c.Begun = cmd.Trigger

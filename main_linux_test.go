@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+	"unsafe"
 
 	"net-watcher/internal/check"
 )
@@ -95,7 +99,7 @@ func TestOrphansAreReaped(t *testing.T) {
 			defer conn.Close()
 			io.WriteString(conn, `{"type":"watching","file":"f","targets":1}`+"\n")
 			testReaping(t, p, "sleep 1001", "sleep 1002", "sleep 1003")
-			p.await("^sh failed.*: signal: killed$")
+			p.await("^sh failed after .*: signal: killed$")
 			p.stop()
 		})
 	}
@@ -129,5 +133,66 @@ func testReaping(t *testing.T, p *program, args ...string) {
 		check.Eventually(t, a+" is gone", func() bool {
 			return len(children(t, p.cmd.Process.Pid)) == len(args)-i-1
 		})
+	}
+}
+
+// terminal returns the two ends of a new terminal.
+func terminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	raw, err := master.SyscallConn()
+	check.Must(t, err)
+	var number, unlocked int32
+	for request, arg := range map[uintptr]*int32{syscall.TIOCGPTN: &number, syscall.TIOCSPTLCK: &unlocked} {
+		raw.Control(func(fd uintptr) {
+			if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(unsafe.Pointer(arg))); errno != 0 {
+				t.Error(errno)
+			}
+		})
+	}
+	check.Must(t, master.SetReadDeadline(time.Now().Add(30*time.Second))) // so that a failing test ends
+	slave, err = os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	check.Must(t, err)
+	t.Cleanup(func() { slave.Close() })
+	return master, slave
+}
+
+// A COMMAND that reads the terminal fails at once, and is run again. Ctrl-C ends the
+// client and COMMAND.
+func TestTerminal(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check.Must(t, err)
+	defer l.Close()
+	master, slave := terminal(t)
+	cmd := realProgram(t, "-connect", l.Addr().String(), "--", "sh", "-c",
+		"echo $$ $NET_WATCHER_FILE; (read x </dev/tty) || case $NET_WATCHER_FILE in b) exec sleep 1000; esac")
+	cmd.Stdin, cmd.Stdout = slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	p := startProgram(t, cmd)
+	conn, err := l.Accept()
+	check.Must(t, err)
+	defer conn.Close()
+	io.WriteString(conn, `{"type":"watching","file":"a","targets":1}`+"\n")
+	p.await("^following ")
+	out := bufio.NewReader(master)
+	var pid int
+	for _, file := range []string{"a", "b"} {
+		fmt.Fprintf(conn, `{"type":"changed","file":%q,"change":"modified"}`+"\n", file)
+		line, err := out.ReadString('\n')
+		check.Must(t, err)
+		if n, _ := fmt.Sscanf(line, "%d "+file, &pid); n != 1 {
+			t.Fatalf("COMMAND prints %q", line)
+		}
+	}
+	if _, err := master.Write([]byte{3}); err != nil { // Ctrl-C
+		t.Fatal(err)
+	}
+	check.Must(t, <-p.done)
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("COMMAND after the end of the client: %v", err)
 	}
 }

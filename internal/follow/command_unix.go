@@ -8,14 +8,16 @@ import (
 	"time"
 )
 
-// cancelByGroup makes cmd, which is not started yet, the leader of a process group
-// of its own, and sends SIGTERM to the group when the context of cmd is done. Once
-// cmd has ended because of that, endGroup is to be called: it waits for the rest of
-// the group, and sends it SIGKILL cmd.WaitDelay after the SIGTERM.
-func cancelByGroup(cmd *exec.Cmd) (endGroup func()) {
+// cancelBySession makes cmd, which is not started yet, the leader of a session of its
+// own. A session has no terminal: a command that opens /dev/tty fails at once, where
+// one in the background of a terminal's session is stopped by the system for reading
+// it, for good. The session's first process group gets SIGTERM when the context of cmd
+// is done. Once cmd has ended because of that, endGroup is to be called: it waits for
+// the rest of the group, and sends it SIGKILL cmd.WaitDelay after the SIGTERM.
+func cancelBySession(cmd *exec.Cmd) (endGroup func()) {
 	var cancelled time.Time
 	signal := func(s syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, s) }
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error {
 		cancelled = time.Now()
 		defer signal(syscall.SIGCONT) // a stopped process does not act on SIGTERM
@@ -28,10 +30,6 @@ func cancelByGroup(cmd *exec.Cmd) (endGroup func()) {
 		// A group lives as long as one process in it, and its number is not
 		// given to another group before.
 		for signal(0) == nil {
-			// This program is the parent of orphans if it is the first process
-			// of a container. A zombie still counts as a process of the group.
-			const wnohang = 1 // on every system; package syscall lacks it on AIX
-			syscall.Wait4(-cmd.Process.Pid, nil, wnohang, nil)
 			if time.Since(cancelled) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
 				return

@@ -6,9 +6,10 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,7 +30,7 @@ func runShell(t *testing.T, ctx context.Context, killDelay time.Duration, script
 	r, w, err := os.Pipe()
 	check.Must(t, err)
 	t.Cleanup(func() { r.Close() })
-	c := NewCommand([]string{"sh", "-c", script}, w, os.Stderr, log.New(t.Output(), "", 0))
+	c := newCommand(t, w, t.Output(), "sh", "-c", script)
 	c.killDelay = killDelay
 	c.Add([]wire.Event{change("a", 1)})
 	done := make(chan struct{})
@@ -76,7 +77,7 @@ func TestCommandLeavesOutputOpen(t *testing.T) {
 		t.Skip(err)
 	}
 	var stdout, logged check.Buffer
-	c := NewCommand([]string{"sh", "-c", "sleep 1000 & echo $!"}, &stdout, io.Discard, log.New(&logged, "", 0))
+	c := newCommand(t, &stdout, &logged, "sh", "-c", "sleep 1000 & echo $!")
 	c.killDelay = 10 * time.Millisecond
 	c.Trigger()
 	c.Close()
@@ -134,4 +135,108 @@ func TestCommandGroup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A script without #! is run by the shell, with its arguments and its input; what is
+// no text is not.
+func TestCommandWithoutInterpreter(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "script")
+	check.Must(t, os.WriteFile(script, []byte(`cat >/dev/null; echo "$0 $* $NET_WATCHER_FILE"`), 0o777))
+	var stdout, logged check.Buffer
+	c := newCommand(t, &stdout, &logged, script, "-x", "y z")
+	c.Add([]wire.Event{change("a", 1)})
+	c.Close()
+	c.Run(t.Context())
+	check.Equal(t, "log", []string(nil), logged.Take())
+	check.Equal(t, "output", []string{script + " -x y z a"}, stdout.Take())
+
+	check.Must(t, os.WriteFile(script, []byte("\x7fNONE\x00"), 0o777))
+	c = newCommand(t, &stdout, &logged, script)
+	c.Trigger()
+	c.Close()
+	c.Run(t.Context())
+	check.Equal(t, "log", []string{"cannot start COMMAND, retrying: exec format error"}, inBrief(logged.Take(), script))
+}
+
+// A command that cannot be started for now is tried again until it can, with all
+// events that have come. The log has one line when that begins, and one when it is
+// over.
+func TestCommandCannotStart(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "c")
+	const script = "#!/bin/sh\ncat\n"
+	for how, test := range map[string]struct {
+		spoil func() (mend func())
+		why   string
+	}{
+		"is missing": {func() func() {
+			check.Must(t, os.Remove(name))
+			return func() {}
+		}, `exec: "COMMAND": stat COMMAND: no such file or directory`},
+		"is not executable yet": {func() func() {
+			check.Must(t, os.Chmod(name, 0o666))
+			return func() {}
+		}, `exec: "COMMAND": permission denied`},
+		"lacks its interpreter": {func() func() {
+			check.Must(t, os.WriteFile(name, []byte("#!/no/such/sh"), 0o777))
+			return func() {}
+		}, `COMMAND: interpreter "/no/such/sh": no such file or directory (install it, or correct the line that begins with #!)`},
+		"is being written": {func() func() {
+			if runtime.GOOS != "linux" {
+				t.Skip("a script that is open for writing may be run here")
+			}
+			f, err := os.OpenFile(name, os.O_WRONLY, 0)
+			check.Must(t, err)
+			return func() { f.Close() }
+		}, "text file busy"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			write := func() {
+				check.Must(t, os.WriteFile(name, []byte(script), 0o777))
+				check.Must(t, os.Chmod(name, 0o777))
+			}
+			write()
+			var stdout, logged check.Buffer
+			c := newCommand(t, &stdout, &logged, name)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				c.Run(t.Context())
+			}()
+			mend := test.spoil()
+			c.Add([]wire.Event{change("a", 1)})
+			awaitLog(t, &logged, name, "cannot start COMMAND, retrying: "+test.why)
+			c.Add([]wire.Event{change("b", 1)})
+			mend()
+			write()
+			awaitLog(t, &logged, name, "COMMAND could be started after TIME")
+			c.Close()
+			<-done
+			check.Equal(t, "log", []string(nil), logged.Take())
+			var got []string
+			for _, line := range stdout.Take() {
+				e, err := wire.Decode([]byte(line))
+				check.Must(t, err)
+				got = append(got, e.String())
+			}
+			check.Equal(t, "input", []string{"modified a", "modified b"}, got)
+		})
+	}
+}
+
+// Close ends the tries to start a command.
+func TestCommandNeverStarts(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "c")
+	check.Must(t, os.WriteFile(name, []byte("#!/bin/sh\n"), 0o777))
+	var logged check.Buffer
+	c := newCommand(t, io.Discard, &logged, name)
+	check.Must(t, os.Remove(name))
+	c.Trigger()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.Run(t.Context())
+	}()
+	awaitLog(t, &logged, name, `cannot start COMMAND, retrying: exec: "COMMAND": stat COMMAND: no such file or directory`)
+	c.Close()
+	<-done
 }

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -212,6 +213,14 @@ type commandTest struct {
 	done     chan struct{} // closed when Run has returned
 }
 
+// newCommand returns a Command that prints to out, and logs to logged.
+func newCommand(t *testing.T, out, logged io.Writer, args ...string) *Command {
+	t.Helper()
+	c, err := NewCommand(args, out, os.Stderr, log.New(logged, "", 0))
+	check.Must(t, err)
+	return c
+}
+
 func startCommand(t *testing.T) *commandTest {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -223,7 +232,7 @@ func startCommand(t *testing.T) *commandTest {
 	output := &check.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ct := &commandTest{
-		t: t, cmd: NewCommand([]string{exe}, os.Stderr, os.Stderr, log.New(output, "", 0)),
+		t: t, cmd: newCommand(t, os.Stderr, output, exe),
 		listener: l.(*net.TCPListener), log: output, cancel: cancel, done: make(chan struct{}),
 	}
 	go func() {
@@ -250,18 +259,49 @@ func (ct *commandTest) next() (commandRun, net.Conn) {
 func (ct *commandTest) expect(want commandRun, status byte) {
 	ct.t.Helper()
 	got, conn := ct.next()
-	defer conn.Close()
 	got.Bytes = 0
 	check.Equal(ct.t, "run", want, got)
-	_, err := conn.Write([]byte{status})
-	check.Must(ct.t, err)
+	end(conn, status)
+}
+
+// end ends the run of a connection that next has returned.
+func end(conn net.Conn, status byte) {
+	conn.Write([]byte{status})
+	conn.Close()
 }
 
 // close closes the command, waits until Run returns, and checks the log lines
-// since the last call of Take.
+// since the last call of logged or Take.
 func (ct *commandTest) close(lines ...string) {
 	ct.t.Helper()
 	ct.cmd.Close()
 	<-ct.done
-	check.Equal(ct.t, "log", lines, ct.log.Take())
+	check.Equal(ct.t, "log", lines, inBrief(ct.log.Take(), ct.cmd.args[0]))
+}
+
+// logged waits for the log lines since the last call of logged or Take.
+func (ct *commandTest) logged(lines ...string) {
+	ct.t.Helper()
+	awaitLog(ct.t, ct.log, ct.cmd.args[0], lines...)
+}
+
+// awaitLog waits until as many lines are logged, and checks them in brief.
+func awaitLog(t *testing.T, b *check.Buffer, command string, want ...string) {
+	t.Helper()
+	var got []string
+	check.Eventually(t, "log lines", func() bool {
+		got = append(got, b.Take()...)
+		return len(got) >= len(want)
+	})
+	check.Equal(t, "log", want, inBrief(got, command))
+}
+
+// inBrief replaces what differs from run to run in log lines of a command.
+func inBrief(lines []string, command string) []string {
+	for i, line := range lines {
+		line = strings.ReplaceAll(line, wire.Printable(command), "COMMAND")
+		line = regexp.MustCompile(`after [0-9.]+m?s\b`).ReplaceAllString(line, "after TIME")
+		lines[i] = regexp.MustCompile(`process \d+`).ReplaceAllString(line, "process PID")
+	}
+	return lines
 }
