@@ -32,8 +32,9 @@ type Command struct {
 // pending is what the next run of a command is about.
 type pending struct {
 	events []wire.Event
-	bytes  int // of events as JSON
-	limit  int // of bytes, beyond which events collapse, if more than maxBatch
+	bytes  int           // of events as JSON
+	limit  int           // of bytes, beyond which events collapse, if more than maxBatch
+	ahead  time.Duration // how far this system's clock is ahead of the server's
 }
 
 // NewCommand returns a Command for the program args[0] and its arguments. What the
@@ -53,6 +54,7 @@ func NewCommand(args []string, stdout, stderr io.Writer, log *log.Logger) (*Comm
 // that is running.
 func (c *Command) Run(ctx context.Context) {
 	var input pending // of the next run; at first what the runs before have failed on
+	var own feedback
 	for {
 		select {
 		case <-ctx.Done():
@@ -60,6 +62,16 @@ func (c *Command) Run(ctx context.Context) {
 		case p, ok := <-c.next:
 			if !ok {
 				return
+			}
+			switch own.judge(p.events, p.ahead, time.Now()) {
+			case manyRuns - 1:
+				select {
+				case <-ctx.Done():
+				case <-time.After(probe):
+				}
+			case manyRuns:
+				c.log.Printf("%s has run %d times in a row, each time after changes made while it ran: does it write below what is watched? -ignore leaves that out (the last: %v)",
+					c.name(), manyRuns, &p.events[len(p.events)-1])
 			}
 			input.add(p.events)
 		}
@@ -70,6 +82,7 @@ func (c *Command) Run(ctx context.Context) {
 		if c.wait(ctx, r) {
 			input = pending{}
 		}
+		own.ran(r.begin, time.Now())
 	}
 }
 
@@ -98,6 +111,9 @@ func (c *Command) enqueue(events []wire.Event) {
 	default:
 	}
 	p.add(events)
+	if len(events) > 0 {
+		p.ahead = time.Since(time.UnixMilli(events[len(events)-1].Timestamp))
+	}
 	c.next <- p // never waits: only this goroutine sends
 }
 
