@@ -7,4 +7,4 @@ import "os/exec"
 // cancelBySession does nothing: this system has no sessions and no process groups
 // that can be asked to end. Package exec kills the command itself, at once, when its
 // context is done.
-func cancelBySession(*exec.Cmd) (endGroup func()) { return func() {} }
+func cancelBySession(*exec.Cmd) (endSession func()) { return func() {} }

@@ -34,9 +34,9 @@ const (
 
 // run is one run of a command.
 type run struct {
-	cmd      *exec.Cmd
-	endGroup func() // see cancelBySession
-	begin    time.Time
+	cmd        *exec.Cmd
+	endSession func() // see cancelBySession
+	begin      time.Time
 }
 
 // since returns how long r has taken, as messages show it.
@@ -113,7 +113,7 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
 	cmd.WaitDelay = c.killDelay
-	r := &run{cmd: cmd, endGroup: cancelBySession(cmd), begin: time.Now()}
+	r := &run{cmd: cmd, endSession: cancelBySession(cmd), begin: time.Now()}
 	return r, cmd.Start()
 }
 
@@ -130,7 +130,7 @@ func (c *Command) wait(ctx context.Context, r *run) bool {
 	} else if named || c.Verbose {
 		c.log.Printf("%s ended after %v: %v", c.name(), r.since(), r.cmd.ProcessState)
 	}
-	r.endGroup()
+	r.endSession()
 	return ok
 }
 

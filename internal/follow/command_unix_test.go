@@ -111,16 +111,21 @@ func TestCommandStopped(t *testing.T) {
 	}
 }
 
-// When ctx is done, the whole process group of a command gets SIGTERM, and what
-// does not end of that is killed, even if the command itself has ended.
-func TestCommandGroup(t *testing.T) {
+// When ctx is done, the whole session of a command gets SIGTERM, and what does not
+// end of that is killed, even if the command itself has ended.
+func TestCommandSession(t *testing.T) {
 	for name, script := range map[string]string{
 		"all end":                     "sleep 1000 & echo ready; wait",
 		"the command ignores SIGTERM": "trap '' TERM; sleep 1000 & echo ready; wait; wait; sleep 1000",
 		"the command is stopped":      "echo ready; kill -STOP $$; sleep 1000",
 		"its child ignores SIGTERM":   "(trap '' TERM; echo ready; exec sleep 1000) & wait",
+		"its child has its own group": "timeout 1000 sh -c 'echo ready; exec sleep 1000'",
+		"and ignores SIGTERM":         "timeout 1000 sh -c 'trap \"\" TERM; echo ready; exec sleep 1000'",
 	} {
 		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS != "linux" && strings.HasPrefix(script, "timeout") {
+				t.Skip("no way to know the processes of a session")
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			_, out, done := runShell(t, ctx, 300*time.Millisecond, script)
 			line, err := out.ReadString('\n')
@@ -129,7 +134,7 @@ func TestCommandGroup(t *testing.T) {
 			}
 			cancel()
 			<-done
-			// Each process of the group had the pipe open, and none has now.
+			// Each process of the session had the pipe open, and none has now.
 			if rest, err := io.ReadAll(out); err != nil || len(rest) > 0 {
 				t.Errorf("%q, %v", rest, err)
 			}
