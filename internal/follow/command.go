@@ -114,19 +114,17 @@ func (c *Command) enqueue(events []wire.Event) {
 	if len(events) > 0 {
 		p.ahead = time.Since(time.UnixMilli(events[len(events)-1].Timestamp))
 	}
+	if p.bytes > max(maxBatch, p.limit) {
+		p.collapse()
+		p.limit = 2 * p.bytes // many targets need more than maxBatch: not every Add collapses them anew
+	}
 	c.next <- p // never waits: only this goroutine sends
 }
 
-// add adds events. Where there are more targets than maxBatch has room for, events
-// collapse only when there are twice as many bytes as at the last time, so that not
-// every call collapses them anew.
+// add adds events.
 func (p *pending) add(events []wire.Event) {
 	p.events = append(p.events, events...)
 	p.bytes += len(wire.Encode(wire.JSON, events))
-	if p.bytes > max(maxBatch, p.limit) {
-		p.collapse()
-		p.limit = 2 * p.bytes
-	}
 }
 
 // collapse replaces the events by a Missed for each target, in the order of the

@@ -48,8 +48,8 @@ func (f *feedback) judge(events []wire.Event, ahead time.Duration, now time.Time
 	for _, e := range events {
 		at := e.Mtime.Add(ahead)
 		switch {
-		case e.Mtime.IsZero() || at.Before(f.begin[1].Add(-clockError)):
-			// Not a file, or its mtime says nothing about these runs.
+		case at.Before(f.begin[1].Add(-clockError)):
+			// The mtime says nothing about these runs, or there is none.
 		case f.during(at, 0) || f.during(at, 1):
 			own = true
 		default:

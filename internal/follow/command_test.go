@@ -165,8 +165,7 @@ func TestCommandCollapses(t *testing.T) {
 		t.Errorf("%d events in %d bytes, want 3", len(r.Events), r.Bytes)
 	}
 
-	// Where every target has an event of its own, and these are more than 1 MiB,
-	// the next events do not collapse one by one.
+	// Where every target has an event of its own, they may be more than 1 MiB.
 	var many []wire.Event
 	for i := range 15_000 {
 		many = append(many, change(fmt.Sprintf("f%d", i), 1))
@@ -181,6 +180,22 @@ func TestCommandCollapses(t *testing.T) {
 	}
 	c.cancel()
 	<-c.done
+}
+
+// Where every target has an event of its own, and these are more than 1 MiB, Add does
+// not collapse them anew each time.
+func TestCommandManyTargets(t *testing.T) {
+	c := &Command{next: make(chan pending, 1)}
+	var many []wire.Event
+	for i := range 15_000 {
+		many = append(many, change(fmt.Sprintf("f%d", i), 1))
+	}
+	c.Add(many)
+	c.Add(many[:1])
+	p := <-c.next
+	if n := len(p.events); n != 15_001 || p.bytes < maxBatch || p.events[0].Change != wire.Missed || p.events[n-1].Change != wire.Modified {
+		t.Errorf("%d events in %d bytes, the first %v, the last %v", n, p.bytes, &p.events[0], &p.events[n-1])
+	}
 }
 
 func TestCollapse(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"net-watcher/internal/check"
@@ -228,20 +229,28 @@ func TestCommandCannotStart(t *testing.T) {
 	}
 }
 
-// Close ends the tries to start a command.
+// A command that cannot be started is logged once, and with Verbose each time. Close
+// ends the tries.
 func TestCommandNeverStarts(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "c")
-	check.Must(t, os.WriteFile(name, []byte("#!/bin/sh\n"), 0o777))
-	var logged check.Buffer
-	c := newCommand(t, io.Discard, &logged, name)
-	check.Must(t, os.Remove(name))
-	c.Trigger()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.Run(t.Context())
-	}()
-	awaitLog(t, &logged, name, `cannot start COMMAND, retrying: exec: "COMMAND": stat COMMAND: no such file or directory`)
-	c.Close()
-	<-done
+	const line = `cannot start COMMAND, retrying: exec: "COMMAND": stat COMMAND: no such file or directory`
+	for _, verbose := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			check.Must(t, os.WriteFile(name, []byte("#!/bin/sh\n"), 0o777))
+			var logged check.Buffer
+			c := newCommand(t, io.Discard, &logged, name)
+			c.Verbose = verbose
+			check.Must(t, os.Remove(name))
+			c.Trigger()
+			go func() {
+				time.Sleep(time.Hour)
+				c.Close()
+			}()
+			c.Run(t.Context())
+			lines := inBrief(logged.Take(), name)
+			if lines[0] != line || (len(lines) > 1) != verbose {
+				t.Errorf("verbose %v: %d lines, %q first", verbose, len(lines), lines[0])
+			}
+		})
+	}
 }
