@@ -10,6 +10,7 @@
 //	poll.go        the watching half: a tick, a scan, the events of what it found
 //	serve.go       the serving half: accept, limits, shutdown
 //	subscriber.go  one connection
+//	reap_linux.go  children that nothing else waits for
 //
 // The engines are below internal/. docs/architecture.md has the whole house.
 package main

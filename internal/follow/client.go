@@ -8,7 +8,9 @@
 //	session.go  session is one connection. It makes lines of the bytes
 //	            (lineReader) and messages of the lines.
 //	command.go  Command keeps events, and runs a command on them, one run at a
-//	            time. command_unix.go ends a run and all that it has started.
+//	            time. command_run.go starts a run and sees its end, command_find.go
+//	            looks at the program, command_loop.go finds a command that causes
+//	            its own runs, and command_unix.go ends all that a run has started.
 //
 // Client.Run does everything in the goroutine of its caller, package main: it
 // calls Dial, Begun and Handle, and with them Command.Trigger and Command.Add,
@@ -16,8 +18,8 @@
 // that and waits for it.
 //
 // A client keeps what it has read but not handled, which is at most the longest
-// line, 1 MiB; one state for each target; and for the next run of the command
-// 1 MiB of events, or one event for each target. The constants say where their
+// line, 1 MiB; one state for each target; and twice, of failed runs and for the
+// next run of the command, 1 MiB of events, or two events for each target. The constants say where their
 // values come from.
 package follow
 
@@ -37,9 +39,9 @@ import (
 )
 
 const (
-	// A client waits between minRetry and maxRetry before it reconnects. That is
-	// soon after a restart of the server, and costs next to nothing while the
-	// server is down.
+	// A client waits between minRetry and maxRetry before it reconnects, or starts
+	// a command again. That is soon after a restart of the server, and costs next
+	// to nothing while the server is down.
 	minRetry = 100 * time.Millisecond
 	maxRetry = 5 * time.Second
 
