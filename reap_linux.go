@@ -12,9 +12,9 @@ import (
 // (exec) inherits the children of that. Only main may call it.
 //
 // On Linux a child belongs to the thread that made it, and orphans go to the first
-// thread. That is main's own (see init), and package exec starts COMMAND on others.
-// So waiting for the children of this thread alone takes no status away from
-// package exec.
+// thread. That is main's own (see init), and package exec starts COMMAND on others,
+// which do not end before the program. So waiting for the children of this thread
+// alone takes no status away from package exec.
 func await(done <-chan error) error {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
