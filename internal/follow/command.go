@@ -42,11 +42,13 @@ type pending struct {
 // The error says why the program could not be started, as far as that can be seen
 // without starting it.
 func NewCommand(args []string, stdout, stderr io.Writer, log *log.Logger) (*Command, error) {
-	_, _, err := find(args[0])
+	if _, _, err := find(args[0]); err != nil {
+		return nil, err
+	}
 	return &Command{
 		args: args, stdout: stdout, stderr: stderr, log: log,
 		killDelay: KillDelay, next: make(chan pending, 1),
-	}, err
+	}, nil
 }
 
 // Run runs the command whenever there is a reason to. It returns when Close was
