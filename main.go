@@ -137,7 +137,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	}()
 	var lines []string
 	for _, a := range o.listen {
-		ls, err := a.Listen(ctx, o.socketMode)
+		ls, err := a.Listen(ctx, o.socketMode, log.Printf)
 		if err != nil {
 			return err
 		}

@@ -248,7 +248,7 @@ func TestFloodEnds(t *testing.T) {
 // At the end a stuck peer is reset, so that the kernel does not keep what the peer
 // never read; a peer that sent something is not reset, so that it gets all.
 func TestShutdownResetsTheStuck(t *testing.T) {
-	ls, err := sock.Address{Network: "tcp", Name: "127.0.0.1:0"}.Listen(t.Context(), 0)
+	ls, err := sock.Address{Network: "tcp", Name: "127.0.0.1:0"}.Listen(t.Context(), 0, t.Logf)
 	check.Must(t, err)
 	s := startServer(t, ls[0])
 	stuck, honest := dial(t, ls[0]), dial(t, ls[0])
