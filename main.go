@@ -48,11 +48,7 @@ import (
 func init() { runtime.LockOSThread() }
 
 func main() {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
-		signals = append(signals, syscall.SIGHUP)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal kills
 		exitAtLast()
@@ -74,6 +70,51 @@ func main() {
 	fmt.Fprintf(log, "net-watcher: %s%s\n", oneLine(err.Error()), hint)
 	log.Wait()
 	os.Exit(status)
+}
+
+// endSignals returns the signals that end the program. Those that were ignored when it
+// started stay ignored: SIGHUP under nohup, SIGINT and SIGQUIT in the background of a
+// shell that has no job control.
+func endSignals() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM}
+	if !signal.Ignored(os.Interrupt) {
+		signals = append(signals, os.Interrupt)
+	} else {
+		// Go's runtime has a handler for SIGQUIT, and does not say what it was before.
+		// Shells ignore the two together.
+		signal.Ignore(syscall.SIGQUIT)
+	}
+	switch {
+	case signal.Ignored(syscall.SIGHUP):
+	case hasTerminal():
+		signals = append(signals, syscall.SIGHUP)
+	default:
+		// A service gets it to reload, after a rotation of logs for example. It is not
+		// ignored as under nohup, or COMMAND would inherit that.
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		go logHangups(hangups)
+	}
+	return signals
+}
+
+// hasTerminal reports whether the program has a controlling terminal, the end of which
+// sends SIGHUP. It has none under systemd, cron, setsid, and ssh without -t; it has one
+// in the background of a shell, though its output may go elsewhere.
+func hasTerminal() bool {
+	terminal, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	terminal.Close()
+	return true
+}
+
+func logHangups(hangups <-chan os.Signal) {
+	log := log.New(console.NewWriter(os.Stderr), "", 0)
+	for range hangups {
+		log.Print("SIGHUP ignored, nothing is reloaded: to change FILEs, restart the server (clients reconnect, and lose nothing)")
+	}
 }
 
 // exitAtLast ends the program if it has not ended by itself after a signal: a write

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"sync"
 	"syscall"
 	"testing"
+	"unsafe"
+
+	"net-watcher/internal/check"
 )
 
 // The thread that gets the signals is not one that calls of the file system can
@@ -29,4 +34,41 @@ func TestFirstThread(t *testing.T) {
 	}
 	close(end)
 	wg.Wait()
+}
+
+// terminal returns both ends of a new terminal.
+func terminal(t *testing.T) (keeper, tty *os.File) {
+	t.Helper()
+	keeper, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	t.Cleanup(func() { keeper.Close() })
+	var locked, number int32
+	for request, arg := range map[uintptr]*int32{syscall.TIOCSPTLCK: &locked, syscall.TIOCGPTN: &number} {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, keeper.Fd(), request, uintptr(unsafe.Pointer(arg))); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	check.Must(t, err)
+	t.Cleanup(func() { tty.Close() })
+	return keeper, tty
+}
+
+// SIGHUP ends a program that has a terminal, though its output goes elsewhere.
+func TestHangupOfTerminal(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("the tests run under nohup")
+	}
+	_, tty := terminal(t)
+	cmd := realProgram(t, "-listen", "127.0.0.1:0", "f")
+	cmd.Stdin = tty
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	p := startProgram(t, cmd)
+	p.await("^listening on ")
+	check.Must(t, cmd.Process.Signal(syscall.SIGHUP))
+	if err := <-p.done; err != nil {
+		t.Errorf("at the end: %v", err)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,7 +169,7 @@ func (p *program) await(pattern string) string {
 // it ends well.
 func (p *program) stop() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil { // SIGINT may be ignored
 		p.t.Logf("not asked to stop, but killed: %v", err)
 		p.cmd.Process.Kill()
 		<-p.done
