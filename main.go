@@ -183,7 +183,8 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 			return err
 		}
 		listeners = append(listeners, ls...)
-		lines = append(lines, announce(ls)...)
+		_, err = exec.LookPath("nc")
+		lines = append(lines, announce(ls, err == nil)...)
 	}
 
 	p := newPoll(ctx, o.files, o.interval, o.scan)
@@ -200,14 +201,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	if err != nil {
 		return err
 	}
-	for i, e := range watching {
-		if i == 10 && !o.verbose {
-			log.Printf("watching %d more (-v lists them)", len(watching)-i)
-			break
-		}
-		log.Printf("%s every %v", &e, o.interval)
-	}
-	for _, line := range lines {
+	for _, line := range append(startLines(watching, o.interval, o.verbose), lines...) {
 		log.Print(line)
 	}
 
@@ -266,12 +260,43 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 	return c.Run(ctx)
 }
 
+// startLines returns the log lines about the targets at the start: of the first ten, or
+// all, and of the first ten others that are missing or unreadable, as a name that is
+// mistyped is.
+func startLines(watching []wire.Event, interval time.Duration, all bool) []string {
+	const most = 10
+	var lines []string
+	more, odd := 0, 0 // left out, and those of them that are missing or unreadable
+	for i, e := range watching {
+		isOdd := e.Missing || e.Error != ""
+		if all || i < most || isOdd && len(lines) < 2*most {
+			lines = append(lines, fmt.Sprintf("%s every %v", &e, interval))
+			continue
+		}
+		more++
+		if isOdd {
+			odd++
+		}
+	}
+	switch {
+	case odd > 0:
+		lines = append(lines, fmt.Sprintf("watching %d more, %d of them not there or unreadable (-v lists them)", more, odd))
+	case more > 0:
+		lines = append(lines, fmt.Sprintf("watching %d more (-v lists them)", more))
+	}
+	return lines
+}
+
 // announce returns the log lines about the listeners of one ADDRESS: where they
-// listen, how to try that, and a warning if other hosts can connect.
-func announce(ls []net.Listener) []string {
+// listen, how to try that, with nc if there is one, and a warning if other hosts can
+// connect.
+func announce(ls []net.Listener, hasNC bool) []string {
 	if a, ok := ls[0].Addr().(*net.UnixAddr); ok {
-		name := wire.Printable(a.Name)
-		return []string{fmt.Sprintf("listening on %s (try: nc -U %s)", name, name)}
+		try := "nc -U " + wire.Printable(a.Name)
+		if !hasNC {
+			try = "net-watcher -connect " + wire.Printable("unix:"+a.Name)
+		}
+		return []string{fmt.Sprintf("listening on %s (try: %s)", wire.Printable(a.Name), try)}
 	}
 	var where []string
 	for _, l := range ls {
@@ -282,7 +307,11 @@ func announce(ls []net.Listener) []string {
 	if len(ls) > 1 || a.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	lines := []string{fmt.Sprintf("listening on %s (try: nc %s %d)", strings.Join(where, " and "), host, a.Port)}
+	try := fmt.Sprintf("nc %s %d", host, a.Port)
+	if !hasNC {
+		try = "net-watcher -connect " + net.JoinHostPort(host, strconv.Itoa(a.Port))
+	}
+	lines := []string{fmt.Sprintf("listening on %s (try: %s)", strings.Join(where, " and "), try)}
 	if !a.IP.IsLoopback() {
 		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: anyone who can reach it can read file names and change times", where[0]))
 	}

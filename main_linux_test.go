@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -71,4 +72,17 @@ func TestHangupOfTerminal(t *testing.T) {
 	if err := <-p.done; err != nil {
 		t.Errorf("at the end: %v", err)
 	}
+}
+
+// Lines on a terminal have no times.
+func TestConsoleOnTerminal(t *testing.T) {
+	keeper, tty := terminal(t)
+	cmd := realProgram(t, "-frobnicate")
+	cmd.Stderr = tty
+	cmd.Run()
+	const want = "net-watcher: flag provided but not defined: -frobnicate (for help: -h)\r\n"
+	got := make([]byte, len(want))
+	_, err := io.ReadFull(keeper, got)
+	check.Must(t, err)
+	check.Equal(t, "console", want, string(got))
 }
