@@ -3,9 +3,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,5 +48,27 @@ func TestNamesAsTheyAre(t *testing.T) {
 		out, err := realProgram(t, args...).Output()
 		check.Must(t, err)
 		check.Equal(t, test.args, test.want, string(out))
+	}
+}
+
+// The file of a socket is removed: those that are connected do not notice, and others
+// can connect again.
+func TestSocketRemoved(t *testing.T) {
+	dir := check.SocketDir(t)
+	file, socket := filepath.Join(dir, "f"), filepath.Join(dir, "s")
+	p := start(t, "-interval", "10ms", "-listen", socket, file)
+	p.await("^listening on ")
+	before := dialTo(t, "unix", socket)
+	before.expect("[text] watching " + file + " (not there)")
+	for range 2 {
+		check.Must(t, os.Remove(socket))
+		p.await("^unix socket .* was removed, and is made again$")
+		dialTo(t, "unix", socket).expect("[text] watching " + file + " (not there)")
+	}
+	check.Must(t, os.WriteFile(file, nil, 0o666))
+	before.expect("[text] created " + file)
+	p.stop()
+	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
 	}
 }
