@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -195,4 +196,34 @@ func TestTerminal(t *testing.T) {
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("COMMAND after the end of the client: %v", err)
 	}
+}
+
+// SIGHUP ends a program that has a terminal, though its output goes elsewhere.
+func TestHangupOfTerminal(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("the tests run under nohup")
+	}
+	_, tty := terminal(t)
+	cmd := realProgram(t, "-listen", "127.0.0.1:0", "f")
+	cmd.Stdin = tty
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	p := startProgram(t, cmd)
+	p.await("^listening on ")
+	check.Must(t, cmd.Process.Signal(syscall.SIGHUP))
+	if err := <-p.done; err != nil {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+// Lines on a terminal have no times.
+func TestConsoleOnTerminal(t *testing.T) {
+	keeper, tty := terminal(t)
+	cmd := realProgram(t, "-frobnicate")
+	cmd.Stderr = tty
+	cmd.Run()
+	const want = "net-watcher: flag provided but not defined: -frobnicate (for help: -h)\r\n"
+	got := make([]byte, len(want))
+	_, err := io.ReadFull(keeper, got)
+	check.Must(t, err)
+	check.Equal(t, "console", want, string(got))
 }

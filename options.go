@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,16 +122,26 @@ func parseOptions(args []string) (*options, error) {
 	}
 	// What is left is after "--".
 
+	// A flag without effect is an error.
+	isUnix := func(a sock.Address) bool { return a.Network == "unix" }
 	var err error
 	set.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "file", "listen", "interval", "socket-mode", "ignore", "content", "fresh":
 			if o.connect != nil {
 				err = fmt.Errorf("-%s cannot be used with -connect", f.Name)
+			} else if f.Name == "socket-mode" && !slices.ContainsFunc(o.listen, isUnix) {
+				err = errors.New("-socket-mode needs a Unix socket (-listen unix:PATH)")
+			} else if f.Name == "socket-mode" && runtime.GOOS == "windows" {
+				err = errors.New("-socket-mode has no effect on Windows: the permissions of the socket's directory count")
 			}
 		case "once", "initial":
 			if o.connect == nil {
 				err = fmt.Errorf("-%s needs -connect", f.Name)
+			}
+		case "format":
+			if o.connect != nil && dashes {
+				err = errors.New("-format has no effect on a COMMAND, which gets JSON lines")
 			}
 		}
 	})

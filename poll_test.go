@@ -155,7 +155,7 @@ func TestSay(t *testing.T) {
 		p := newTestPoll(ctx, ff, names...)
 		mustStart(t, p)
 		said := make(map[string]int)
-		p.say = func(format string, args ...any) {
+		p.say = func(_, format string, args ...any) {
 			line := fmt.Sprintf(format, args...)
 			if before, name, ok := strings.Cut(line, "nfs/"); ok { // which of them are called is the scheduler's
 				line = before + "nfs/N/f" + name[strings.Index(name, "/f")+2:]
@@ -212,7 +212,7 @@ func TestUnreadableBelow(t *testing.T) {
 	check.Equal(t, "greeting", "watching w (2 unreadable below it)", watching[0].String())
 
 	var said []string
-	p.say = func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	p.say = func(_, format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 	expect := func(what string, unreadable int, want ...string) {
 		t.Helper()
 		for _, e := range scanOnce(p) {

@@ -162,7 +162,7 @@ func TestProgramFollows(t *testing.T) {
 	t.Cleanup(func() { client.Process.Kill() }) // so that a failing test ends
 	in.Close()
 	said, err := bufio.NewReader(console).ReadString('\n')
-	if err != nil || said != "following "+at+"\n" {
+	if err != nil || untimed(said) != "following "+at+"\n" {
 		t.Fatalf("the client says %q, %v", said, err)
 	}
 	out.SetReadDeadline(time.Now().Add(30 * time.Second)) // where a pipe can have one

@@ -1,6 +1,14 @@
 // Package sock is an ADDRESS of the command line: parse it, listen at it, connect
 // to it. It owns the files of Unix sockets.
 //
+//	address.go     Parse and Dial
+//	listen.go      Listen
+//	listener.go    the listener of a Unix socket, which makes its file again if
+//	               that is gone
+//	unix.go        how a Unix socket is bound: its permissions hold from the first
+//	               moment, and it replaces stale sockets only
+//	bind_linux.go  permissions before bind
+//
 // Package main calls Listen at the start and closes the listeners at the end;
 // Dial may be called from any goroutine. The limits: connecting takes 10 s at
 // most; a host that is gone is noticed within a minute of silence (keepAlive).

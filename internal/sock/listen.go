@@ -13,12 +13,12 @@ import (
 
 // Listen listens at a. It returns two listeners for localhost, which stands for
 // both loopback addresses, and one for any other address. The permissions of a
-// Unix socket are mode; other addresses ignore it. The error names the address.
-// The caller closes the listeners; closing that of a Unix socket removes its
-// file.
-func (a Address) Listen(ctx context.Context, mode fs.FileMode) ([]net.Listener, error) {
+// Unix socket are mode, and logf is called when its file is gone and when it is made
+// again; other addresses ignore both. The error names the address. The caller closes
+// the listeners; closing that of a Unix socket removes its file.
+func (a Address) Listen(ctx context.Context, mode fs.FileMode, logf func(string, ...any)) ([]net.Listener, error) {
 	if a.Network == "unix" {
-		l, err := listenUnix(a.Name, mode)
+		l, err := listenUnix(a.Name, mode, logf)
 		if err != nil {
 			// Without the path of the call, which may be a temporary one.
 			return nil, fmt.Errorf("listen on unix socket %q: %w", a.Name, oserr.Cause(err))

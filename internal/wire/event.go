@@ -63,7 +63,7 @@ const (
 const Protocol = 1
 
 // Event is one line of the wire. Its JSON form is that of the wire, field by
-// field and in this order.
+// field and in this order; names that are not UTF-8 have further fields at the end.
 type Event struct {
 	Type Type `json:"type,omitzero"`
 
@@ -71,6 +71,7 @@ type Event struct {
 	// it is the time of the greeting, which only the text form has.
 	Timestamp int64 `json:"timestamp,omitzero"`
 
+	// File and Target have the bytes of the file system, which may not be UTF-8.
 	File   string `json:"file,omitzero"`   // the path that the event is about
 	Target string `json:"target,omitzero"` // the target above File; "" if File is the target
 	Change Change `json:"change,omitzero"` // on Changed
