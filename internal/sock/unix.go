@@ -66,12 +66,10 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 // findStale returns the file at path if it is a socket without a server, nil if
 // nothing exists there, and an error if the file must not be touched.
 func findStale(path string) (fs.FileInfo, error) {
-	// The system would say "invalid argument", for this path or for the one in the
-	// directory of bindAside, which os.MkdirTemp names by up to 10 digits.
-	most := len(syscall.RawSockaddrUnix{}.Path) - 1
+	// In the directory of bindAside, os.MkdirTemp adds up to 10 digits.
 	dir, _ := filepath.Split(path)
-	if over := max(len(path), len(dir+"./.4294967295/s")) - most; over > 0 {
-		return nil, fmt.Errorf("path too long by %d bytes (a socket's may have %d there)", over, len(path)-over)
+	if err := checkLength(path, max(len(path), len(dir+"./.4294967295/s"))); err != nil {
+		return nil, err
 	}
 	info, err := os.Lstat(path)
 	switch {
@@ -94,6 +92,16 @@ func findStale(path string) (fs.FileInfo, error) {
 		return nil, fmt.Errorf("another server may be listening on it: %w", oserr.Cause(err))
 	}
 	return info, nil
+}
+
+// checkLength returns an error if the path of a Unix socket, or one beside it with
+// so many bytes, is too long: the system would say "invalid argument".
+func checkLength(path string, bytes int) error {
+	most := len(syscall.RawSockaddrUnix{}.Path) - 1
+	if over := bytes - most; over > 0 {
+		return fmt.Errorf("path too long by %d bytes (a socket's may have %d there)", over, len(path)-over)
+	}
+	return nil
 }
 
 // bindAside binds the socket in a private directory beside its path, sets its
