@@ -1,7 +1,9 @@
 // Package console writes the log of the program, stderr, and never makes
-// the rest of the program wait for a blocked reader.
+// the rest of the program wait for a blocked reader. It also writes stdout, which
+// does wait.
 //
-// Writer never blocks: a terminal after Ctrl-S or a full pipe costs log lines,
+// Output writes all there is to a descriptor that others may have made
+// non-blocking, and knows when nobody reads it any more. Writer never blocks: a terminal after Ctrl-S or a full pipe costs log lines,
 // not scans. ConnLog limits the lines about subscribers to ten a second. Only
 // package main makes them; both may be used from any goroutine.
 package console
@@ -26,7 +28,7 @@ const (
 // when nothing is left. It keeps up to 4 MiB while the other one blocks, and
 // counts the lines beyond that.
 type Writer struct {
-	to io.Writer
+	to Output
 
 	mu      sync.Mutex    // guards the fields below
 	lines   []byte        // not yet taken by flush
@@ -36,7 +38,7 @@ type Writer struct {
 }
 
 // NewWriter returns a Writer that writes to to.
-func NewWriter(to io.Writer) *Writer { return &Writer{to: to} }
+func NewWriter(to io.Writer) *Writer { return &Writer{to: NewOutput(to)} }
 
 // Write takes one or more whole lines. It never blocks, and never fails.
 func (w *Writer) Write(lines []byte) (int, error) {
