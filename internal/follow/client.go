@@ -6,7 +6,8 @@
 //	            connection. It owns all that outlives a connection: the states of
 //	            the targets, from which it finds out what it missed.
 //	session.go  session is one connection. It makes lines of the bytes
-//	            (lineReader) and messages of the lines.
+//	            (lineReader) and messages of the lines, and sends the little that
+//	            a client has to say.
 //	command.go  Command keeps events, and runs a command on them, one run at a
 //	            time. command_unix.go ends a run and all that it has started.
 //
