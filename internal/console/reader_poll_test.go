@@ -3,6 +3,7 @@
 package console
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -35,7 +36,11 @@ func TestReaderGone(t *testing.T) {
 	expect("a full pipe", w, false)
 	r.Close()
 	expect("a pipe without a reader", w, true)
-	NewOutput(w).AwaitNoReader(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if NewOutput(w).AwaitNoReader(ctx); ctx.Err() != nil {
+		t.Error("waited 30 s in vain")
+	}
 
 	fifo := filepath.Join(dir, "fifo")
 	check.Must(t, syscall.Mkfifo(fifo, 0o600))
