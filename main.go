@@ -128,14 +128,15 @@ func exitAtLast() {
 // done. The error is a usageError if the arguments are wrong.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseOptions(args)
+	output := console.NewOutput(stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		_, err = io.WriteString(stdout, usage)
+		_, err = io.WriteString(output, usage)
 		return err
 	case err != nil:
 		return usageError{err}
 	case o.version:
-		_, err = fmt.Fprintln(stdout, version())
+		_, err = fmt.Fprintln(output, version())
 		return err
 	}
 	stderrLog := console.NewWriter(stderr)
@@ -232,6 +233,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	output := console.NewOutput(stdout)
 	c := &follow.Client{
 		Server:  wire.Printable(o.connect.Name),
 		Dial:    o.connect.Dial,
@@ -241,14 +243,21 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 		Begun:   func() {},
 		Handle: func(events []wire.Event) error {
 			stderrLog.Wait() // "reconnected to" goes before what was missed
-			_, err := stdout.Write(wire.Encode(o.format, events))
+			_, err := output.Write(wire.Encode(o.format, events))
 			if oserr.IsClosedPipe(err) {
 				cancel()
 			}
 			return err
 		},
 	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	if len(o.command) == 0 {
+		defer cancel()
+		wg.Go(func() {
+			output.AwaitNoReader(ctx)
+			cancel()
+		})
 		return c.Run(ctx)
 	}
 
@@ -261,8 +270,6 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 	if o.initial {
 		c.Begun = cmd.Trigger
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
 	wg.Go(func() { cmd.Run(ctx) })
 	defer cmd.Close()
 	return c.Run(ctx)

@@ -24,7 +24,7 @@ func TestNamesAsTheyAre(t *testing.T) {
 	l, err := net.Listen("tcp", net.JoinHostPort(check.Loopbacks(t)[0], "0"))
 	check.Must(t, err)
 	defer l.Close()
-	changed := []wire.Event{{Type: wire.Changed, File: file, Target: target, Change: wire.Created, State: "1"}}
+	changed := []wire.Event{{Type: wire.Changed, Timestamp: 1, File: file, Target: target, Change: wire.Created, State: "1"}}
 	go func() {
 		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
 			conn.Write(wire.Encode(wire.JSON, []wire.Event{{Type: wire.Watching, File: target, Targets: 1, State: "0"}}))

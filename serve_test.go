@@ -468,6 +468,7 @@ func TestWords(t *testing.T) {
 		{"json\r\n", "json"},
 		{" \t json \t \n", "json"},
 		{"json", ""},
+		{"\n \r\n", ""},
 		{"\njson\n", "json"},
 		{"json\ntext\n", "text"},
 		{"json\nJSON\n", "json"},

@@ -1,8 +1,11 @@
 // Package console writes the log of the program, stderr, and never makes
-// the rest of the program wait for a blocked reader.
+// the rest of the program wait for a blocked reader. It also writes stdout, which
+// does wait.
 //
-// Writer never blocks: a terminal after Ctrl-S or a full pipe costs log lines,
-// not scans. It gives each line a time where nothing else does. Limiter limits the
+// Output writes all there is to a descriptor that others may have made
+// non-blocking, and knows when nobody reads it any more. Writer never blocks: a
+// terminal after Ctrl-S or a full pipe costs log lines, not scans. It gives each line a
+// time where nothing else does. Limiter limits the
 // lines about what begins and ends, such as subscribers, to ten a second. Only
 // package main makes them; both may be used from any goroutine.
 package console
@@ -33,7 +36,7 @@ const (
 // when nothing is left. It keeps up to 4 MiB while the other one blocks, and
 // counts the lines beyond that.
 type Writer struct {
-	to    io.Writer
+	to    Output
 	timed bool // each line begins with the time
 
 	mu      sync.Mutex    // guards the fields below
@@ -47,7 +50,7 @@ type Writer struct {
 // file, unless that is a terminal, where somebody reads along, or the journal, which
 // has times of its own.
 func NewWriter(to io.Writer) *Writer {
-	w := &Writer{to: to}
+	w := &Writer{to: NewOutput(to)}
 	if file, ok := to.(*os.File); ok {
 		info, err := file.Stat()
 		w.timed = err == nil && info.Mode()&fs.ModeCharDevice == 0 && !isJournal(info)

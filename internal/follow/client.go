@@ -6,7 +6,8 @@
 //	            connection. It owns all that outlives a connection: the states of
 //	            the targets, from which it finds out what it missed.
 //	session.go  session is one connection. It makes lines of the bytes
-//	            (lineReader) and messages of the lines.
+//	            (lineReader) and messages of the lines, and sends the little that
+//	            a client has to say.
 //	command.go  Command keeps events, and runs a command on them, one run at a
 //	            time. command_run.go starts a run and sees its end, command_find.go
 //	            looks at the program, command_loop.go finds a command that causes
@@ -49,10 +50,6 @@ const (
 	// be short again. A server that greets and then closes the connection gets
 	// no more attempts than one that is down.
 	stableAfter = maxRetry
-
-	// greetingTimeout is how long a server may take until its first JSON line:
-	// more than the 5 s after which it greets without the end of its first scan.
-	greetingTimeout = 10 * time.Second
 )
 
 // Client follows a server. Its exported fields are to be set before Run.
@@ -115,17 +112,12 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
-	conn.SetDeadline(time.Now().Add(greetingTimeout))
-	if _, err := io.WriteString(conn, "json\n"); err != nil {
-		return since, false, oserr.Cause(err)
-	}
 	s := newSession(conn)
 	var events []wire.Event // came together with the next line, and not yet handled
 	for {
 		m, err := s.next()
 		if s.good && since.IsZero() {
 			since = time.Now()
-			conn.SetDeadline(time.Time{})
 			c.logConnection()
 		}
 		events = c.apply(m, events)
@@ -144,6 +136,9 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 // apply notes what m says about its target, and appends to events the change that
 // m is, or a Missed if the target changed while there was no connection.
 func (c *Client) apply(m message, events []wire.Event) []wire.Event {
+	if m.note != "" {
+		c.Log.Print(m.note)
+	}
 	last, known := c.states[m.target]
 	switch e := m.event; e.Type {
 	case wire.Watching:
@@ -158,6 +153,8 @@ func (c *Client) apply(m message, events []wire.Event) []wire.Event {
 	case wire.Changed:
 		if known {
 			c.states[m.target] = e.State
+		} else if m.last != "" {
+			e.File = m.last
 		}
 		events = append(events, e)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,8 +33,10 @@ func TestMain(m *testing.M) {
 type clientTest struct {
 	t      *testing.T
 	dials  chan net.Conn // the servers' ends
-	events []string      // handled, in brief, with their states
-	begins int           // calls of Begun
+	mu     sync.Mutex
+	sent   string   // by the client; guarded by mu
+	events []string // handled, in brief, with their states
+	begins int      // calls of Begun
 	log    *check.Buffer
 	cancel context.CancelFunc
 	done   chan error // the result of Run
@@ -72,15 +75,28 @@ func startClient(t *testing.T, set func(*Client)) *clientTest {
 	return ct
 }
 
-// accept waits until the client connects, and reads the word that it sends.
+// accept waits until the client connects. What the client sends is read at once.
 func (ct *clientTest) accept() net.Conn {
-	ct.t.Helper()
 	conn := <-ct.dials
-	word := make([]byte, 5)
-	if _, err := io.ReadFull(conn, word); err != nil || string(word) != "json\n" {
-		ct.t.Errorf("the client sends %q, %v", word, err)
-	}
+	go func() {
+		var b [100]byte
+		for n, err := conn.Read(b[:]); err == nil; n, err = conn.Read(b[:]) {
+			ct.mu.Lock()
+			ct.sent += string(b[:n])
+			ct.mu.Unlock()
+		}
+	}()
 	return conn
+}
+
+// expectSent checks what the client has sent since the last call.
+func (ct *clientTest) expectSent(want string) {
+	ct.t.Helper()
+	synctest.Wait()
+	ct.mu.Lock()
+	defer ct.mu.Unlock()
+	check.Equal(ct.t, "sent", want, ct.sent)
+	ct.sent = ""
 }
 
 // send sends lines, each in a write of its own, and waits until the client waits
@@ -127,6 +143,14 @@ const (
 	retrying    = "cannot connect to there, retrying: "
 )
 
+// textLine is the greeting of a net-watcher in text.
+const textLine = "2026-11-22T03:14:04.512+01:00 watching a\n"
+
+// unknown returns the log line about a line of an unknown type.
+func unknown(name string) string {
+	return fmt.Sprintf("the server sent a line of type %q, which this client does not know; taken as missed", name)
+}
+
 // watchingLine returns a line of the greeting of a server of several targets.
 func watchingLine(file, state string, targets int) string {
 	return fmt.Sprintf(`{"type":"watching","file":%q,"protocol":1,"interval":1000,"targets":%d,"size":1,"state":%q}`+"\n", file, targets, state)
@@ -163,9 +187,10 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (*chunks) Write(p []byte) (int, error) { return len(p), nil }
-func (*chunks) SetDeadline(time.Time) error { return nil }
-func (*chunks) Close() error                { return nil }
+func (*chunks) Write(p []byte) (int, error)      { return len(p), nil }
+func (*chunks) SetReadDeadline(time.Time) error  { return nil }
+func (*chunks) SetWriteDeadline(time.Time) error { return nil }
+func (*chunks) Close() error                     { return nil }
 
 // commandRun is what a run of testCommand got.
 type commandRun struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"strings"
 
 	"net-watcher/internal/oserr"
 )
@@ -26,12 +25,8 @@ func (a Address) Listen(ctx context.Context, mode fs.FileMode, logf func(string,
 		return []net.Listener{l}, nil
 	}
 	host, port, _ := net.SplitHostPort(a.Name)
-	hosts := []string{host}
-	if strings.EqualFold(host, "localhost") {
-		hosts = []string{"127.0.0.1", "::1"}
-	}
 	for try := 1; ; try++ {
-		ls, err := listenTCP(ctx, hosts, port)
+		ls, err := listenTCP(ctx, addresses(host), port)
 		// A port that is free on one address may be taken on the other.
 		if oserr.IsInUse(err) && port == "0" && try < 20 {
 			continue

@@ -18,15 +18,22 @@ import (
 
 // staleAfter is how long a socket must have refused connections to be stale. One
 // refuses them between bind and listen too: a server that takes longer than this
-// for that gives the socket up, because another one may have taken it away.
-const staleAfter = 50 * time.Millisecond
+// for that gives the socket up, because another one may have taken it away, and tries
+// again, maxLate times: the machine may be busy.
+const (
+	staleAfter = 50 * time.Millisecond
+	maxLate    = 5
+)
 
 var (
 	// errLive says that a live server owns the path.
 	errLive = errors.New("another server is listening on it")
 
 	// errAside says that a socket could not be bound at its own path safely.
-	errAside = errors.New("not with these permissions, or not soon enough")
+	errAside = errors.New("not with these permissions")
+
+	// errLate says that the time between bind and listen was too long for that.
+	errLate = errors.New("not soon enough")
 )
 
 // modeSetter sets the permissions that the file of a socket will have before it is
@@ -48,12 +55,18 @@ func bindUnix(path string, mode fs.FileMode, set modeSetter) (*net.UnixListener,
 		}
 		return bindAt(path, func() error { return nil })
 	}
-	l, own, err := bindInPlace(path, stale, mode, set)
-	if !errors.Is(err, errAside) {
-		return l, own, err
-	}
-	if stale, err = findStale(path); err != nil { // what bindInPlace may have left
-		return nil, nil, err
+	for range maxLate {
+		l, own, err := bindInPlace(path, stale, mode, set)
+		if !errors.Is(err, errAside) && !errors.Is(err, errLate) {
+			return l, own, err
+		}
+		late := errors.Is(err, errLate)
+		if stale, err = findStale(path); err != nil { // what bindInPlace may have left
+			return nil, nil, err
+		}
+		if !late {
+			break
+		}
 	}
 	return bindAside(path, stale, mode)
 }
@@ -61,8 +74,8 @@ func bindUnix(path string, mode fs.FileMode, set modeSetter) (*net.UnixListener,
 // findStale returns the file at path if it is a socket without a server, nil if
 // nothing exists there, and an error if the file must not be touched.
 func findStale(path string) (stale fs.FileInfo, err error) {
-	if over := len(path) - maxPath; over > 0 {
-		return nil, tooLong(path, over)
+	if err := checkLength(path, len(path)); err != nil {
+		return nil, err
 	}
 	for range 2 {
 		info, err := os.Lstat(path)
@@ -99,14 +112,10 @@ func findStale(path string) (stale fs.FileInfo, err error) {
 // system says "invalid argument".
 const maxPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-func tooLong(path string, over int) error {
-	return fmt.Errorf("path too long by %d bytes (a socket's may have %d there)", over, len(path)-over)
-}
-
 // bindInPlace binds the socket at its absolute path, which is what the kernel then
 // knows it by: systemd-tmpfiles deletes old sockets that nobody seems to have bound,
-// and ss, lsof and fuser find the owner. The error is errAside if that cannot be done
-// safely; then it may leave a stale socket at path.
+// and ss, lsof and fuser find the owner. The error is errAside or errLate if that cannot
+// be done safely; then it may leave a stale socket at path.
 func bindInPlace(path string, stale fs.FileInfo, mode fs.FileMode, set modeSetter) (*net.UnixListener, fs.FileInfo, error) {
 	private := ""
 	if stale != nil {
@@ -139,13 +148,16 @@ func bindInPlace(path string, stale fs.FileInfo, mode fs.FileMode, set modeSette
 		return nil, nil, errLive
 	case err != nil:
 		return nil, nil, fmt.Errorf("directory not usable: %w", oserr.Cause(err))
-	case took < staleAfter:
-		if own, err := grant(name, mode); err == nil {
-			return l, own, nil
-		}
+	case took >= staleAfter:
+		l.Close()
+		return nil, nil, errLate
 	}
-	l.Close()
-	return nil, nil, errAside
+	own, err := grant(name, mode)
+	if err != nil {
+		l.Close()
+		return nil, nil, errAside
+	}
+	return l, own, nil
 }
 
 // absolute returns path as the kernel should know it: absolute, and without links.
@@ -166,6 +178,15 @@ func absolute(path string) string {
 	return path
 }
 
+// checkLength returns an error if the path of a Unix socket, or one beside it with
+// so many bytes, is too long: the system would say "invalid argument".
+func checkLength(path string, bytes int) error {
+	if over := bytes - maxPath; over > 0 {
+		return fmt.Errorf("path too long by %d bytes (a socket's may have %d there)", over, len(path)-over)
+	}
+	return nil
+}
+
 // bindAside binds the socket in a private directory beside its path, sets its
 // permissions there, where no other user can connect, and then links it to its
 // path. It is for systems where a socket has no permissions before it is bound. The
@@ -175,8 +196,9 @@ func bindAside(path string, stale fs.FileInfo, mode fs.FileMode) (*net.UnixListe
 	// The path is not cleaned: the meaning of ".." depends on links, and "@" at the
 	// beginning of a socket's path makes it an abstract one. The name of the private
 	// directory has up to 10 digits.
-	if dir, _ := filepath.Split(path); len(dir)+len("./.4294967295/s") > maxPath {
-		return nil, nil, tooLong(path, len(dir)+len("./.4294967295/s")-maxPath)
+	dir, _ := filepath.Split(path)
+	if err := checkLength(path, len(dir)+len("./.4294967295/s")); err != nil {
+		return nil, nil, err
 	}
 	private, err := makePrivate(path)
 	if err != nil {

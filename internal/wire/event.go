@@ -120,7 +120,10 @@ func (w *Event) AsMissed(timestamp int64) Event {
 
 // String returns e as in a line of text, without the time.
 func (e *Event) String() string {
-	s := Printable(cmp.Or(string(e.Change), string(e.Type))) + " " + Printable(e.File)
+	s := Printable(cmp.Or(string(e.Change), string(e.Type)))
+	if e.File != "" { // which only servers of another kind leave out
+		s += " " + Printable(e.File)
+	}
 	switch {
 	case e.Type == Watching && e.Error != "":
 		s += " (unreadable: " + Printable(e.Error) + ")"

@@ -69,7 +69,7 @@ var samples = []struct {
 	{
 		name:  "a classic server's",
 		event: Event{Type: Changed, Timestamp: 1450694370094},
-		text:  "changed ",
+		text:  "changed",
 		json:  `{"type":"changed","timestamp":1450694370094}`,
 	},
 }
