@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"internal/backoff":       nil,
 	"internal/check":         {"internal/oserr"}, // for tests, as the next one
 	"internal/faults":        {"internal/check", "internal/scan"},
+	"internal/proof":         {"internal/wire"},
 	"internal/wire/wiretest": {"internal/wire"},
 	"scripts/bench":          nil,
 }
@@ -63,7 +64,7 @@ func TestDeps(t *testing.T) {
 		case line[1] == "true":
 		case !ours:
 			t.Errorf("the program depends on %s, which is not in the standard library", line[0])
-		case path == "internal/check/", path == "internal/wire/wiretest/":
+		case path == "internal/check/", path == "internal/wire/wiretest/", path == "internal/proof/":
 			t.Errorf("the program depends on %s, which is for tests", path)
 		}
 	}

@@ -1,0 +1,214 @@
+package proof
+
+import (
+	"maps"
+	"slices"
+
+	"net-watcher/internal/wire"
+)
+
+// duty is an event that somebody has to hand on.
+type duty struct {
+	wire.Event
+	index int   // of the record since which it has
+	t     int64 // ms
+}
+
+// same reports whether a and b are the same. A client finds out by itself that it has
+// missed something, and when: that time is not compared.
+func same(a, b duty) bool {
+	if a.Change == wire.Missed && b.Change == wire.Missed {
+		a.Timestamp, b.Timestamp = 0, 0
+	}
+	return keysOf(&a.Event) == keysOf(&b.Event)
+}
+
+// collapsed reports whether a stands for all up to b that are about its target.
+func collapsed(a, b duty) bool {
+	return a.Change == wire.Missed && a.File == b.TargetName() && a.State == b.State
+}
+
+// duties returns the events of a record as such.
+func duties(index int, r *Record) (all []duty) {
+	for _, e := range r.Events {
+		all = append(all, duty{e, index, r.T})
+	}
+	return all
+}
+
+// client is what is known of a client, and of its COMMAND, at some point of a history.
+type client struct {
+	states map[string]string // of each target
+	due    []duty            // what it is to hand on
+	done   []duty            // what it has handed on
+	tasks  []duty            // what COMMAND is to get: what was done, but for what is unreadable
+
+	command     bool // it has one
+	runs        int
+	running     bool
+	failed      bool // the last run: the next one may get the same again
+	begin, next int  // the first of tasks that the last run has got, and that no run has got
+}
+
+// clients checks that each client has handed on each change that it got, and a Missed for
+// each target that a greeting showed in another state than it had, in order, each once,
+// and nothing else. COMMAND has got that, with no two runs at once, and the last run after
+// the last change.
+func (h History) clients() (found []Violation) {
+	readers := make(map[string]*client)
+	for _, r := range h {
+		if r.Kind == Handled || r.Kind == Run {
+			readers[r.Reader] = &client{states: make(map[string]string)}
+		}
+	}
+	wrong := make(map[string]bool) // one violation each is enough
+	report := func(v *Violation, reader string) {
+		if v != nil && !wrong[reader] {
+			v.Text = reader + " " + v.Text
+			found = append(found, *v)
+			wrong[reader] = true
+		}
+	}
+	for i := range h {
+		r := &h[i]
+		c := readers[r.Reader]
+		if c == nil {
+			continue
+		}
+		switch r.Kind {
+		case Got:
+			c.got(duties(i, r))
+		case Handled:
+			c.command = c.command || r.Name == "command"
+			report(c.handled(duties(i, r)), r.Reader)
+		case Run:
+			report(c.run(i, duties(i, r)), r.Reader)
+		case Ran:
+			c.running, c.failed = false, r.Value != 0 || r.Name == "killed"
+		case End:
+			wrong[r.Reader] = true // no more is expected
+		}
+	}
+	if h.first(Fresh) >= 0 {
+		for _, reader := range slices.Sorted(maps.Keys(readers)) {
+			report(readers[reader].ended(h), reader)
+		}
+	}
+	return found
+}
+
+// got notes lines. Text, which comes before the server has read the word json, is skipped.
+func (c *client) got(lines []duty) {
+	for _, d := range lines {
+		last, known := c.states[d.TargetName()]
+		switch {
+		case d.State == "":
+			continue
+		case d.Type == wire.Changed:
+			c.due = append(c.due, d)
+		case known && last != d.State:
+			d.Event = wire.Event{Type: wire.Changed, File: d.File, Change: wire.Missed, Size: d.Size, Mtime: d.Mtime, State: d.State}
+			c.due = append(c.due, d)
+		}
+		if known || d.Type == wire.Watching {
+			c.states[d.TargetName()] = d.State
+		}
+	}
+}
+
+// handled notes what was handed on.
+func (c *client) handled(done []duty) *Violation {
+	for i, d := range done {
+		if n := len(c.done); n == len(c.due) || !same(d, c.due[n]) {
+			return blame(c.due, n, done[i:], "handed on")
+		}
+		if c.done = append(c.done, d); d.Change != wire.Unreadable {
+			c.tasks = append(c.tasks, d)
+		}
+	}
+	return nil
+}
+
+// blame says what is wrong with done, whose first one should be that of due at n.
+func blame(due []duty, n int, done []duty, verb string) *Violation {
+	d := done[0]
+	is := func(o duty) bool { return same(d, o) || collapsed(d, o) }
+	isNext := func(o duty) bool { return same(o, due[n]) }
+	p, text := Honest, "which it did not get, or which it had missed nothing of"
+	switch {
+	case n < len(due) && slices.ContainsFunc(due[n:], is) && slices.ContainsFunc(done, isNext):
+		p, text = Ordered, "before "+due[n].String()
+	case n < len(due) && slices.ContainsFunc(due[n:], is):
+		p, text = Reliable, "and left out "+due[n].String()
+	case slices.ContainsFunc(due[:n], func(o duty) bool { return same(d, o) }):
+		p, text = Once, "again"
+	}
+	v := violation(p, d.index, "%s %q, %s", verb, d.String(), text)
+	return &v
+}
+
+// run notes a run of COMMAND, the record with the index. It may get what is due next, or
+// was due in a run that failed; of the first of that, one Missed for each target. Without
+// input it runs at the start only.
+func (c *client) run(index int, input []duty) *Violation {
+	var v Violation
+	starts := []int{c.next}
+	switch {
+	case c.running:
+		v = violation(NeverTwo, index, "runs COMMAND while it runs")
+		return &v
+	case len(input) == 0 && c.runs > 0 && !c.failed:
+		v = violation(Honest, index, "runs COMMAND for nothing")
+		return &v
+	case c.failed:
+		starts = append(starts, c.begin)
+	}
+	c.runs++
+	c.command, c.running, c.failed = true, true, false
+	for _, start := range starts {
+		for end := start; end <= len(c.tasks); end++ {
+			rest, ok := cutCollapsed(input, c.tasks[start:end])
+			if ok && len(rest) <= len(c.tasks)-end && slices.EqualFunc(rest, c.tasks[end:end+len(rest)], same) {
+				c.begin, c.next = start, end+len(rest)
+				return nil
+			}
+			if input[0].Change != wire.Missed {
+				break // nothing is collapsed
+			}
+		}
+	}
+	n := 0
+	for n < min(len(input)-1, len(c.tasks)-c.next) && same(input[n], c.tasks[c.next+n]) {
+		n++
+	}
+	return blame(c.tasks, c.next+n, input[n:], "gave COMMAND")
+}
+
+// cutCollapsed returns what is in the input after a Missed for each target of the tasks,
+// in the order of their last ones.
+func cutCollapsed(input, tasks []duty) (rest []duty, ok bool) {
+	var last []duty
+	for i, d := range tasks {
+		if !slices.ContainsFunc(tasks[i+1:], func(o duty) bool { return o.TargetName() == d.TargetName() }) {
+			last = append(last, d)
+		}
+	}
+	if len(last) > len(input) {
+		return nil, false
+	}
+	return input[len(last):], slices.EqualFunc(input[:len(last)], last, collapsed)
+}
+
+// ended says what the client has not done by the end of h, though it was due in time.
+func (c *client) ended(h History) *Violation {
+	var v Violation
+	if n := len(c.done); n < len(c.due) && c.due[n].t < h.deadline() {
+		v = violation(Reliable, c.due[n].index, "never handed on %q", c.due[n].String())
+		return &v
+	}
+	if c.next < len(c.tasks) && c.command && !c.running && c.tasks[c.next].t < h.deadline() {
+		v = violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String())
+		return &v
+	}
+	return nil
+}

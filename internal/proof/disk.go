@@ -1,0 +1,264 @@
+package proof
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"net-watcher/internal/wire"
+)
+
+// value is what is at a path, or is reported of it.
+type value struct {
+	kind valueKind
+	size int64 // of a file; -1 for any
+}
+
+type valueKind int
+
+const (
+	absent valueKind = iota
+	file
+	directory
+	unreadable
+)
+
+func (v value) String() string {
+	return [...]string{"not there", fmt.Sprintf("a file of %d bytes", v.size), "a directory", "unreadable"}[v.kind]
+}
+
+// is reports whether v may be reported as w.
+func (v value) is(w value) bool {
+	return v == w || v.kind == file && w.kind == file && min(v.size, w.size) < 0
+}
+
+// valueOf returns what e reports.
+func valueOf(e *wire.Event) value {
+	switch {
+	case e.Missing || e.Change == wire.Removed:
+		return value{kind: absent}
+	case e.Error != "":
+		return value{kind: unreadable}
+	case e.Size != nil:
+		return value{file, *e.Size}
+	}
+	return value{kind: directory}
+}
+
+// inode is a file, a directory or a symbolic link.
+type inode struct {
+	value
+	link    string // where a symbolic link leads
+	touched int
+}
+
+// tree is a file system: what is at each path.
+type tree map[string]*inode
+
+var ops = []string{"create", "write", "touch", "mkdir", "remove", "rename", "swap", "link", "symlink", "chmod"}
+
+// apply does an Op: create or write the file Path, which then has Size; touch it: only its
+// time changes; mkdir; remove Path, with all below it; rename or swap Path and To; link or
+// symlink Path to To; chmod, which nobody sees.
+func (t tree) apply(r *Record) {
+	n := t.resolve(r.Path)
+	switch {
+	case r.Name == "touch":
+		n.touched++
+	case (r.Name == "create" || r.Name == "write") && n != nil:
+		n.size = r.Size
+	case r.Name == "create" || r.Name == "write":
+		t[r.Path] = &inode{value: value{file, r.Size}}
+	case r.Name == "mkdir":
+		t[r.Path] = &inode{value: value{kind: directory}}
+	case r.Name == "remove":
+		t.cut(r.Path)
+	case r.Name == "rename" && t[r.Path] != t[r.To]: // else these are two names of a file, and stay
+		moved := t.cut(r.Path)
+		t.cut(r.To)
+		t.paste(r.To, moved)
+	case r.Name == "swap":
+		a, b := t.cut(r.Path), t.cut(r.To)
+		t.paste(r.Path, b)
+		t.paste(r.To, a)
+	case r.Name == "link":
+		t[r.Path] = t[r.To]
+	case r.Name == "symlink":
+		t[r.Path] = &inode{link: r.To}
+	}
+}
+
+// cut removes p and all below it, and returns them by their paths below p.
+func (t tree) cut(p string) tree {
+	cut := make(tree)
+	for q, n := range t {
+		if q == p || above(p, q) {
+			cut[q[len(p):]] = n
+			delete(t, q)
+		}
+	}
+	return cut
+}
+
+func (t tree) paste(p string, cut tree) {
+	for q, n := range cut {
+		t[p+q] = n
+	}
+}
+
+// resolve returns what is at p, following a link, or nil.
+func (t tree) resolve(p string) *inode {
+	if n := t[p]; n == nil || n.link == "" {
+		return n
+	} else if to := t[n.link]; to != nil && to.kind == directory {
+		return &inode{value: value{file, -1}} // it is not entered
+	} else {
+		return to
+	}
+}
+
+// above reports whether p is a directory above q. The path "" is above all.
+func above(p, q string) bool { return p == "" || strings.HasPrefix(q, p+"/") }
+
+// span is a time in which something had a value. from and until are its widest bounds, in
+// ms: while an Op is under way, both the old and the new value may be seen.
+type span struct {
+	value
+	from, until int64
+	touched     int
+}
+
+// disk is the file system in all of a run.
+type disk struct {
+	targets []string
+	window  int64             // ms: what is reported is no older
+	spans   map[string][]span // by path, ascending, until never
+	links   map[string]bool   // the paths that have ever been symbolic links
+	faults  []fault
+}
+
+func (h History) disk() *disk {
+	d := &disk{
+		targets: h[0].Targets, window: h[0].Interval + h[0].Scan + maxDelay, faults: h.faults(),
+		spans: make(map[string][]span), links: make(map[string]bool),
+	}
+	d.faults = slices.DeleteFunc(d.faults, func(f fault) bool { return f.reader != "" })
+	t := make(tree)
+	for i := range h {
+		if r := &h[i]; r.Kind == Op {
+			t.apply(r)
+			for p := range t {
+				d.spans[p] = d.of(p)
+				d.links[p] = d.links[p] || t[p] != nil && t[p].link != ""
+			}
+			for p, spans := range d.spans {
+				now, last := span{from: r.T - r.Took, until: never}, &spans[len(spans)-1]
+				if n := t.resolve(p); n != nil {
+					now.value, now.touched = n.value, n.touched
+				}
+				if last.value != now.value || last.touched != now.touched {
+					last.until = r.T
+					d.spans[p] = append(spans, now)
+				}
+			}
+		}
+	}
+	return d
+}
+
+// of returns the spans of p. What has never been there has one.
+func (d *disk) of(p string) []span {
+	if spans := d.spans[p]; spans != nil {
+		return spans
+	}
+	return []span{{until: never}}
+}
+
+// between returns what p was at any time between two.
+func (d *disk) between(p string, from, until int64) (all []value) {
+	for _, s := range d.of(p) {
+		if s.from <= until && s.until >= from {
+			all = append(all, s.value)
+		}
+	}
+	return all
+}
+
+// below returns the names of all that has ever been below the target.
+func (d *disk) below(target string) (names []name) {
+	for _, p := range slices.Sorted(maps.Keys(d.spans)) {
+		if above(target, p) {
+			names = append(names, name{target, p})
+		}
+	}
+	return names
+}
+
+// name is a target, or the path of something below it.
+type name struct{ target, path string }
+
+func nameOf(e *wire.Event) name { return name{e.TargetName(), strings.TrimSuffix(e.File, "/")} }
+
+// fault is something that keeps a scan or a reader from its work.
+type fault struct {
+	name, path, reader, reason string
+	from, until                int64 // ms, its widest bounds
+	sure                       int64 // ms, until when it is sure to have lasted
+}
+
+// faults returns those of h.
+func (h History) faults() (all []fault) {
+	for _, r := range h {
+		for i := range all {
+			if f := &all[i]; r.Kind == Heal && f.until == never && f.name == r.Name && f.path == r.Path && f.reader == r.Reader {
+				f.until, f.sure = r.T+r.Value, r.T-r.Took
+			}
+		}
+		if r.Kind == Fault {
+			all = append(all, fault{r.Name, r.Path, r.Reader, r.Error, r.T, never, never})
+		}
+	}
+	return all
+}
+
+func (f *fault) overlaps(from, until int64) bool { return f.from <= until && f.until >= from }
+func (f *fault) covers(from, until int64) bool   { return f.from <= from && f.sure >= until }
+
+// at reports whether f makes n unreadable and not a directory above n, if it fails.
+func (f *fault) at(n name) bool {
+	return f.path == n.path || n.path == n.target && above(f.path, n.path)
+}
+
+// in reports whether f is in the target, or above it.
+func (f *fault) in(target string) bool {
+	return f.path == target || above(f.path, target) || above(target, f.path)
+}
+
+// delays reports whether scans of the target may wait for f: calls hang or are slow in it,
+// or in another target of the same directory.
+func (d *disk) delays(f *fault, target string) bool {
+	return (f.name == "hang" || f.name == "slow") && slices.ContainsFunc(d.targets, func(other string) bool {
+		return path.Dir(other) == path.Dir(target) && f.in(other)
+	})
+}
+
+// hides reports whether f keeps scans from seeing n, so that what is reported of it may be
+// old. If it makes n itself fail it does not: n is unreadable.
+func (d *disk) hides(f *fault, n name) bool {
+	return f.path == "" || d.delays(f, n.target) || d.links[n.path] ||
+		f.name == "inconclusive" && f.at(n) || n.path != n.target && above(f.path, n.path)
+}
+
+// since returns the time, in ms, of the oldest that a report about n at the time t may be
+// based on.
+func (d *disk) since(n name, t int64) int64 {
+	from := t - d.window
+	for i := 0; i < len(d.faults); i++ {
+		if f := &d.faults[i]; f.overlaps(from, t) && f.from-d.window < from && d.hides(f, n) {
+			from, i = f.from-d.window, -1 // more of them may overlap now
+		}
+	}
+	return from
+}

@@ -1,0 +1,188 @@
+package proof
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"net-watcher/internal/wire"
+)
+
+// known is what a chain has said of a name.
+type known struct {
+	value                  // while it is unreadable, what it was before
+	mtime        time.Time // of a file
+	sure         bool      // of the value: else it may be any
+	cannotBeRead bool
+}
+
+// book is what a chain has said so far.
+type book struct {
+	config *Record
+	states map[string]string // by target
+	flat   map[string]bool   // the targets below which there was nothing at the start
+	names  map[name]known
+}
+
+// transitions checks that each event of each chain has the fields that it is to have, and
+// may follow those before it, by the table of docs/protocol.md.
+func (h History) transitions() (found []Violation) {
+	for _, c := range h.chains() {
+		b := &book{&h[0], make(map[string]string), make(map[string]bool), make(map[name]known)}
+		if len(c.targets) != len(h[0].Targets) {
+			found = append(found, violation(Legal, c.index, "the greeting leaves out targets"))
+		}
+		for _, p := range c.spots[0].places {
+			if wrong := b.watching(&p.now); wrong != "" {
+				found = append(found, violation(Legal, c.index, "%q %s", p.now.String(), wrong))
+			}
+		}
+		for i := range c.events {
+			if wrong := b.changed(&c.events[i].Event); wrong != "" {
+				found = append(found, violation(Legal, c.events[i].index, "%q %s", c.events[i].String(), wrong))
+			}
+		}
+	}
+	return found
+}
+
+// watching notes a Watching event, and returns what is wrong with it, or "".
+func (b *book) watching(e *wire.Event) string {
+	now := known{value: valueOf(e), mtime: e.Mtime, sure: true}
+	b.flat[e.File] = now.kind == absent || now.kind == file
+	if now.kind == unreadable {
+		now = known{cannotBeRead: true}
+	}
+	b.names[nameOf(e)], b.states[e.File] = now, e.State
+	if e.Type != wire.Watching || e.Protocol != wire.Protocol || e.Interval != b.config.Interval || e.Targets != len(b.config.Targets) ||
+		e.State == "" || !slices.Contains(b.config.Targets, e.File) || e.Size != nil && (e.Missing || e.Error != "") || e.Missing && e.Error != "" {
+		return "is no line of a greeting"
+	}
+	return ""
+}
+
+// changed notes a Changed event, and returns what is wrong with it, or "".
+func (b *book) changed(e *wire.Event) string {
+	n := nameOf(e)
+	state, ok := b.states[n.target]
+	if !ok || e.Target != "" && !above(n.target, n.path) {
+		return "is about no target"
+	}
+	was, now := b.of(n), known{value: valueOf(e), mtime: e.Mtime, sure: true}
+	wrong := cmp.Or(b.misshapen(n, e), b.misplaced(n, e), b.refused(was, now, e.Change))
+	if wrong == "" && e.State == state && e.Change != wire.Removed {
+		wrong = "has the state of the event before it"
+	}
+	if now.kind == unreadable {
+		now = was
+		now.cannotBeRead = true
+	}
+	b.names[n], b.states[n.target] = now, e.State
+	return wrong
+}
+
+// of returns what is known of n.
+func (b *book) of(n name) known {
+	if k, ok := b.names[n]; ok {
+		return k
+	}
+	return known{sure: b.flat[n.target]}
+}
+
+// refused returns why a change from was to now is none of the transitions, or "".
+func (b *book) refused(was, now known, change wire.Change) string {
+	isThere := was.kind != absent || !was.sure
+	differs := !was.sure || was.value != now.value || !was.mtime.Equal(now.mtime)
+	ok := false
+	switch change {
+	case wire.Created:
+		ok = was.kind == absent
+	case wire.Modified:
+		ok = isThere && now.kind == file && (differs || b.config.Content)
+	case wire.Removed:
+		ok = isThere || was.cannotBeRead
+	case wire.Unreadable:
+		ok = !was.cannotBeRead
+	case wire.Readable:
+		ok = isThere && (was.cannotBeRead || !was.sure) && (!differs || !was.sure)
+	}
+	if ok {
+		return ""
+	}
+	return fmt.Sprintf("follows %v (unreadable since: %v)", was.value, was.cannotBeRead)
+}
+
+// misshapen returns which fields e has that it must not have, or lacks, or "".
+func (b *book) misshapen(n name, e *wire.Event) string {
+	isDir, below, was := strings.HasSuffix(e.File, "/"), n.path != n.target, b.of(n)
+	isThere := e.Change != wire.Removed && e.Change != wire.Unreadable
+	switch {
+	case e.Type != wire.Changed || e.State == "" || e.Missing || e.Protocol != 0:
+		return "is no line of a change"
+	case (e.Error != "") != (e.Change == wire.Unreadable):
+		return "has a reason and is not unreadable, or the other way round"
+	case e.Size != nil && (isDir || !isThere), e.Size == nil && (isThere && below && !isDir || !e.Mtime.IsZero()):
+		return "has the size or mtime of something else"
+	case below && was.sure && was.kind != absent && e.Change != wire.Created && isDir != (was.kind == directory):
+		return fmt.Sprintf("follows %v", was.value)
+	}
+	return ""
+}
+
+// misplaced returns why e cannot be where it is, or "": what is below a directory is
+// reported only while that is there and can be read, and removed before it.
+func (b *book) misplaced(n name, e *wire.Event) string {
+	for up := n; up.path != up.target; {
+		up.path = path.Dir(up.path)
+		switch k := b.of(up); {
+		case k.sure && k.kind != directory:
+			return "is below " + up.path + ", which is not a directory"
+		case k.cannotBeRead && e.Change != wire.Removed:
+			return "is below " + up.path + ", which is unreadable"
+		}
+	}
+	for other, k := range b.names {
+		if e.Change == wire.Removed && other.target == n.target && above(n.path, other.path) && (k.kind != absent || k.cannotBeRead) {
+			return "leaves " + other.path + " below it"
+		}
+	}
+	return ""
+}
+
+// batches checks that the events of each batch are in the order of docs/protocol.md.
+func (h History) batches() (found []Violation) {
+	for _, c := range h.chains() {
+		for i := 1; i < len(c.events); i++ {
+			a, b := &c.events[i-1], &c.events[i]
+			if a.index == b.index && !c.inOrder(&a.Event, &b.Event) {
+				found = append(found, violation(Ordered, b.index, "%q comes after %q", b.String(), a.String()))
+			}
+		}
+	}
+	return found
+}
+
+// inOrder reports whether b may follow a in a batch.
+func (c *chain) inOrder(a, b *wire.Event) bool {
+	rank := func(e *wire.Event) int {
+		switch {
+		case e.Change == wire.Readable && e.Size == nil:
+			return 0
+		case e.Change == wire.Removed:
+			return 1
+		}
+		return 2
+	}
+	switch {
+	case a.TargetName() != b.TargetName():
+		return slices.Index(c.targets, a.TargetName()) < slices.Index(c.targets, b.TargetName())
+	case rank(a) != rank(b):
+		return rank(a) < rank(b)
+	case a.Change == wire.Removed:
+		return a.File > b.File
+	}
+	return a.File < b.File
+}

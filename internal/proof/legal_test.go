@@ -1,0 +1,109 @@
+package proof
+
+import (
+	"strings"
+	"testing"
+)
+
+// legalScript has each row of the table of docs/protocol.md, and each place in a batch.
+const legalScript = `
+0 config f d
+0 op mkdir d
+0 op create d/a 1
+0 op mkdir d/s
+0 op create d/s/x 2
+100 serve 1 watching f missing =0, watching d =A
+1000 op create f 3
+1000 op write d/a 4
+1500 publish 1 created f 3 =F3, modified d/a 4 =B
+2000 fault fail f !permission denied
+2000 fault fail d/s !input/output error
+2500 publish 1 unreadable f !permission denied =X, unreadable d/s/ !input/output error =C
+3000 heal fail f
+3000 heal fail d/s
+3000 op write d/s/x 5
+3500 publish 1 readable f 3 =F3, readable d/s/ =D, modified d/s/x 5 =E
+4000 op remove d/s
+4000 op write f 6
+4500 publish 1 modified f 6 =F6, removed d/s/x =G, removed d/s/ =H
+5000 fault fail f !permission denied
+5000 op create d/s 7
+5000 op mkdir d/a0
+5000 op create d/a0/y 8
+5500 publish 1 unreadable f !permission denied =X, created d/a0/ =I, created d/a0/y 8 =J, created d/s 7 =K
+6000 op remove f
+6000 heal fail f
+6500 publish 1 removed f =0
+7000 fault fail f !permission denied
+7500 publish 1 unreadable f !permission denied =X
+8000 op create f 9
+8000 heal fail f
+8500 publish 1 created f 9 =F9
+9000 op remove d
+9500 publish 1 removed d/s =L, removed d/a0/y =M, removed d/a0/ =N, removed d/a =O, removed d =0
+`
+
+func TestLegal(t *testing.T) {
+	testRows(t, legalScript)
+	for _, r := range []struct{ name, old, new string }{
+		{"created of what is there", "modified d/a 4 =B", "created d/a 4 =B, created d/a 4 =B2"},
+		{"created of the target itself, which is there", "created f 3 =F3", "created f 3 =F3, created f 3 =F4"},
+		{"modified of what is not there", "removed d/s/ =H", "removed d/s/ =H\n4600 publish 1 modified d/s/x 5 =H2"},
+		{"modified of a target that is not there", "created f 3 =F3", "modified f 3 =F3"},
+		{"modified with the same size and time", "8000 op create f 9", "8000 op create f 9\n7000 publish 1 modified d/a 4 =B7"},
+		{"modified after unreadable, as it was", "readable f 3 =F3", "modified f 3 =F3"},
+		{"modified of a directory", "readable d/s/ =D", "readable d/s/ =D, modified d/s/ =D2"},
+		{"modified of a target that is a directory", "modified d/a 4 =B", "modified d =B"},
+		{"removed of what is not there", "8500 publish 1 created f 9 =F9", "8500 publish 1 created f 9 =F9\n8600 publish 1 removed d/s/x =P"},
+		{"removed twice", "removed f =0", "removed f =0\n6600 publish 1 removed f =0"},
+		{"removed of a target that was not there", "created f 3 =F3", "removed f =0"},
+		{"a directory removed before what is in it", "removed d/s/x =G, removed d/s/ =H", "removed d/s/ =H"},
+		{"a target removed before what is in it", "removed d/a =O, removed d =0", "removed d =0"},
+		{"unreadable twice", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f !permission denied =X\n7600 publish 1 unreadable f !input/output error =Y"},
+		{"readable of what was not unreadable", "created f 9 =F9", "created f 9 =F9\n8600 publish 1 readable f 9 =F8"},
+		{"readable with another size", "readable f 3 =F3", "readable f 6 =F3"},
+		{"readable of what was not there", "created f 9 =F9", "readable f 9 =F9"},
+		{"created of what was there before it was unreadable", "readable f 3 =F3", "created f 3 =F3"},
+		{"a missed that is published", "7500 publish 1 unreadable", "7400 publish 1 missed d =Q\n7500 publish 1 unreadable"},
+		{"a greeting that is published", "7500 publish 1 unreadable", "7400 publish 1 watching d =K\n7500 publish 1 unreadable"},
+		{"something in a directory that cannot be read", "heal fail d/s", "heal fail d/s\n2600 publish 1 modified d/s/x 5 =E"},
+		{"something in a directory that is gone", "created d/s 7 =K", "created d/s 7 =K, created d/z/y 7 =K2"},
+		{"something in a directory before that is there", "created d/a0/ =I, created d/a0/y 8 =J", "created d/a0/y 8 =J, created d/a0/z/ =I"},
+		{"something below a file", "created d/s 7 =K", "created d/s 7 =K, created d/s/q 8 =K2"},
+		{"something below a target that is gone", "removed d =0", "removed d =0\n9600 publish 1 created d/b 8 =K2"},
+		{"something of no target", "created d/s 7 =K", "created d/s 7 =K, created z/s 8 =K2"},
+		{"the same state after a change", "modified f 6 =F6", "modified f 6 =F3"},
+		{"no state", "modified f 6 =F6", "modified f 6"},
+		{"a size on what is gone", "removed f =0", "removed f 6 =0"},
+		{"a size on a directory", "created d/a0/ =I", "created d/a0/ 5 =I"},
+		{"no size on a file", "created d/a0/y 8 =J", "created d/a0/y =J"},
+		{"a size on what is unreadable", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f 9 !permission denied =X"},
+		{"no reason", "7500 publish 1 unreadable f !permission denied =X", "7500 publish 1 unreadable f =X"},
+		{"a reason for what can be read", "readable f 3 =F3", "readable f 3 !permission denied =F3"},
+		{"the start: missing and a size", "watching f missing =0", "watching f missing 3 =0"},
+		{"the start: another target", "watching f missing =0", "watching g missing =0"},
+		{"the start: a target is left out", "watching f missing =0,", ""},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			if strings.Count(legalScript, r.old) != 1 {
+				t.Fatalf("%q is not in the script, or not once", r.old)
+			}
+			h := parse(t, strings.Replace(legalScript, r.old, r.new, 1))
+			if found := h.Legal(); len(found) == 0 {
+				t.Error("it is legal")
+			} else {
+				t.Log(found[0])
+			}
+		})
+	}
+}
+
+func TestOrder(t *testing.T) {
+	testRows(t, legalScript,
+		breaks("Ordered", "targets", "created f 3 =F3, modified d/a 4 =B", "modified d/a 4 =B, created f 3 =F3"),
+		breaks("Ordered", "names", "created d/a0/y 8 =J, created d/s 7 =K", "created d/s 7 =K, created d/a0/y 8 =J"),
+		breaks("Ordered", "a change before what is removed", "modified f 6 =F6, removed d/s/x =G", "modified f 6 =F6, modified d/a 4 ~9 =Z, removed d/s/x =G", "4000 op remove d/s", "4000 op remove d/s\n4000 op touch d/a"),
+		breaks("Ordered", "what is removed", "removed d/s =L, removed d/a0/y =M, removed d/a0/ =N, removed d/a =O", "removed d/a =O, removed d/s =L, removed d/a0/y =M, removed d/a0/ =N"),
+		breaks("Legal, Ordered", "readable later", "readable d/s/ =D, modified d/s/x 5 =E", "modified d/s/x 5 =E, readable d/s/ =D"),
+	)
+}

@@ -1,0 +1,269 @@
+package proof
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"net-watcher/internal/wire"
+)
+
+// unreadableAfter is how long a call may hang or be inconclusive before its path is
+// unreadable, in ms.
+const unreadableAfter = 5000
+
+// report is what a server has reported of a name, at some time.
+type report struct {
+	may   []value // what it says: one value, if it is not the first scan's, which says nothing
+	wrong bool    // it was not so
+	span  int     // the earliest span of the name that it can be based on
+	t     int64   // ms
+	index int     // of its record
+}
+
+// reporter judges what one server has reported by what was on disk.
+type reporter struct {
+	*disk
+	chain   *chain
+	reports map[name][]report
+	unseen  map[string]bool // the targets that nothing is known of, unreadable from the start on
+	found   []Violation
+}
+
+// reports checks each event against the file system: what it reports was so, after what was
+// reported before (Honest). At each time, what is reported was so within an interval and a
+// scan: what is then reported too late breaks Timely, and what never is, Reliable.
+func (h History) reports() (found []Violation) {
+	d := h.disk()
+	var last *reporter
+	for _, c := range h.chains() {
+		r := &reporter{d, c, make(map[name][]report), make(map[string]bool), nil}
+		for i := range c.spots[0].places {
+			r.begin(&c.spots[0].places[i].now, last)
+		}
+		for i := range c.events {
+			r.event(&c.events[i])
+		}
+		for _, n := range slices.SortedFunc(maps.Keys(r.reports), func(a, b name) int { return strings.Compare(a.path, b.path) }) {
+			r.overdue(n, r.reports[n])
+		}
+		found = append(found, r.found...)
+		last = r
+	}
+	return found
+}
+
+func (r *reporter) fail(p Promise, index int, format string, args ...any) {
+	r.found = append(r.found, violation(p, index, format, args...))
+}
+
+// begin notes e, a Watching event. If the target has the state that the server before has
+// last reported, all holds that that one has reported.
+func (r *reporter) begin(e *wire.Event, last *reporter) {
+	n, unchanged := nameOf(e), false
+	r.note(n, e, r.chain.from, r.chain.index)
+	r.unseen[n.target] = e.Error != "" && !slices.ContainsFunc(r.faults, func(f fault) bool {
+		return f.name == "fail" && f.at(n) && f.covers(r.chain.began, r.chain.from)
+	})
+	if last != nil {
+		at := slices.Index(last.chain.targets, n.target)
+		unchanged = last.chain.last().places[at].now.State == e.State
+		if from := r.since(n, last.chain.until); !unchanged && !r.changed(n.target, from, r.chain.from) {
+			r.fail(Honest, r.chain.index, "%s has another state than before the start, and has not changed", n.target)
+		}
+	}
+	for _, n := range r.below(n.target) {
+		first := r.last(n)
+		if unchanged && e.Error == "" {
+			first = last.last(n)
+		}
+		r.reports[n] = []report{first}
+	}
+}
+
+// event notes an event.
+func (r *reporter) event(e *published) {
+	n := nameOf(&e.Event)
+	r.note(n, &e.Event, e.t, e.index)
+	if n.path != n.target || !r.unseen[n.target] || e.Change == wire.Unreadable {
+		return
+	}
+	// Now the server knows what is below the target, and need not report it.
+	r.unseen[n.target] = false
+	for _, n := range r.below(n.target) {
+		now := r.whatever(n, max(r.since(n, e.t), r.chain.began), e.t, e.index)
+		if e.Change == wire.Removed {
+			now.may = []value{{}}
+		}
+		r.reports[n] = append(r.reports[n], now)
+	}
+}
+
+// note adds a report, and checks that it is honest.
+func (r *reporter) note(n name, e *wire.Event, t int64, index int) {
+	before, v := r.last(n), valueOf(e)
+	now := report{[]value{v}, false, before.span, t, index}
+	if v.kind == unreadable {
+		now.wrong = !r.justified(n, e.Error, t)
+	} else if now.span = r.find(n, before, now); now.span < 0 {
+		now.wrong, now.span = true, before.span
+	}
+	if now.wrong {
+		r.fail(Honest, index, "%q, but since the last report %s was not %v, or not for this reason, or could not be read", e.String(), n.path, v)
+	}
+	r.reports[n] = append(r.reports[n], now)
+}
+
+// last returns the last report about n. The first scan has reported whatever was there.
+func (r *reporter) last(n name) report {
+	if reports := r.reports[n]; len(reports) > 0 {
+		return reports[len(reports)-1]
+	}
+	return r.whatever(n, r.chain.began, r.chain.from, r.chain.index)
+}
+
+// whatever returns the report that n is what a scan between two times has found. What is
+// below a directory that cannot be read is not there for it.
+func (r *reporter) whatever(n name, from, t int64, index int) report {
+	now := report{may: r.between(n.path, from, t), t: t, index: index}
+	now.span = slices.IndexFunc(r.of(n.path), func(s span) bool { return s.until >= from })
+	for _, f := range r.faults {
+		switch fails := f.overlaps(from, t) && (f.name == "fail" || f.name == "inconclusive"); {
+		case fails && f.at(n):
+			now.may = append(now.may, value{kind: unreadable})
+		case fails && f.covers(from, t) && above(f.path, n.path):
+			now.may = []value{{}}
+			return now
+		case fails && above(f.path, n.path):
+			now.may = append(now.may, value{})
+		}
+	}
+	return now
+}
+
+// find returns the earliest span that the report now can be based on, or -1. It is not
+// before that of the report before it, and a later one if both say the same. What has become
+// a file or a directory was removed.
+func (r *reporter) find(n name, before, now report) int {
+	v, since := now.may[0], r.since(n, now.t)
+	for i, s := range r.of(n.path) {
+		known := len(before.may) == 1 && before.may[0].kind != unreadable
+		again := r.reports[n] != nil && known && v.kind == file && v.is(before.may[0]) && i == before.span
+		replaced := known && v.kind == absent && s.kind != before.may[0].kind
+		if i < before.span || again || s.from > now.t || !s.is(v) && !replaced {
+			continue
+		}
+		hidden := slices.ContainsFunc(r.faults, func(f fault) bool {
+			return f.name == "fail" && f.at(n) && f.covers(max(s.from, since), min(s.until, now.t))
+		})
+		if v.kind == absent || !hidden {
+			return i
+		}
+	}
+	return -1
+}
+
+// justified reports whether n may be reported as unreadable for the reason at the time t.
+func (r *reporter) justified(n name, reason string, t int64) bool {
+	from := r.since(n, t)
+	return slices.ContainsFunc(r.faults, func(f fault) bool {
+		if !f.overlaps(from, t) || f.name != "fail" && t-f.from < unreadableAfter-maxDelay {
+			return false
+		}
+		if f.name != "hang" && f.name != "slow" {
+			return f.reason == reason && (f.at(n) || r.links[n.path] || f.path == "")
+		}
+		silent := strings.HasPrefix(reason, "file system not responding") || strings.HasPrefix(reason, "initial scan not finished")
+		return n.path == n.target && (silent && r.delays(&f, n.target) || strings.HasPrefix(reason, "too many hung"))
+	})
+}
+
+// changed reports whether something at or below the target may have changed between two
+// times, or could not be examined.
+func (r *reporter) changed(target string, from, until int64) bool {
+	for p, spans := range r.spans {
+		if p == target || above(target, p) {
+			for _, s := range spans {
+				if s.from >= from && s.from <= until {
+					return true
+				}
+			}
+		}
+	}
+	return slices.ContainsFunc(r.faults, func(f fault) bool {
+		return f.overlaps(from, until) && (f.in(target) || r.delays(&f, target))
+	})
+}
+
+// overdue checks that each report about n is replaced by another one in time.
+func (r *reporter) overdue(n name, reports []report) {
+	var times []int64 // when a report may have become too old
+	for _, s := range r.of(n.path) {
+		times = append(times, s.until+r.window+1)
+	}
+	for _, f := range r.faults {
+		times = append(times, f.until+r.window+1, f.from+r.window+1, f.from+r.window+unreadableAfter+1)
+	}
+	var last []report // of each scan
+	for i, now := range reports {
+		if i == len(reports)-1 || now.index != reports[i+1].index {
+			last = append(last, now)
+		}
+	}
+	for i, now := range last {
+		next, end, isLast := now, r.chain.until, i == len(last)-1
+		if !isLast {
+			next, end = last[i+1], last[i+1].t
+		}
+		if now.wrong {
+			continue
+		}
+		for _, t := range append(times, max(now.t, r.chain.from), end) {
+			if t < now.t || t < r.chain.from || t > end || r.fits(n, now, t) {
+				continue
+			}
+			p := Reliable
+			if !isLast && r.fits(n, next, t) {
+				p = Timely
+			}
+			r.fail(p, next.index, "at %d ms, %s is still reported as %v", t, n.path, now.may[0])
+			break
+		}
+	}
+}
+
+// fits reports whether now may be the last report about n at the time t.
+func (r *reporter) fits(n name, now report, t int64) bool {
+	isUnreadable := slices.Contains(now.may, value{kind: unreadable})
+	if r.mustBeUnreadable(n, t) {
+		return isUnreadable
+	}
+	excused := slices.ContainsFunc(r.faults, func(f fault) bool {
+		return f.overlaps(t-r.window, t) && (r.hides(&f, n) || isUnreadable && f.at(n))
+	})
+	return excused || slices.ContainsFunc(r.between(n.path, t-r.window, t), func(v value) bool {
+		return slices.ContainsFunc(now.may, v.is)
+	})
+}
+
+// mustBeUnreadable reports whether n is there, and has been for long enough, and one fault
+// and no other one has kept scans from reading it for as long.
+func (r *reporter) mustBeUnreadable(n name, t int64) bool {
+	return slices.ContainsFunc(r.faults, func(f fault) bool {
+		from := t - r.window
+		if f.name != "fail" {
+			from -= unreadableAfter
+		}
+		applies := (f.name == "fail" || f.name == "inconclusive") && f.at(n) || f.name == "hang" && n.path == n.target && f.in(n.target)
+		if !applies || f.path == "" || !f.covers(from, t) {
+			return false
+		}
+		there := r.between(n.path, from, t)
+		if above(n.target, f.path) {
+			there = append(there, r.between(f.path, from, t)...)
+		}
+		return !slices.Contains(there, value{}) && !slices.ContainsFunc(r.faults, func(g fault) bool {
+			return g != f && g.overlaps(from, t) && (g.in(n.target) || r.delays(&g, n.target))
+		})
+	})
+}
