@@ -18,16 +18,17 @@ import (
 // treefile.go are scan.FileSystem.
 //
 // Each change has an mtime of its own, which is never a whole second. No permission is
-// checked. As on many a network file system, nothing has a number by which it could be
-// known.
+// checked.
 type Tree struct {
-	// Fold says that case makes no difference in names: they are kept as they are
-	// spelled first. It is to be set before the first file.
-	Fold bool
+	// Fold says that case makes no difference in names; one is spelled as it was made,
+	// or renamed to. Numbered says that inodes have numbers. Both are to be set before
+	// the first file.
+	Fold, Numbered bool
 
 	mu   sync.Mutex // guards the fields below, and every Inode
 	root *Inode
 	last time.Time // the latest mtime
+	made uint64    // number of inodes made so far
 }
 
 // Inode is a file, directory or symbolic link, which may have several names.
@@ -39,6 +40,7 @@ type Inode struct {
 
 	Unlinked bool // it says that it has no name
 
+	number   uint64
 	parent   *Inode           // of a directory; nil when it is removed
 	children map[string]entry // of a directory, by Tree.key
 }
@@ -72,7 +74,8 @@ func NewTree() *Tree {
 }
 
 func (t *Tree) newInode(mode fs.FileMode, content string) *Inode {
-	n := &Inode{Mode: mode, Mtime: t.nowLocked(), Content: content, Size: int64(len(content))}
+	t.made++
+	n := &Inode{Mode: mode, Mtime: t.nowLocked(), Content: content, Size: int64(len(content)), number: t.made}
 	if mode.IsDir() {
 		n.children = make(map[string]entry)
 	}

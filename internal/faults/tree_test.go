@@ -477,6 +477,35 @@ func TestTreeTimes(t *testing.T) {
 	check.Equal(t, "edited", scan.Entry{Size: 9, Mode: fs.ModeNamedPipe, Mtime: check.Day1, Unlinked: true}, e)
 }
 
+// Where inodes have numbers, all names of a file have the same, and no other file.
+func TestNumbered(t *testing.T) {
+	for _, numbered := range []bool{false, true} {
+		tree := NewTree()
+		tree.Numbered = numbered
+		check.Must(t, tree.Write("a", "1"))
+		check.Must(t, tree.Link("a", "b"))
+		check.Must(t, tree.Write("c", "1"))
+		check.Must(t, tree.Rename("c", "d"))
+		d, err := tree.OpenDir(".", false)
+		check.Must(t, err)
+		entries := make([]scan.Entry, 9)
+		n, err := d.ReadEntries(entries)
+		check.Must(t, err)
+		var numbers []uint64
+		for _, e := range entries[:n] {
+			stat, err := tree.Stat(e.Name)
+			check.Must(t, err)
+			check.Equal(t, e.Name, stat.Inode, e.Inode)
+			numbers = append(numbers, e.Inode)
+		}
+		want := []uint64{0, 0, 0}
+		if numbered {
+			want = []uint64{2, 2, 3} // the root is the first
+		}
+		check.Equal(t, "numbers", want, numbers)
+	}
+}
+
 // Listings lose and double names, in portions too; and what fails by a prefix is what
 // begins with it.
 func TestListed(t *testing.T) {

@@ -21,11 +21,15 @@ func (t *Tree) examine(name string, follow bool) (scan.Entry, error) {
 	if err != nil {
 		return scan.Entry{}, err
 	}
-	return at.node.entry(""), nil
+	return t.entryLocked("", at.node), nil
 }
 
-func (n *Inode) entry(name string) scan.Entry {
-	return scan.Entry{Name: name, Mode: n.Mode, Size: n.Size, Mtime: n.Mtime, Unlinked: n.Unlinked}
+func (t *Tree) entryLocked(name string, n *Inode) scan.Entry {
+	e := scan.Entry{Name: name, Mode: n.Mode, Size: n.Size, Mtime: n.Mtime, Unlinked: n.Unlinked}
+	if t.Numbered {
+		e.Dev, e.Inode = 1, n.number
+	}
+	return e
 }
 
 func (t *Tree) EvalSymlinks(name string) (string, error) {
@@ -97,7 +101,7 @@ func (f *treeFile) Close() error { return nil }
 func (f *treeFile) Stat() (scan.Entry, error) {
 	f.tree.mu.Lock()
 	defer f.tree.mu.Unlock()
-	return f.node.entry(""), nil
+	return f.tree.entryLocked("", f.node), nil
 }
 
 func (f *treeFile) Read(b []byte) (int, error) {
@@ -154,7 +158,7 @@ func (d *treeDir) ReadEntries(buf []scan.Entry) (int, error) {
 	names, err := d.nextLocked(len(buf))
 	for i, name := range names {
 		if n := d.node.children[d.tree.key(name)].node; n != nil {
-			buf[i] = n.entry(name)
+			buf[i] = d.tree.entryLocked(name, n)
 		} else {
 			buf[i] = scan.Entry{Name: name, Err: errNotExist}
 		}
