@@ -39,7 +39,7 @@ type Way struct {
 
 // segment is what passes at a time.
 type segment struct {
-	at   time.Time // when it arrives
+	at   time.Time // when it arrives, or later with what was sent before
 	what kindOf
 	data []byte
 }
@@ -144,11 +144,7 @@ func (w *Way) sendLocked(b []byte) int {
 
 // pushLocked sends without regard to room.
 func (w *Way) pushLocked(what kindOf, b []byte) {
-	at := time.Now().Add(w.delay)
-	if n := len(w.flight); n > 0 && at.Before(w.flight[n-1].at) {
-		at = w.flight[n-1].at
-	}
-	w.flight = append(w.flight, segment{at, what, bytes.Clone(b)})
+	w.flight = append(w.flight, segment{time.Now().Add(w.delay), what, bytes.Clone(b)})
 	w.inFlight += len(b)
 	w.link.changed.broadcast()
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"net-watcher/internal/check"
@@ -457,7 +458,9 @@ func TestTreeOpen(t *testing.T) {
 
 // An mtime is no other's, even if no time passes, and no whole second; what is said of
 // a file may be edited.
-func TestTreeTimes(t *testing.T) {
+func TestTreeTimes(t *testing.T) { synctest.Test(t, testTreeTimes) }
+
+func testTreeTimes(t *testing.T) {
 	tree := NewTree()
 	seen := make(map[int64]bool)
 	for range 100 {
