@@ -21,14 +21,15 @@ func TestReplacedNotice(t *testing.T) {
 	d := newDriver(t, ff, scan.Options{}, "e", "f")
 	d.begin()
 	d.scan()
-	ff.PutUnlinked("f", 1)
-	d.scan()
-	ff.Put("f", 1, check.Day1)
-	d.scan()
-	check.Equal(t, "when it was replaced", []scan.Notice(nil), d.notices)
-	ff.PutUnlinked("f", 1)
-	for range 3 {
+	scanWhile := func(unlinked bool) {
+		ff.Tree.Edit("f", func(f *faults.Inode) { f.Unlinked = unlinked })
 		d.scan()
+	}
+	scanWhile(true)
+	scanWhile(false)
+	check.Equal(t, "when it was replaced", []scan.Notice(nil), d.notices)
+	for range 3 {
+		scanWhile(true)
 	}
 	check.Equal(t, "when its mount is of the old one", []scan.Notice{{Target: 1, Path: "f", About: scan.Replaced}}, d.notices)
 }

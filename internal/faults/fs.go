@@ -1,31 +1,40 @@
-// Package faults is a file system for tests: the system's own, or one that is made
-// up, in which calls fail, hang, take time and are counted. Only tests import it.
+// Package faults is what tests break: a file system and a network.
+//
+//	fs.go        FS is the system's file system, or one in memory, in which calls
+//	             fail, hang, take time and are counted.
+//	tree.go      Tree is the one in memory, and what a writer does to it;
+//	treefile.go  what a scan sees of it.
+//	network.go   Network is a network in memory: who can connect to what.
+//	link.go      Link is one of its connections, and all that may become of it.
+//	conn.go      Conn is one end of a Link: a net.Conn.
 //
 // All methods may be called from any goroutine, and work in a bubble of
-// testing/synctest.
+// testing/synctest. No goroutine is started. Only tests import the package.
 package faults
 
 import (
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/scan"
 )
 
-// FS is such a file system.
+// FS is a file system with faults. The ones in its calls are by name: a name that ends
+// in "/" stands for all that begin with it.
 type FS struct {
+	Tree *Tree // the file system, if it is one in memory
+
+	inner   scan.FileSystem
 	mu      sync.Mutex // guards the fields below
-	files   map[string]made
-	real    bool
 	fail    map[call]error
 	before  map[call]func()
+	listed  map[string]int // how often listings have a name, if not once
 	entries func(dir string, entries []scan.Entry) []scan.Entry
-	hung    map[string]chan struct{} // by name or, if that ends in "/", by prefix
+	hung    map[string]chan struct{} // by name or prefix
 	delay   func(name string) time.Duration
 	calls   []call
 	asked   map[string]int // calls of Stat since the last Asked
@@ -46,69 +55,60 @@ func (l *Level) add(n int) {
 	l.Most = max(l.Most, l.Now)
 }
 
-// call is a call for a name: "stat", "lstat", "open" (a directory, too), "read",
-// "readdir", "names", "dirnames", "revalidate" or "isremote".
+// call is a call for a name: "stat", "lstat", "evalsymlinks", "open" (a directory,
+// too), "read", "readdir", "names", "dirnames", "revalidate" or "isremote".
 type call struct{ op, name string }
-
-// made is a file that was made up.
-type made struct {
-	entry scan.Entry
-	err   error
-}
 
 // Real returns the file system of the operating system, to which faults can be
 // added.
-func Real() *FS { return newFS(true) }
+func Real() *FS { return newFS(scan.OS{}, nil) }
 
-// Made returns a file system in which only the files exist that are put there, and
-// no directory can be listed.
-func Made() *FS { return newFS(false) }
+// Made returns a file system in memory, to which files and faults can be added.
+func Made() *FS {
+	t := NewTree()
+	return newFS(t, t)
+}
 
-func newFS(real bool) *FS {
+func newFS(inner scan.FileSystem, t *Tree) *FS {
 	return &FS{
-		real: real, files: make(map[string]made), fail: make(map[call]error), before: make(map[call]func()),
+		Tree: t, inner: inner, fail: make(map[call]error), before: make(map[call]func()),
 		hung: make(map[string]chan struct{}), asked: make(map[string]int),
-		under: make(map[string]int), aliases: make(map[string]string),
+		under: make(map[string]int), aliases: make(map[string]string), listed: make(map[string]int),
 	}
 }
 
-// Put makes up a file with this size, in bytes, and mtime.
+// Put makes a file in the Tree, and the directories that it is in, that has this size,
+// in bytes, and mtime. A file that exists is rewritten.
 func (f *FS) Put(name string, size int64, mtime time.Time) {
-	f.set(name, made{entry: scan.Entry{Size: size, Mtime: mtime}})
+	err := f.Tree.MkdirAll(path.Dir(name))
+	if err == nil {
+		err = f.Tree.Write(name, strings.Repeat("x", int(size)))
+	}
+	if err == nil {
+		err = f.Tree.Chtimes(name, mtime)
+	}
+	if err != nil {
+		panic(check.Message(err) + ": " + name)
+	}
 }
 
-// PutUnlinked makes up a file with this size, in bytes, that has no name.
-func (f *FS) PutUnlinked(name string, size int64) {
-	f.set(name, made{entry: scan.Entry{Size: size, Mtime: check.Day1, Unlinked: true}})
-}
-
-// Remove removes a file that was made up.
-func (f *FS) Remove(name string) { f.set(name, made{err: check.Errno(syscall.ENOENT, 2)}) }
-
-// PutError makes up a file of which Stat returns err.
-func (f *FS) PutError(name string, err error) { f.set(name, made{err: err}) }
-
-func (f *FS) set(name string, m made) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.files[name] = m
-}
-
-// Fail makes calls of op for name return err; nil takes that back. What is listed
-// as name is an entry with an error if "lstat" fails.
+// Fail makes calls of op for name, or for all that begins with name if that ends in
+// "/", return err; nil takes that back. What is listed as name is an entry with an
+// error if "lstat" fails.
 func (f *FS) Fail(op, name string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fail[call{op, name}] = err
 }
 
-// Heal takes back all that Fail, Before, Entries and Alias have said.
+// Heal takes back all that Fail, Before, Listed, Entries and Alias have said.
 func (f *FS) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.fail)
 	clear(f.before)
 	clear(f.aliases)
+	clear(f.listed)
 	f.entries = nil
 }
 
@@ -119,8 +119,15 @@ func (f *FS) Before(op, name string, do func()) {
 	f.before[call{op, name}] = do
 }
 
-// Entries makes each portion of a listing be what edit returns, which may be no
-// longer than what was asked for. Of a listing of names, entries have only Name.
+// Listed makes listings have what exists at name n times.
+func (f *FS) Listed(name string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.listed[name] = n
+}
+
+// Entries makes each portion of a listing be what edit returns: in another order, with
+// more or with fewer. Of a listing of names, entries have only Name.
 func (f *FS) Entries(edit func(dir string, entries []scan.Entry) []scan.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -259,6 +266,16 @@ func (f *FS) enter(op, name string) error {
 			f.hanging.add(-1)
 		}
 	}
+	return f.failureLocked(op, name)
+}
+
+// failureLocked returns the error that calls of op for name fail with.
+func (f *FS) failureLocked(op, name string) error {
+	for i := range name {
+		if name[i] == '/' && f.fail[call{op, name[:i+1]}] != nil {
+			return f.fail[call{op, name[:i+1]}]
+		}
+	}
 	return f.fail[call{op, name}]
 }
 
@@ -282,20 +299,11 @@ func (f *FS) unlocked(do func()) {
 }
 
 // Stat implements scan.FileSystem, as the next methods do.
-func (f *FS) Stat(name string) (scan.Entry, error) {
-	return f.examine("stat", name, scan.OS{}.Stat)
-}
+func (f *FS) Stat(name string) (scan.Entry, error)  { return ask(f, "stat", name, f.inner.Stat) }
+func (f *FS) Lstat(name string) (scan.Entry, error) { return ask(f, "lstat", name, f.inner.Lstat) }
 
-func (f *FS) Lstat(name string) (scan.Entry, error) {
-	return f.examine("lstat", name, scan.OS{}.Lstat)
-}
-
-// EvalSymlinks knows no links in a file system that was made up.
 func (f *FS) EvalSymlinks(name string) (string, error) {
-	if !f.real {
-		return filepath.Clean(name), nil
-	}
-	return scan.OS{}.EvalSymlinks(name)
+	return ask(f, "evalsymlinks", name, f.inner.EvalSymlinks)
 }
 
 // IsRemote is a call like others if SetRemote has set something.
@@ -306,82 +314,57 @@ func (f *FS) IsRemote(name string) bool {
 	if !remote {
 		return false
 	}
-	defer f.leave(name, 1)
-	return f.enter("isremote", name) == nil
+	_, err := ask(f, "isremote", name, func(string) (bool, error) { return true, nil })
+	return err == nil
 }
 
 func (f *FS) Revalidate(name string) {
-	defer f.leave(name, 1)
-	if f.enter("revalidate", name) == nil && f.real {
-		scan.OS{}.Revalidate(name)
-	}
-}
-
-func (f *FS) examine(op, name string, ask func(string) (scan.Entry, error)) (scan.Entry, error) {
-	name = f.resolve(name)
-	defer f.leave(name, 1)
-	if err := f.enter(op, name); err != nil {
-		return scan.Entry{}, err
-	}
-	if f.real {
-		return ask(name)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	m, ok := f.files[name]
-	if !ok {
-		return scan.Entry{}, check.Errno(syscall.ENOENT, 2)
-	}
-	return m.entry, m.err
-}
-
-func (f *FS) Open(name string) (scan.File, error) {
-	return openBy(f, name, func(name string) (scan.File, error) {
-		file, err := scan.OS{}.Open(name)
-		return &openFile{file, f, name}, err
-	})
-}
-
-func (f *FS) OpenDir(name string, follow bool) (scan.Dir, error) {
-	return openBy(f, name, func(name string) (scan.Dir, error) {
-		dir, err := scan.OS{}.OpenDir(name, follow)
-		return &openDir{dir, f, name}, err
+	ask(f, "revalidate", name, func(name string) (any, error) {
+		f.inner.Revalidate(name)
+		return nil, nil
 	})
 }
 
 func (f *FS) DirNames(name string) (map[string]bool, error) {
-	defer f.leave(name, 1)
-	if err := f.enter("dirnames", name); err != nil {
-		return nil, err
-	}
-	return scan.OS{}.DirNames(name)
+	return ask(f, "dirnames", name, f.inner.DirNames)
 }
 
-// openBy opens name by open.
-func openBy[T any](f *FS, name string, open func(name string) (T, error)) (opened T, err error) {
+func (f *FS) Open(name string) (scan.File, error) {
+	return ask(f, "open", name, func(name string) (scan.File, error) {
+		opened, err := f.inner.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		f.countOpen(1)
+		return &openFile{opened, f, name}, nil
+	})
+}
+
+func (f *FS) OpenDir(name string, follow bool) (scan.Dir, error) {
+	return ask(f, "open", name, func(name string) (scan.Dir, error) {
+		opened, err := f.inner.OpenDir(name, follow)
+		if err != nil {
+			return nil, err
+		}
+		f.countOpen(1)
+		return &openDir{Dir: opened, fs: f, name: name}, nil
+	})
+}
+
+func (f *FS) countOpen(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open.add(n)
+}
+
+// ask makes a call of op.
+func ask[R any](f *FS, op, name string, do func(string) (R, error)) (result R, err error) {
 	name = f.resolve(name)
 	defer f.leave(name, 1)
-	if err := f.enter("open", name); err != nil {
-		return opened, err
+	if err := f.enter(op, name); err != nil {
+		return result, err
 	}
-	if !f.real {
-		return opened, check.Errno(syscall.ENOENT, 2)
-	}
-	file, err := open(name)
-	if err != nil {
-		return opened, err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.open.add(1)
-	return file, nil
-}
-
-// closed notes that something is closed.
-func (f *FS) closed() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.open.add(-1)
+	return do(name)
 }
 
 // openFile and openDir are open in an FS.
@@ -395,15 +378,16 @@ type openDir struct {
 	scan.Dir
 	fs   *FS
 	name string
+	rest []scan.Entry // edited, and yet to be returned
 }
 
 func (o *openFile) Close() error {
-	o.fs.closed()
+	o.fs.countOpen(-1)
 	return o.File.Close()
 }
 
 func (o *openDir) Close() error {
-	o.fs.closed()
+	o.fs.countOpen(-1)
 	return o.Dir.Close()
 }
 
@@ -420,20 +404,21 @@ func (o *openDir) Readdirnames(n int) ([]string, error) {
 	if err := o.fs.enter("names", o.name); err != nil {
 		return nil, err
 	}
-	names, err := o.Dir.Readdirnames(n)
-	o.fs.mu.Lock()
-	defer o.fs.mu.Unlock()
-	if o.fs.entries == nil || len(names) == 0 {
-		return names, err
+	var err error
+	if len(o.rest) == 0 {
+		var names []string
+		names, err = o.Dir.Readdirnames(n)
+		entries := make([]scan.Entry, len(names))
+		for i, name := range names {
+			entries[i].Name = name
+		}
+		o.rest = o.edited(entries)
 	}
-	entries := make([]scan.Entry, len(names))
-	for i, name := range names {
-		entries[i].Name = name
-	}
-	names = nil
-	for _, e := range o.fs.entries(o.name, entries) {
+	var names []string
+	for _, e := range o.rest {
 		names = append(names, e.Name)
 	}
+	o.rest = nil
 	return names, err
 }
 
@@ -442,16 +427,44 @@ func (o *openDir) ReadEntries(buf []scan.Entry) (n int, err error) {
 	if err := o.fs.enter("readdir", o.name); err != nil {
 		return 0, err
 	}
-	n, err = o.Dir.ReadEntries(buf)
+	if len(o.rest) == 0 {
+		n, err = o.Dir.ReadEntries(buf)
+		o.rest = o.edited(o.failed(buf[:n]))
+	}
+	n = copy(buf, o.rest)
+	o.rest = o.rest[n:]
+	return n, err
+}
+
+// failed returns the entries, those of which lstat fails with an error.
+func (o *openDir) failed(entries []scan.Entry) []scan.Entry {
 	o.fs.mu.Lock()
 	defer o.fs.mu.Unlock()
-	for i, e := range buf[:n] {
-		if err := o.fs.fail[call{"lstat", o.name + "/" + e.Name}]; err != nil {
-			buf[i] = scan.Entry{Name: e.Name, Err: err}
+	for i, e := range entries {
+		if err := o.fs.failureLocked("lstat", o.name+"/"+e.Name); err != nil {
+			entries[i] = scan.Entry{Name: e.Name, Err: err}
 		}
 	}
-	if o.fs.entries != nil && n > 0 {
-		n = copy(buf, o.fs.entries(o.name, slices.Clone(buf[:n])))
+	return entries
+}
+
+// edited returns a portion of a listing as Listed and Entries have it.
+func (o *openDir) edited(entries []scan.Entry) []scan.Entry {
+	o.fs.mu.Lock()
+	defer o.fs.mu.Unlock()
+	if o.fs.entries == nil && len(o.fs.listed) == 0 || len(entries) == 0 {
+		return entries
 	}
-	return n, err
+	var listed []scan.Entry
+	for _, e := range entries {
+		n, ok := o.fs.listed[o.name+"/"+e.Name]
+		if !ok {
+			n = 1
+		}
+		listed = append(listed, slices.Repeat([]scan.Entry{e}, n)...)
+	}
+	if o.fs.entries == nil {
+		return listed
+	}
+	return o.fs.entries(o.name, listed)
 }
