@@ -31,12 +31,16 @@ func (a *aliases) of(base string, e *Entry) []string {
 	if name, ok := a.folded[strings.ToLower(base)]; ok {
 		names = append(names, name)
 	}
+	like := entryStat(e)
 	for _, n := range a.fresh {
-		if len(names) == maxAliases {
-			break
-		}
 		name, isDir := strings.CutSuffix(n.name, "/")
-		if isDir == e.Mode.IsDir() && (isDir || n.stat.hash != 0 || n.stat.size == e.Size || n.stat.kind != file) {
+		if isDir != e.Mode.IsDir() {
+			continue
+		}
+		if n.stat == like && !isDir { // it needs no call
+			return []string{name}
+		}
+		if len(names) < maxAliases && (isDir || n.stat.hash != 0 || n.stat.kind != file) {
 			names = append(names, name)
 		}
 	}

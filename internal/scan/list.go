@@ -195,7 +195,7 @@ func (l *listing) add(e *Entry) {
 		}
 		l.mounts[strings.Clone(e.Name)] = e.Dev
 	}
-	if e.Unlinked && !isDir {
+	if e.Unlinked && e.Mode.IsRegular() {
 		l.pass.found.unlinked = below(l.path, e.Name)
 	}
 	switch {

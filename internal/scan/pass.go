@@ -248,13 +248,14 @@ func (p *pass) stat(path string, named bool) (Stat, uint64) {
 		p.w.revalidate(path)
 		e, err = p.w.stat(path)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return pathStat(err), 0
-	case p.options.Content && e.Mode.IsRegular():
-		return p.read(path), e.Dev
-	case e.Unlinked:
+	}
+	if e.Unlinked && e.Mode.IsRegular() && !strings.HasPrefix(path, "/proc/") { // which leads to open files
 		p.found.unlinked = path
+	}
+	if p.options.Content && e.Mode.IsRegular() {
+		return p.read(path), e.Dev
 	}
 	return entryStat(&e), e.Dev
 }

@@ -208,12 +208,16 @@ func (s *Scanner) scan(w *worker, index int, first bool) findings {
 const minCoarse = 2
 
 // countCoarse counts the files that, now, were changed less than 2 s ago in a whole
-// second. Those of FAT are even ones.
+// second, in a row. Those of FAT are even ones.
 func (t *target) countCoarse(steps []Step, now time.Time) {
 	for i := range steps {
 		_, mtime, isFile := steps[i].Stat.Size()
-		if isFile && mtime.Nanosecond() == 0 && now.Sub(mtime).Abs() < 2*time.Second {
+		switch {
+		case !isFile || now.Sub(mtime).Abs() >= 2*time.Second:
+		case mtime.Nanosecond() == 0:
 			t.coarse++
+		default:
+			t.coarse = 0 // its file system does have finer times
 		}
 	}
 }
