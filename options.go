@@ -37,8 +37,8 @@ Polls files once a second and sends every change to all connected clients. With
                      such as *.tmp; with / at the end, only directories; may be
                      repeated
   -content           compare contents, not times: reads every file at every scan
-  -fresh             open directories and files before each stat, so that a
-                     network file system asks its server
+  -fresh             ask the server of a network file system about every file
+                     below a directory too
   -connect ADDRESS   follow the server at ADDRESS, and reconnect when needed
   -once              with -connect: end with the first connection
   -initial           with -connect and a COMMAND: run it at the start too
