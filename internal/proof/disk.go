@@ -224,7 +224,7 @@ func (h History) faults() (all []fault) {
 }
 
 func (f *fault) overlaps(from, until int64) bool { return f.from <= until && f.until >= from }
-func (f *fault) covers(from, until int64) bool   { return f.from <= from && f.sure >= until }
+func (f *fault) covers(from, until int64) bool   { return f.from < from && f.sure > until }
 
 // at reports whether f makes n unreadable and not a directory above n, if it fails.
 func (f *fault) at(n name) bool {
