@@ -164,7 +164,7 @@ func transports(t *testing.T, do func(t *testing.T, l net.Listener)) {
 			}
 			parsed, err := sock.Parse(a.address)
 			check.Must(t, err)
-			ls, err := parsed.Listen(t.Context(), 0o600)
+			ls, err := parsed.Listen(t.Context(), 0o600, t.Logf)
 			check.Must(t, err)
 			do(t, ls[0])
 		})

@@ -29,7 +29,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, limit), "sh"}, program.Args...)...)
 	cmd.Env = program.Env
 	p := startProgram(t, cmd)
-	address := net.JoinHostPort("127.0.0.1", p.await(`^listening on .* \(try: nc \S+ (\d+)\)$`))
+	address := net.JoinHostPort("127.0.0.1", p.await(`^listening on \S+:(\d+) `))
 	honest := dialTo(t, "tcp", address)
 	honest.next()
 	var storm sync.WaitGroup // more than it can accept one by one

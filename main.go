@@ -10,6 +10,7 @@
 //	poll.go        the watching half: a tick, a scan, the events of what it found
 //	serve.go       the serving half: accept, limits, shutdown
 //	subscriber.go  one connection
+//	reap_linux.go  children that nothing else waits for
 //
 // The engines are below internal/. docs/architecture.md has the whole house.
 package main
@@ -47,11 +48,7 @@ import (
 func init() { runtime.LockOSThread() }
 
 func main() {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
-		signals = append(signals, syscall.SIGHUP)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal kills
 		exitAtLast()
@@ -61,7 +58,7 @@ func main() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	done := make(chan error)
 	go func() { done <- run(ctx, os.Args[1:], os.Stdout, os.Stderr) }()
-	err := <-done
+	err := await(done)
 	if err == nil {
 		return
 	}
@@ -75,6 +72,51 @@ func main() {
 	os.Exit(status)
 }
 
+// endSignals returns the signals that end the program. Those that were ignored when it
+// started stay ignored: SIGHUP under nohup, SIGINT and SIGQUIT in the background of a
+// shell that has no job control.
+func endSignals() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM}
+	if !signal.Ignored(os.Interrupt) {
+		signals = append(signals, os.Interrupt)
+	} else {
+		// Go's runtime has a handler for SIGQUIT, and does not say what it was before.
+		// Shells ignore the two together.
+		signal.Ignore(syscall.SIGQUIT)
+	}
+	switch {
+	case signal.Ignored(syscall.SIGHUP):
+	case hasTerminal():
+		signals = append(signals, syscall.SIGHUP)
+	default:
+		// A service gets it to reload, after a rotation of logs for example. It is not
+		// ignored as under nohup, or COMMAND would inherit that.
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		go logHangups(hangups)
+	}
+	return signals
+}
+
+// hasTerminal reports whether the program has a controlling terminal, the end of which
+// sends SIGHUP. It has none under systemd, cron, setsid, and ssh without -t; it has one
+// in the background of a shell, though its output may go elsewhere.
+func hasTerminal() bool {
+	terminal, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	terminal.Close()
+	return true
+}
+
+func logHangups(hangups <-chan os.Signal) {
+	log := log.New(console.NewWriter(os.Stderr), "", 0)
+	for range hangups {
+		log.Print("SIGHUP ignored, nothing is reloaded: to change FILEs, restart the server (clients reconnect, and lose nothing)")
+	}
+}
+
 // exitAtLast ends the program if it has not ended by itself after a signal: a write
 // to a blocked terminal or pipe cannot be cancelled in any other way.
 func exitAtLast() {
@@ -86,14 +128,15 @@ func exitAtLast() {
 // done. The error is a usageError if the arguments are wrong.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseOptions(args)
+	output := console.NewOutput(stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		_, err = io.WriteString(stdout, usage)
+		_, err = io.WriteString(output, usage)
 		return err
 	case err != nil:
 		return usageError{err}
 	case o.version:
-		_, err = fmt.Fprintln(stdout, version())
+		_, err = fmt.Fprintln(output, version())
 		return err
 	}
 	stderrLog := console.NewWriter(stderr)
@@ -124,6 +167,8 @@ func version() string {
 
 // watch watches the files and serves the changes until ctx is done.
 func watch(ctx context.Context, o *options, log *log.Logger) error {
+	limiter := console.NewLimiter(log, o.verbose, func(counts string) string { return "targets: " + counts })
+	defer limiter.Flush()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -136,12 +181,13 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	}()
 	var lines []string
 	for _, a := range o.listen {
-		ls, err := a.Listen(ctx, o.socketMode)
+		ls, err := a.Listen(ctx, o.socketMode, log.Printf)
 		if err != nil {
 			return err
 		}
 		listeners = append(listeners, ls...)
-		lines = append(lines, announce(ls)...)
+		_, err = exec.LookPath("nc")
+		lines = append(lines, announce(ls, err == nil)...)
 	}
 
 	calls, subscribers := shareFiles(maxFiles(), len(listeners))
@@ -151,24 +197,19 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 	if err != nil { // ctx is done
 		return nil
 	}
-	p.say, p.verbose = log.Printf, o.verbose // what the lines below do not say
-	for i, e := range watching {
-		if i == 10 && !o.verbose {
-			log.Printf("watching %d more (-v lists them)", len(watching)-i)
-			break
-		}
-		log.Printf("%s every %v", &e, o.interval)
-	}
+	p.verbose = o.verbose
+	p.say = func(kind, format string, args ...any) { limiter.Print(kind, fmt.Sprintf(format, args...)) }
+	start := startLines(watching, o.interval, o.verbose)
 	for i := range watching {
 		unreadable := p.unreadable(i)
 		if len(unreadable) > 0 && !o.verbose {
 			unreadable = []string{firstOf(unreadable)}
 		}
 		for _, line := range unreadable {
-			log.Print("cannot read " + line)
+			start = append(start, "cannot read "+line)
 		}
 	}
-	for _, line := range lines {
+	for _, line := range append(start, lines...) {
 		log.Print(line)
 	}
 
@@ -192,6 +233,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	output := console.NewOutput(stdout)
 	c := &follow.Client{
 		Server:  wire.Printable(o.connect.Name),
 		Dial:    o.connect.Dial,
@@ -201,38 +243,75 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 		Begun:   func() {},
 		Handle: func(events []wire.Event) error {
 			stderrLog.Wait() // "reconnected to" goes before what was missed
-			_, err := stdout.Write(wire.Encode(o.format, events))
+			_, err := output.Write(wire.Encode(o.format, events))
 			if oserr.IsClosedPipe(err) {
 				cancel()
 			}
 			return err
 		},
 	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	if len(o.command) == 0 {
+		defer cancel()
+		wg.Go(func() {
+			output.AwaitNoReader(ctx)
+			cancel()
+		})
 		return c.Run(ctx)
 	}
 
-	if _, err := exec.LookPath(o.command[0]); err != nil {
+	cmd, err := follow.NewCommand(o.command, stdout, stderr, c.Log)
+	if err != nil {
 		return err
 	}
-	cmd := follow.NewCommand(o.command, stdout, stderr, c.Log)
+	cmd.Verbose = o.verbose
 	c.Handle = func(events []wire.Event) error { cmd.Add(events); return nil }
 	if o.initial {
 		c.Begun = cmd.Trigger
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
 	wg.Go(func() { cmd.Run(ctx) })
 	defer cmd.Close()
 	return c.Run(ctx)
 }
 
+// startLines returns the log lines about the targets at the start: of the first ten, or
+// all, and of the first ten others that are missing or unreadable, as a name that is
+// mistyped is.
+func startLines(watching []wire.Event, interval time.Duration, all bool) []string {
+	const most = 10
+	var lines []string
+	more, odd := 0, 0 // left out, and those of them that are missing or unreadable
+	for i, e := range watching {
+		isOdd := e.Missing || e.Error != ""
+		if all || i < most || isOdd && len(lines) < 2*most {
+			lines = append(lines, fmt.Sprintf("%s every %v", &e, interval))
+			continue
+		}
+		more++
+		if isOdd {
+			odd++
+		}
+	}
+	switch {
+	case odd > 0:
+		lines = append(lines, fmt.Sprintf("watching %d more, %d of them not there or unreadable (-v lists them)", more, odd))
+	case more > 0:
+		lines = append(lines, fmt.Sprintf("watching %d more (-v lists them)", more))
+	}
+	return lines
+}
+
 // announce returns the log lines about the listeners of one ADDRESS: where they
-// listen, how to try that, and a warning if other hosts can connect.
-func announce(ls []net.Listener) []string {
+// listen, how to try that, with nc if there is one, and a warning if other hosts can
+// connect.
+func announce(ls []net.Listener, hasNC bool) []string {
 	if a, ok := ls[0].Addr().(*net.UnixAddr); ok {
-		name := wire.Printable(a.Name)
-		return []string{fmt.Sprintf("listening on %s (try: nc -U %s)", name, name)}
+		try := "nc -U " + wire.Printable(a.Name)
+		if !hasNC {
+			try = "net-watcher -connect " + wire.Printable("unix:"+a.Name)
+		}
+		return []string{fmt.Sprintf("listening on %s (try: %s)", wire.Printable(a.Name), try)}
 	}
 	var where []string
 	for _, l := range ls {
@@ -243,7 +322,11 @@ func announce(ls []net.Listener) []string {
 	if len(ls) > 1 || a.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	lines := []string{fmt.Sprintf("listening on %s (try: nc %s %d)", strings.Join(where, " and "), host, a.Port)}
+	try := fmt.Sprintf("nc %s %d", host, a.Port)
+	if !hasNC {
+		try = "net-watcher -connect " + net.JoinHostPort(host, strconv.Itoa(a.Port))
+	}
+	lines := []string{fmt.Sprintf("listening on %s (try: %s)", strings.Join(where, " and "), try)}
 	if !a.IP.IsLoopback() {
 		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: anyone who can reach it can read file names and change times", where[0]))
 	}

@@ -14,7 +14,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,15 +81,22 @@ func TestParseOptions(t *testing.T) {
 			},
 		},
 		{
-			[]string{"-connect", "there", "-once", "-initial", "-format", "json", "--", "make", "-v", ""},
+			[]string{"-connect", "there", "-once", "-initial", "--", "make", "-v", ""},
 			options{
 				connect: &sock.Address{Network: "tcp", Name: "there:60300"}, once: true, initial: true,
-				format: wire.JSON, command: []string{"make", "-v", ""}, interval: time.Second, socketMode: 0o600,
+				command: []string{"make", "-v", ""}, interval: time.Second, socketMode: 0o600,
 			},
+		},
+		{
+			[]string{"-connect", ":7", "-format", "json"},
+			options{connect: &sock.Address{Network: "tcp", Name: "localhost:7"}, format: wire.JSON, interval: time.Second, socketMode: 0o600},
 		},
 		{[]string{"-connect", ":7"}, options{connect: &sock.Address{Network: "tcp", Name: "localhost:7"}, interval: time.Second, socketMode: 0o600}},
 		{[]string{"-version"}, options{version: true, interval: time.Second, socketMode: 0o600}},
 	} {
+		if slices.Contains(test.args, "-socket-mode") && runtime.GOOS == "windows" {
+			continue
+		}
 		got, err := parseOptions(test.args)
 		if err != nil {
 			t.Errorf("%q: %v", test.args, err)
@@ -111,6 +120,11 @@ type program struct {
 	said  []string
 }
 
+// untimed returns lines of the console without their times.
+func untimed(lines string) string {
+	return regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\dT\S+ `).ReplaceAllString(lines, "")
+}
+
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
 	return startProgram(t, realProgram(t, args...))
@@ -125,7 +139,7 @@ func startProgram(t *testing.T, cmd *exec.Cmd) *program {
 	check.Must(t, p.cmd.Start())
 	go func() {
 		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
-			p.lines <- scanner.Text()
+			p.lines <- untimed(scanner.Text())
 		}
 		close(p.lines)
 		p.done <- p.cmd.Wait()
@@ -168,7 +182,7 @@ func (p *program) await(pattern string) string {
 // it ends well.
 func (p *program) stop() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil { // SIGINT may be ignored
 		p.t.Logf("not asked to stop, but killed: %v", err)
 		p.cmd.Process.Kill()
 		<-p.done
@@ -191,8 +205,8 @@ func TestProgram(t *testing.T) {
 		p := start(t, "-interval", "10ms", target, "-listen", "localhost:0", "-listen", socket, later, "-format", "json", "-v")
 		p.await("^watching " + regexp.QuoteMeta(wire.Printable(target)) + " every 10ms$")
 		p.await(`later.txt"? \(not there\) every 10ms$`)
-		port := p.await(`^listening on .* \(try: nc \S+ (\d+)\)$`)
-		p.await(`^listening on .* \(try: nc -U .*\)$`)
+		port := p.await(`^listening on \S+:(\d+) .*\(try: .*\)$`)
+		p.await(`^listening on .*\(try: .*\)$`)
 
 		tcp := dialTo(t, "tcp", net.JoinHostPort(check.Loopbacks(t)[0], port))
 		p.await(`^subscriber connected: .* \(1 now\)$`)
@@ -290,10 +304,17 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -ignore ''", 2, `invalid value "" for flag -ignore: a PATTERN must not be empty .*`},
 		{"-connect localhost -content", 2, `-content cannot be used with -connect .*`},
 		{"-connect localhost -interval 1s", 2, `-interval cannot be used with -connect .*`},
+		{"-connect localhost -format json -- true", 2, `-format has no effect on a COMMAND, which gets JSON lines .*`},
+		{"-connect localhost -socket-mode 660", 2, `-socket-mode cannot be used with -connect .*`},
+		{"target.txt -socket-mode 660", 2, `-socket-mode needs a Unix socket \(-listen unix:PATH\) .*`},
+		{"target.txt -socket-mode 600 -listen localhost:0", 2, `-socket-mode needs a Unix socket \(-listen unix:PATH\) .*`},
 		{"-connect localhost target.txt", 2, `"target.txt": -connect takes no FILE \(a COMMAND goes after --\) .*`},
 		{"-connect localhost --", 2, `no COMMAND after -- .*`},
 		{"-connect localhost -initial", 2, `-initial needs a COMMAND \(after --\) .*`},
 		{"-connect -- make", 2, `invalid value "--" for flag -connect: address "--" looks like a flag .*`},
+		{"-connect " + long, 2, `invalid value "./x*" for flag -connect: address "./x*": path too long by \d+ bytes \(a socket's may have \d+ there\) .*`},
+		{"-connect h:1/", 2, `invalid value "h:1/" for flag -connect: address "h:1/": a host has no path \(write h:1, .*`},
+		{"target.txt -listen *:7000", 2, `invalid value "\*:7000" for flag -listen: address "\*:7000": every interface is written :7000 .*`},
 		{"-connect localhost:0", 2, `invalid value "localhost:0" for flag -connect: a server cannot be at port 0 .*`},
 		{"-connect localhost -connect ::1", 2, `invalid value "::1" for flag -connect: -connect may be given once .*`},
 		{"target.txt -once", 2, `-once needs -connect .*`},
@@ -315,7 +336,7 @@ func TestBadInput(t *testing.T) {
 		if got := cmd.ProcessState.ExitCode(); got != test.status {
 			t.Errorf("%q: status %d, want %d", test.args, got, test.status)
 		}
-		if !regexp.MustCompile(`^net-watcher: ` + test.want + "\n$").MatchString(stderr.String()) {
+		if !regexp.MustCompile(`^net-watcher: ` + test.want + "\n$").MatchString(untimed(stderr.String())) {
 			t.Errorf("%q: says %q, want %q", test.args, stderr.String(), test.want)
 		}
 		if stdout.Len() > 0 {
@@ -382,7 +403,59 @@ func TestAnnounce(t *testing.T) {
 		},
 		{[]net.Listener{fakeListener{&net.UnixAddr{Name: "/run/s", Net: "unix"}}}, []string{"listening on /run/s (try: nc -U /run/s)"}},
 	} {
-		check.Equal(t, "events", test.want, announce(test.listeners))
+		check.Equal(t, "lines", test.want, announce(test.listeners, true))
+	}
+	for want, listener := range map[string]net.Listener{
+		"listening on 127.0.0.1:7 (try: net-watcher -connect 127.0.0.1:7)": at("127.0.0.1"),
+		"listening on [::1]:7 (try: net-watcher -connect [::1]:7)":         at("::1"),
+		"listening on s (try: net-watcher -connect unix:s)":                fakeListener{&net.UnixAddr{Name: "s", Net: "unix"}},
+	} {
+		check.Equal(t, "without nc", []string{want}, announce([]net.Listener{listener}, false))
+	}
+}
+
+// Of many targets, those that are missing or unreadable are named, up to ten more.
+func TestStartLines(t *testing.T) {
+	watching := func(n int, odd ...int) (events []wire.Event) {
+		for i := range n {
+			e := wire.Event{Type: wire.Watching, File: fmt.Sprint("f", i)}
+			if e.Missing = slices.Contains(odd, i); e.Missing && i%2 == 1 {
+				e.Missing, e.Error = false, "permission denied"
+			}
+			events = append(events, e)
+		}
+		return events
+	}
+	lines := func(names ...string) (want []string) {
+		for i := range 10 {
+			want = append(want, fmt.Sprintf("watching f%d every 1s", i))
+		}
+		return append(want, names...)
+	}
+	for _, test := range []struct {
+		events []wire.Event
+		want   []string
+	}{
+		{watching(10), lines()},
+		{watching(11), lines("watching 1 more (-v lists them)")},
+		{watching(14, 12, 13), lines(
+			"watching f12 (not there) every 1s", "watching f13 (unreadable: permission denied) every 1s", "watching 2 more (-v lists them)",
+		)},
+		{watching(11, 10), lines("watching f10 (not there) every 1s")},
+	} {
+		check.Equal(t, "lines", test.want, startLines(test.events, time.Second, false))
+	}
+	var odd []int
+	for i := range 13 {
+		odd = append(odd, 20+2*i)
+	}
+	got := startLines(watching(100, odd...), time.Second, false)
+	want := "watching 80 more, 3 of them not there or unreadable (-v lists them)"
+	if len(got) != 21 || got[10] != "watching f20 (not there) every 1s" || got[20] != want {
+		t.Errorf("got %q, want f20 and so on, and %q", got[10:], want)
+	}
+	if got := startLines(watching(100, odd...), time.Second, true); len(got) != 100 {
+		t.Errorf("%d lines with -v, want 100", len(got))
 	}
 }
 
@@ -409,7 +482,7 @@ func TestOneTerminal(t *testing.T) {
 	for range 10 {
 		said, err := realProgram(t, "-connect", l.Addr().String(), "-once").CombinedOutput()
 		check.Must(t, err)
-		if !regexp.MustCompile(`^following .*\n.* modified f\n$`).Match(said) {
+		if !regexp.MustCompile(`^\S+ following .*\n\S+ modified f\n$`).Match(said) {
 			t.Fatalf("it says %q", said)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,8 +37,8 @@ Polls files once a second and sends every change to all connected clients. With
                      such as *.tmp; with / at the end, only directories; may be
                      repeated
   -content           compare contents, not times: reads every file at every scan
-  -fresh             open directories and files before each stat, so that a
-                     network file system asks its server
+  -fresh             ask the server of a network file system about every file
+                     below a directory too
   -connect ADDRESS   follow the server at ADDRESS, and reconnect when needed
   -once              with -connect: end with the first connection
   -initial           with -connect and a COMMAND: run it at the start too
@@ -121,16 +122,26 @@ func parseOptions(args []string) (*options, error) {
 	}
 	// What is left is after "--".
 
+	// A flag without effect is an error.
+	isUnix := func(a sock.Address) bool { return a.Network == "unix" }
 	var err error
 	set.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "file", "listen", "interval", "socket-mode", "ignore", "content", "fresh":
 			if o.connect != nil {
 				err = fmt.Errorf("-%s cannot be used with -connect", f.Name)
+			} else if f.Name == "socket-mode" && !slices.ContainsFunc(o.listen, isUnix) {
+				err = errors.New("-socket-mode needs a Unix socket (-listen unix:PATH)")
+			} else if f.Name == "socket-mode" && runtime.GOOS == "windows" {
+				err = errors.New("-socket-mode has no effect on Windows: the permissions of the socket's directory count")
 			}
 		case "once", "initial":
 			if o.connect == nil {
 				err = fmt.Errorf("-%s needs -connect", f.Name)
+			}
+		case "format":
+			if o.connect != nil && dashes {
+				err = errors.New("-format has no effect on a COMMAND, which gets JSON lines")
 			}
 		}
 	})

@@ -23,9 +23,9 @@ type poll struct {
 	scanner  *scan.Scanner
 
 	// say logs what a user should know though no subscriber needs it: what keeps the
-	// poll from seeing all changes in time, when it begins and when it is over. It must
-	// not wait. newPoll sets one that does nothing.
-	say     func(format string, args ...any)
+	// poll from seeing all changes in time, when it begins and when it is over; lines of a
+	// kind may be counted instead. It must not wait. newPoll sets one that does nothing.
+	say     func(kind, format string, args ...any)
 	verbose bool // say nothing that the events say
 	full    bool // all file system calls are hung
 
@@ -39,7 +39,7 @@ func newPoll(ctx context.Context, names []string, interval time.Duration, o scan
 	o.MaxCalls = cmp.Or(o.MaxCalls, scan.MaxCalls)
 	return &poll{
 		names: names, interval: interval, scanner: scan.New(ctx, names, o),
-		say: func(string, ...any) {}, maxCalls: o.MaxCalls,
+		say: func(string, string, ...any) {}, maxCalls: o.MaxCalls,
 	}
 }
 
@@ -133,19 +133,19 @@ func (p *poll) logReport(report *scan.Report) {
 	for _, l := range report.Lates {
 		target, took := wire.Printable(p.names[l.Target]), l.Took.Round(time.Millisecond)
 		if l.Over {
-			p.say("scanning %s takes no longer than -interval %v any more (%v)", target, p.interval, took)
+			p.say("no longer late", "scanning %s takes no longer than -interval %v any more (%v)", target, p.interval, took)
 		} else {
-			p.say("scanning %s (%d files) ended %v after its tick, later than -interval %v", target, l.Files, took, p.interval)
+			p.say("late", "scanning %s (%d files) ended %v after its tick, later than -interval %v", target, l.Files, took, p.interval)
 		}
 	}
 	if report.Full && !p.full {
-		p.say("file system calls are hung, as many as may be (%d); further files cannot be checked until one returns", p.maxCalls)
+		p.say("hung", "file system calls are hung, as many as may be (%d); further files cannot be checked until one returns", p.maxCalls)
 	} else if p.full && !report.Full {
-		p.say("most file system calls are answered again")
+		p.say("no longer hung", "most file system calls are answered again")
 	}
 	p.full = report.Full
 	for _, n := range report.Notices {
-		p.say(notices[n.About], wire.Printable(n.Path))
+		p.say("odd", notices[n.About], wire.Printable(n.Path))
 	}
 	if p.verbose {
 		return
@@ -162,10 +162,10 @@ func (p *poll) logReport(report *scan.Report) {
 			}
 		}
 		if len(unreadable) > 0 {
-			p.say("cannot read %s", firstOf(unreadable))
+			p.say("unreadable", "cannot read %s", firstOf(unreadable))
 		}
 		if len(again) > 0 {
-			p.say("no longer unreadable: %s", firstOf(again))
+			p.say("no longer unreadable", "no longer unreadable: %s", firstOf(again))
 		}
 	}
 }

@@ -87,7 +87,7 @@ func TestUnreadableState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ff := faults.Made()
 		ff.Put("f", 1, check.Day1)
-		ff.PutError("denied", check.PathError(errors.New("permission denied")))
+		ff.Fail("stat", "denied", check.PathError(errors.New("permission denied")))
 		known := newTestPoll(t.Context(), ff, "f")
 		mustStart(t, known)
 		ff.Hang("f")
@@ -155,7 +155,7 @@ func TestSay(t *testing.T) {
 		p := newTestPoll(ctx, ff, names...)
 		mustStart(t, p)
 		said := make(map[string]int)
-		p.say = func(format string, args ...any) {
+		p.say = func(_, format string, args ...any) {
 			line := fmt.Sprintf(format, args...)
 			if before, name, ok := strings.Cut(line, "nfs/"); ok { // which of them are called is the scheduler's
 				line = before + "nfs/N/f" + name[strings.Index(name, "/f")+2:]
@@ -212,7 +212,7 @@ func TestUnreadableBelow(t *testing.T) {
 	check.Equal(t, "greeting", "watching w (2 unreadable below it)", watching[0].String())
 
 	var said []string
-	p.say = func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	p.say = func(_, format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 	expect := func(what string, unreadable int, want ...string) {
 		t.Helper()
 		for _, e := range scanOnce(p) {
@@ -296,18 +296,19 @@ func FuzzFollow(f *testing.F) {
 		ff := faults.Made()
 		inconclusive := false
 		results := []func(){
-			func() { ff.Remove("f") },
+			func() { ff.Tree.RemoveAll("f") },
 			func() { ff.Put("f", 1, check.Day1) },
 			func() { ff.Put("f", 1, check.Day2) },
 			func() { ff.Put("f", 2, check.Day1) },
-			func() { ff.PutError("f", check.Errno(syscall.EMFILE, 4)); inconclusive = true },
-			func() { ff.PutError("f", check.PathError(errors.New("permission denied"))) },
-			func() { ff.PutError("f", check.PathError(errors.New("stale file handle"))) },
+			func() { ff.Fail("stat", "f", check.Errno(syscall.EMFILE, 4)); inconclusive = true },
+			func() { ff.Fail("stat", "f", check.PathError(errors.New("permission denied"))) },
+			func() { ff.Fail("stat", "f", check.PathError(errors.New("stale file handle"))) },
 		}
 		p := newTestPoll(t.Context(), ff, "f")
 		followed := mustStart(t, p)
 		for _, b := range scans {
 			inconclusive = false
+			ff.Heal()
 			results[int(b)%len(results)]()
 			for _, e := range scanOnce(p) {
 				followed[0].Apply(&e)

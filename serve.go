@@ -34,6 +34,11 @@ const (
 	maxAcceptRetry    = time.Second
 	acceptLogInterval = 10 * time.Second
 
+	// A subscriber that sends nothing and leaves within visitTime is a health probe,
+	// most likely. Such visits are counted, and logged each visitLogInterval.
+	visitTime        = time.Second
+	visitLogInterval = 10 * time.Minute
+
 	// crowd is how many subscribers must be ready for a second goroutine to flush
 	// some of them. With fewer, it costs more time than it saves.
 	crowd = 256
@@ -45,10 +50,12 @@ type server struct {
 	format   wire.Format // until a subscriber asks for another
 	maxConns int
 	log      *log.Logger
-	connLog  *console.ConnLog
+	all      bool // no line about subscribers is left out
+	limiter  *console.Limiter
 
-	conns atomic.Int64   // open connections
-	wg    sync.WaitGroup // every goroutine of serve
+	conns  atomic.Int64   // open connections
+	visits atomic.Int64   // short ones, not logged yet
+	wg     sync.WaitGroup // every goroutine of serve
 }
 
 // shareFiles returns how many file system calls may be outstanding, and how many
@@ -69,7 +76,33 @@ func newServer(f *feed.Feed, format wire.Format, maxConns int, log *log.Logger, 
 		format:   format,
 		maxConns: maxConns,
 		log:      log,
-		connLog:  console.NewConnLog(log, all, f.Count),
+		all:      all,
+		limiter: console.NewLimiter(log, all, func(counts string) string {
+			return fmt.Sprintf("subscribers: %s (%d now)", counts, f.Count())
+		}),
+	}
+}
+
+// report logs what happened ("connected") to the subscriber who ("127.0.0.1:7"),
+// how many there are now, and the reason, which may be empty.
+func (s *server) report(what, who, reason string, now int) {
+	kind, line := what, fmt.Sprintf("subscriber %s: %s (%d now)", what, who, now)
+	if reason != "" {
+		kind, line = kind+" ("+reason+")", line+": "+reason
+	}
+	s.limiter.Print(kind, line)
+}
+
+// countVisit counts a subscriber that came and left at once.
+func (s *server) countVisit() {
+	if s.visits.Add(1) == 1 {
+		time.AfterFunc(visitLogInterval, s.logVisits)
+	}
+}
+
+func (s *server) logVisits() {
+	if n := s.visits.Swap(0); n > 0 {
+		s.log.Printf("subscribers: %d came and left at once (-v lists them)", n)
 	}
 }
 
@@ -77,7 +110,8 @@ func newServer(f *feed.Feed, format wire.Format, maxConns int, log *log.Logger, 
 // done or a listener fails for good; the latter is the error it returns. By
 // then all connections are closed and all goroutines have ended.
 func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
-	defer s.connLog.Flush()
+	defer s.logVisits()
+	defer s.limiter.Flush()
 	defer s.wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -176,7 +210,7 @@ func (s *server) admit(l net.Listener, conn net.Conn) {
 		// Closed here: goroutines of a crowd would keep its descriptors for longer.
 		conn.Close()
 		s.conns.Add(-1)
-		s.connLog.Report("refused", peer, "no file descriptors left (ulimit -n)", now-1)
+		s.report("refused", peer, "no file descriptors left (ulimit -n)", now-1)
 		return
 	}
 	s.wg.Go(func() { newSubscriber(s, conn).serve(peer) })

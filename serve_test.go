@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"os"
 	"runtime"
@@ -15,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/oserr"
@@ -64,6 +67,7 @@ func TestPeerCloses(t *testing.T) {
 		for range 2 {
 			p := dial(t, l)
 			p.expect("[text] watching a (not there)")
+			p.send("a word\n")
 			who := p.LocalAddr().String()
 			if l.Addr().Network() == "unix" {
 				who = l.Addr().String()
@@ -81,6 +85,64 @@ func TestPeerCloses(t *testing.T) {
 		slices.Sort(want)
 		check.Equal(t, "console", want, got)
 	})
+}
+
+// Health probes are counted, not logged one by one, but for -v. A subscriber that has
+// stayed or sent something is logged.
+func TestVisits(t *testing.T) {
+	const came, went = "subscriber connected: pipe (1 now)", "subscriber disconnected: pipe (0 now)"
+	for _, all := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newPipeListener()
+			s := newTestServer(newTestFeed("a"), wire.Text)
+			s.server = newServer(s.feed, wire.Text, 1<<30, log.New(s.output, "", 0), all)
+			s.start(t, l)
+			expect := func(what string, probes int, want ...string) {
+				t.Helper()
+				synctest.Wait()
+				switch {
+				case all:
+					want = append(want, slices.Repeat([]string{came, went}, probes)...)
+				case probes > 0:
+					want = append(want, fmt.Sprintf("subscribers: %d came and left at once (-v lists them)", probes))
+				}
+				check.Equal(t, what, want, s.output.Take(), cmpopts.EquateEmpty())
+			}
+			join := func() *peer {
+				p := newPeer(t, l.dial())
+				p.expect("[text] watching a (not there)")
+				return p
+			}
+			visit := func() {
+				p := join()
+				time.Sleep(visitTime - 1)
+				p.Close()
+				synctest.Wait()
+			}
+			stays := join()
+			time.Sleep(visitTime)
+			expect("one that stays", 0, came)
+			stays.Close()
+			expect("and leaves", 0, went)
+			sends := join()
+			sends.send("?")
+			expect("one that sends something", 0, came)
+			sends.Close()
+			time.Sleep(readInterval)
+			expect("and leaves", 0, went)
+
+			visit()
+			visit()
+			if !all {
+				expect("probes", 0)
+			}
+			time.Sleep(visitLogInterval)
+			expect("ten minutes later", 2)
+			visit()
+			s.stop(t)
+			expect("at the end", 1)
+		})
+	}
 }
 
 // Connections that have ended leave no goroutines and no descriptors. (In the
@@ -138,7 +200,7 @@ func TestStuckSubscriber(t *testing.T) {
 		s.feed.Publish([]wire.Event{change("a", 9)})
 		honest.expect("[text] modified a")
 		want := []string{
-			"subscriber connected: pipe (1 now)", "subscriber connected: pipe (2 now)",
+			"subscriber connected: pipe (2 now)", "subscriber connected: pipe (2 now)",
 			"subscriber disconnected: pipe (1 now): dropped: reads too slowly (a 64 KiB write took more than 10s)",
 		}
 		check.Equal(t, "console", want, s.output.Take())
@@ -250,7 +312,7 @@ func TestFloodEnds(t *testing.T) {
 // At the end a stuck peer is reset, so that the kernel does not keep what the peer
 // never read; a peer that sent something is not reset, so that it gets all.
 func TestShutdownResetsTheStuck(t *testing.T) {
-	ls, err := sock.Address{Network: "tcp", Name: "127.0.0.1:0"}.Listen(t.Context(), 0)
+	ls, err := sock.Address{Network: "tcp", Name: "127.0.0.1:0"}.Listen(t.Context(), 0, t.Logf)
 	check.Must(t, err)
 	s := startServer(t, ls[0])
 	stuck, honest := dial(t, ls[0]), dial(t, ls[0])
@@ -406,6 +468,7 @@ func TestWords(t *testing.T) {
 		{"json\r\n", "json"},
 		{" \t json \t \n", "json"},
 		{"json", ""},
+		{"\n \r\n", ""},
 		{"\njson\n", "json"},
 		{"json\ntext\n", "text"},
 		{"json\nJSON\n", "json"},

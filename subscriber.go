@@ -49,11 +49,12 @@ const (
 // the flush token of its reader writes to it: one that flushes many, or, when
 // that would wait, one that ends with the wait. The last of them closes it.
 type subscriber struct {
-	server *server
-	conn   net.Conn
-	reader feed.Reader
-	words  words
-	buf    []byte // to read into
+	server  *server
+	conn    net.Conn
+	reader  feed.Reader
+	words   words
+	buf     []byte // to read into
+	arrived bool   // it has sent something or stayed for visitTime, and the console has it
 
 	writer tryWriter // of the goroutine that has the flush token
 
@@ -77,34 +78,68 @@ func newSubscriber(s *server, conn net.Conn) *subscriber {
 // serve sends the feed to the subscriber, which the console calls peer, until
 // either side closes the connection.
 func (u *subscriber) serve(peer string) {
-	f, log := u.server.feed, u.server.connLog
-	now, ok := f.Join(&u.reader, u, u.server.format)
+	s, f := u.server, u.server.feed
+	now, ok := f.Join(&u.reader, u, s.format)
 	if !ok {
 		u.close()
 		return
 	}
 	u.Flush()
-	log.Report("connected", peer, "", now)
+	if s.all {
+		u.arrive(peer, now)
+	} else {
+		u.setReadDeadline(time.Now().Add(visitTime))
+	}
 
-	reason := u.readCommands()
+	reason := u.readCommands(peer)
+	if u.deadline.Load() != nil { // and the peer has not left
+		u.arrive(peer, f.Count())
+	}
 	u.beginClose()
 	u.drain()
 	now, flushing := f.Leave(&u.reader)
 	if !flushing {
 		u.close()
 	}
-	log.Report("disconnected", peer, reason, now)
+	if u.arrived {
+		s.report("disconnected", peer, reason, now)
+	} else {
+		s.countVisit()
+	}
+}
+
+// arrive logs once that the subscriber is there.
+func (u *subscriber) arrive(peer string, now int) {
+	if !u.arrived {
+		u.arrived = true
+		u.server.report("connected", peer, "", now)
+	}
+}
+
+// setReadDeadline sets the end of reading, unless the subscriber begins to close: then
+// that is now.
+func (u *subscriber) setReadDeadline(t time.Time) {
+	u.conn.SetReadDeadline(t)
+	if u.deadline.Load() != nil { // maybe since before the line above
+		u.conn.SetReadDeadline(time.Now())
+	}
 }
 
 // readCommands does as the subscriber says, until either side begins to close. It
 // returns the reason, or "" if that is regular.
-func (u *subscriber) readCommands() string {
+func (u *subscriber) readCommands(peer string) string {
 	for {
 		b, err := u.read()
+		stays := errors.Is(err, os.ErrDeadlineExceeded) && u.deadline.Load() == nil
+		if !u.arrived && (len(b) > 0 || stays) {
+			u.arrive(peer, u.server.feed.Count())
+			u.setReadDeadline(time.Time{})
+		}
 		if to, ok := u.words.find(b); ok && u.server.feed.Switch(&u.reader, to) {
 			u.Flush()
 		}
 		switch {
+		case stays:
 		case err != nil:
 			if reason := u.reason.Load(); reason != nil {
 				return *reason

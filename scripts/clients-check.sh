@@ -3,6 +3,9 @@
 # a terminal of its own: all must receive a change, and those that can speak must
 # receive JSON for the word json. The script names those that are not installed.
 #
+# Then it tries net-watcher's own client: behind haproxy, with a classic service in
+# Node, and in pipelines that end.
+#
 #   scripts/clients-check.sh          those that are installed
 #   scripts/clients-check.sh -all     fails if one is not installed
 set -euo pipefail
@@ -48,15 +51,55 @@ port=$(port server)
 
 failed=0
 report() { printf '%-10s %s\n' "$1" "$2"; }
+# installed PROGRAM WHAT: reports what is missing if the program is not installed.
+all=${1-}
+installed() {
+	command -v "$1" >/dev/null && return
+	report missing "$2"
+	[[ $all != -all ]] || failed=1
+	return 1
+}
+# result WHAT PROBLEM PANE: reports what works, or the problem if there is one.
+result() {
+	if [[ ! $2 ]]; then
+		report follows "$1"
+		return
+	fi
+	report FAILED "$1: $2"
+	screen "$3"
+	failed=1
+}
+
+# The proxy cuts a connection after 35 s without traffic, which is more than the
+# 30 s between two blank lines of the client. The header that it sends first spoils
+# the first word of a subscriber.
+proxied="net-watcher -connect, silent behind haproxy with the PROXY protocol"
+proxy_since=
+if installed haproxy "$proxied"; then
+	tmux new-window -d -n quiet "./net-watcher -interval 100ms -listen 127.0.0.1:0 quiet.txt"
+	poll shows quiet 'try: nc' || die "the server behind the proxy does not start"
+	cat >haproxy.cfg <<END
+defaults
+	mode tcp
+	timeout connect 5s
+	timeout client 35s
+	timeout server 35s
+listen proxy
+	bind unix@$folder/proxy
+	server net-watcher 127.0.0.1:$(port quiet) send-proxy-v2
+END
+	haproxy -f haproxy.cfg -db >haproxy.log 2>&1 &
+	pids+=($!)
+	tmux new-window -d -n proxied "./net-watcher -connect ./proxy"
+	poll shows proxied following || die "the client behind the proxy does not start"
+	proxy_since=$SECONDS
+fi
+
 for i in "${!clients[@]}"; do
 	read -r speaks client <<<"${clients[i]}"
 	program=${client%% *}
 	[[ $client = *busybox* ]] && program=busybox
-	if ! command -v "$program" >/dev/null; then
-		report missing "$client"
-		[[ ${1-} != -all ]] || failed=1
-		continue
-	fi
+	installed "$program" "$client" || continue
 	command=${client//@PORT@/$port}
 	command=${command//@SOCKET@/./socket}
 	printf '%s\n' "$command" >"client$i"
@@ -83,4 +126,55 @@ for i in "${!clients[@]}"; do
 	fi
 	tmux kill-window -t "client$i"
 done
+
+for reader in 'head -n 1' 'grep -m1 -q modified'; do
+	tmux new-window -d -n pipeline "./net-watcher -connect ./socket | $reader; echo ended"
+	problem=
+	poll shows pipeline following || problem="does not connect"
+	echo more >>target.txt
+	poll shows pipeline '^ended' || problem="does not end"
+	result "net-watcher -connect | $reader" "$problem" pipeline
+	tmux kill-window -t pipeline
+done
+
+# As in the books: the service never reads what a subscriber sends.
+cat >classic.js <<'END'
+const fs = require('fs'), net = require('net')
+net.createServer(connection => {
+  connection.write(JSON.stringify({type: 'watching', file: 'target.txt'}) + '\n')
+  const watcher = fs.watch('target.txt', () =>
+    connection.write(JSON.stringify({type: 'changed', timestamp: Date.now()}) + '\n'))
+  connection.on('close', () => { console.log('subscriber left'); watcher.close() })
+}).listen('classic')
+END
+classic="net-watcher -connect, a classic service in Node"
+if installed node "$classic"; then
+	tmux new-window -d -n classic "node classic.js"
+	poll test -S classic || die "the classic service does not start"
+	problem=
+	for _ in 1 2; do
+		./net-watcher -connect ./classic >classic.log 2>&1 &
+		follower=$!
+		poll grep -q following classic.log || problem="does not follow it"
+		echo more >>target.txt
+		poll grep -q 'modified target.txt' classic.log || problem=${problem:-"receives no change"}
+		kill $follower
+		wait $follower || true
+		poll shows classic 'subscriber left' || problem=${problem:-"leaves unnoticed"}
+		for _ in 1 2; do # the second one to a connection that is gone would end the service
+			echo more >>target.txt
+			sleep 0.3
+		done
+	done
+	result "$classic" "$problem" classic
+fi
+
+if [[ $proxy_since ]]; then
+	problem=
+	while ((SECONDS - proxy_since < 40)); do sleep 1; done
+	echo more >>quiet.txt
+	poll shows proxied 'quiet.txt' || problem="receives no change"
+	! shows proxied lost || problem="is cut"
+	result "$proxied" "$problem" proxied
+fi
 exit $failed

@@ -41,7 +41,7 @@ poll() {
 # the *.log files and dies.
 await() {
 	poll "${@:2}" && return
-	tail -n 50 ./*.log >&2
+	tail -n 50 "$folder"/*.log >&2
 	die "waited in vain: $1"
 }
 

@@ -1,14 +1,21 @@
 // Package console writes the log of the program, stderr, and never makes
-// the rest of the program wait for a blocked reader.
+// the rest of the program wait for a blocked reader. It also writes stdout, which
+// does wait.
 //
-// Writer never blocks: a terminal after Ctrl-S or a full pipe costs log lines,
-// not scans. ConnLog limits the lines about subscribers to ten a second. Only
+// Output writes all there is to a descriptor that others may have made
+// non-blocking, and knows when nobody reads it any more. Writer never blocks: a
+// terminal after Ctrl-S or a full pipe costs log lines, not scans. It gives each line a
+// time where nothing else does. Limiter limits the
+// lines about what begins and ends, such as subscribers, to ten a second. Only
 // package main makes them; both may be used from any goroutine.
 package console
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"sync"
 	"time"
 )
@@ -20,13 +27,17 @@ const (
 
 	// waitTimeout is the longest time that Wait takes.
 	waitTimeout = time.Second
+
+	// timeLayout is RFC 3339 with milliseconds, as in the text lines of a server.
+	timeLayout = "2006-01-02T15:04:05.000-07:00 "
 )
 
 // Writer passes lines on to another writer in a goroutine of its own, which ends
 // when nothing is left. It keeps up to 4 MiB while the other one blocks, and
 // counts the lines beyond that.
 type Writer struct {
-	to io.Writer
+	to    Output
+	timed bool // each line begins with the time
 
 	mu      sync.Mutex    // guards the fields below
 	lines   []byte        // not yet taken by flush
@@ -35,23 +46,42 @@ type Writer struct {
 	stuck   bool          // a Wait timed out, and nothing was written since
 }
 
-// NewWriter returns a Writer that writes to to.
-func NewWriter(to io.Writer) *Writer { return &Writer{to: to} }
+// NewWriter returns a Writer that writes to to. Lines begin with the time if to is a
+// file, unless that is a terminal, where somebody reads along, or the journal, which
+// has times of its own.
+func NewWriter(to io.Writer) *Writer {
+	w := &Writer{to: NewOutput(to)}
+	if file, ok := to.(*os.File); ok {
+		info, err := file.Stat()
+		w.timed = err == nil && info.Mode()&fs.ModeCharDevice == 0 && !isJournal(info)
+	}
+	return w
+}
 
 // Write takes one or more whole lines. It never blocks, and never fails.
 func (w *Writer) Write(lines []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dropped > 0 || len(w.lines)+len(lines) > maxBuffered {
-		w.dropped++
+		w.dropped += bytes.Count(lines, []byte("\n"))
 	} else {
-		w.lines = append(w.lines, lines...)
+		w.appendLocked(lines)
 	}
 	if w.empty == nil {
 		w.empty = make(chan struct{})
 		go w.flush()
 	}
 	return len(lines), nil
+}
+
+// appendLocked appends the lines to those to be written.
+func (w *Writer) appendLocked(lines []byte) {
+	for line := range bytes.Lines(lines) {
+		if w.timed {
+			w.lines = time.Now().AppendFormat(w.lines, timeLayout)
+		}
+		w.lines = append(w.lines, line...)
+	}
 }
 
 // flush writes until nothing is left. A write to a blocked terminal or pipe
@@ -66,11 +96,11 @@ func (w *Writer) flush() {
 func (w *Writer) take() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lines, dropped := w.lines, w.dropped
-	w.lines, w.dropped, w.stuck = nil, 0, false
-	if dropped > 0 {
-		lines = fmt.Appendf(lines, "%d log lines dropped while stderr was blocked\n", dropped)
+	if w.dropped > 0 {
+		w.appendLocked(fmt.Appendf(nil, "%d log lines dropped while stderr was blocked\n", w.dropped))
 	}
+	lines := w.lines
+	w.lines, w.dropped, w.stuck = nil, 0, false
 	if lines == nil {
 		close(w.empty)
 		w.empty = nil

@@ -3,6 +3,8 @@ package console
 import (
 	"bytes"
 	"io"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,7 +26,7 @@ func TestWriter(t *testing.T) {
 		for range maxBuffered/len(line) + 3 {
 			s.Write(line)
 		}
-		s.Write([]byte("it would fit\n"))
+		s.Write([]byte("it would\nfit\n"))
 		wait := func(want time.Duration) {
 			t.Helper()
 			begin := time.Now()
@@ -36,7 +38,7 @@ func TestWriter(t *testing.T) {
 		wait(waitTimeout)
 		wait(0) // not again
 
-		want := append(bytes.Repeat(line, 1+maxBuffered/len(line)), "4 log lines dropped while stderr was blocked\n"...)
+		want := append(bytes.Repeat(line, 1+maxBuffered/len(line)), "5 log lines dropped while stderr was blocked\n"...)
 		got := make([]byte, len(want))
 		_, err := io.ReadFull(out, got)
 		check.Must(t, err)
@@ -49,4 +51,26 @@ func TestWriter(t *testing.T) {
 		wait(waitTimeout) // it was read in the meantime
 		out.Close()
 	})
+}
+
+// Each line in a file has the time, and none has in what is no file.
+func TestTimes(t *testing.T) {
+	out, in, err := os.Pipe()
+	check.Must(t, err)
+	defer out.Close()
+	w := NewWriter(in)
+	w.Write([]byte("one\ntwo\n"))
+	w.Wait()
+	in.Close()
+	got, err := io.ReadAll(out)
+	const when = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d`
+	if err != nil || !regexp.MustCompile("^"+when+" one\n"+when+" two\n$").Match(got) {
+		t.Errorf("got %q, %v", got, err)
+	}
+
+	var b check.Buffer
+	w = NewWriter(&b)
+	w.Write([]byte("one\n"))
+	w.Wait()
+	check.Equal(t, "no file", []string{"one"}, b.Take())
 }

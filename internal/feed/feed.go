@@ -147,8 +147,10 @@ func New(watching []wire.Event) *Feed {
 	return f
 }
 
-// More returns a channel that has a value whenever Ready or Overdue may have
-// something to return.
+// More returns a channel that has a value whenever Ready may have something to
+// return, and when a frame has been encoded since Overdue was called. (Overdue
+// may count a frame without that, when Next returns an old batch or a greeting is
+// renewed; but no more memory is in use then.)
 func (f *Feed) More() <-chan struct{} { return f.more }
 
 func (f *Feed) wake() {

@@ -6,9 +6,12 @@
 //	            connection. It owns all that outlives a connection: the states of
 //	            the targets, from which it finds out what it missed.
 //	session.go  session is one connection. It makes lines of the bytes
-//	            (lineReader) and messages of the lines.
+//	            (lineReader) and messages of the lines, and sends the little that
+//	            a client has to say.
 //	command.go  Command keeps events, and runs a command on them, one run at a
-//	            time. command_unix.go ends a run and all that it has started.
+//	            time. command_run.go starts a run and sees its end, command_find.go
+//	            looks at the program, command_loop.go finds a command that causes
+//	            its own runs, and command_unix.go ends all that a run has started.
 //
 // Client.Run does everything in the goroutine of its caller, package main: it
 // calls Dial, Begun and Handle, and with them Command.Trigger and Command.Add,
@@ -16,8 +19,8 @@
 // that and waits for it.
 //
 // A client keeps what it has read but not handled, which is at most the longest
-// line, 1 MiB; one state for each target; and for the next run of the command
-// 1 MiB of events, or one event for each target. The constants say where their
+// line, 1 MiB; one state for each target; and twice, of failed runs and for the
+// next run of the command, 1 MiB of events, or two events for each target. The constants say where their
 // values come from.
 package follow
 
@@ -37,9 +40,9 @@ import (
 )
 
 const (
-	// A client waits between minRetry and maxRetry before it reconnects. That is
-	// soon after a restart of the server, and costs next to nothing while the
-	// server is down.
+	// A client waits between minRetry and maxRetry before it reconnects, or starts
+	// a command again. That is soon after a restart of the server, and costs next
+	// to nothing while the server is down.
 	minRetry = 100 * time.Millisecond
 	maxRetry = 5 * time.Second
 
@@ -47,10 +50,6 @@ const (
 	// be short again. A server that greets and then closes the connection gets
 	// no more attempts than one that is down.
 	stableAfter = maxRetry
-
-	// greetingTimeout is how long a server may take until its first JSON line:
-	// more than the 5 s after which it greets without the end of its first scan.
-	greetingTimeout = 10 * time.Second
 )
 
 // Client follows a server. Its exported fields are to be set before Run.
@@ -113,17 +112,12 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
-	conn.SetDeadline(time.Now().Add(greetingTimeout))
-	if _, err := io.WriteString(conn, "json\n"); err != nil {
-		return since, false, oserr.Cause(err)
-	}
 	s := newSession(conn)
 	var events []wire.Event // came together with the next line, and not yet handled
 	for {
 		m, err := s.next()
 		if s.good && since.IsZero() {
 			since = time.Now()
-			conn.SetDeadline(time.Time{})
 			c.logConnection()
 		}
 		events = c.apply(m, events)
@@ -142,6 +136,9 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 // apply notes what m says about its target, and appends to events the change that
 // m is, or a Missed if the target changed while there was no connection.
 func (c *Client) apply(m message, events []wire.Event) []wire.Event {
+	if m.note != "" {
+		c.Log.Print(m.note)
+	}
 	last, known := c.states[m.target]
 	switch e := m.event; e.Type {
 	case wire.Watching:
@@ -156,6 +153,8 @@ func (c *Client) apply(m message, events []wire.Event) []wire.Event {
 	case wire.Changed:
 		if known {
 			c.states[m.target] = e.State
+		} else if m.last != "" {
+			e.File = m.last
 		}
 		events = append(events, e)
 	}

@@ -1,41 +1,26 @@
 package follow
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"time"
 
 	"net-watcher/internal/wire"
 )
 
-const (
-	// KillDelay is how long a run of a command may take to end after SIGTERM, and
-	// how long something that it leaves behind may keep its standard input or
-	// output open.
-	KillDelay = 5 * time.Second
-
-	// maxBatch is how much one run of a command gets as single events, in bytes
-	// of JSON; beyond that it gets a Missed for each target. It is also what is
-	// kept for the next run.
-	maxBatch = 1 << 20
-
-	// maxEnvValue is the longest value that a command gets in its environment, in
-	// bytes: far longer than a path may be, and well below the 128 KiB above
-	// which Linux does not start the command.
-	maxEnvValue = 32 << 10
-)
+// maxBatch is how much one run of a command gets as single events, in bytes of JSON;
+// beyond that it gets a Missed for each target.
+const maxBatch = 1 << 20
 
 // Command runs a command on events, one run at a time. Events that come during a
-// run are kept for the next one. One goroutine calls Run, and another one all
-// other methods.
+// run are kept for the next one, and so are those of a run that failed: each event
+// is in a run that succeeds, at least once, or covered by a Missed in it, unless the
+// program ends before. One goroutine calls Run, and another one all other methods.
 type Command struct {
+	Verbose bool // log each run, its end and its time; to be set before Run
+
 	args           []string
 	stdout, stderr io.Writer
 	log            *log.Logger
@@ -47,23 +32,31 @@ type Command struct {
 // pending is what the next run of a command is about.
 type pending struct {
 	events []wire.Event
-	bytes  int // of events as JSON; after collapse, at most half of maxBatch
+	bytes  int           // of events as JSON
+	limit  int           // of bytes, beyond which events collapse, if more than maxBatch
+	ahead  time.Duration // how far this system's clock is ahead of the server's
 }
 
-// NewCommand returns a Command for the program args[0] and its arguments. What
-// the program prints goes to stdout and stderr; log gets a line for each run that
-// fails.
-func NewCommand(args []string, stdout, stderr io.Writer, log *log.Logger) *Command {
+// NewCommand returns a Command for the program args[0] and its arguments. What the
+// program prints goes to stdout and stderr; log gets a line for each run that fails.
+// The error says why the program could not be started, as far as that can be seen
+// without starting it.
+func NewCommand(args []string, stdout, stderr io.Writer, log *log.Logger) (*Command, error) {
+	if _, _, err := find(args[0]); err != nil {
+		return nil, err
+	}
 	return &Command{
 		args: args, stdout: stdout, stderr: stderr, log: log,
 		killDelay: KillDelay, next: make(chan pending, 1),
-	}
+	}, nil
 }
 
 // Run runs the command whenever there is a reason to. It returns when Close was
 // called and the last run has ended, or when ctx is done: then it ends a command
 // that is running.
 func (c *Command) Run(ctx context.Context) {
+	var input pending // of the next run; at first what the runs before have failed on
+	var own feedback
 	for {
 		select {
 		case <-ctx.Done():
@@ -72,8 +65,26 @@ func (c *Command) Run(ctx context.Context) {
 			if !ok {
 				return
 			}
-			c.runOnce(ctx, p.events)
+			switch own.judge(p.events, p.ahead, time.Now()) {
+			case manyRuns - 1:
+				select {
+				case <-ctx.Done():
+				case <-time.After(probe):
+				}
+			case manyRuns:
+				c.log.Printf("%s has run %d times in a row, each time after changes made while it ran: does it write below what is watched? -ignore leaves that out (the last: %v)",
+					c.name(), manyRuns, &p.events[len(p.events)-1])
+			}
+			input.add(p.events)
 		}
+		r := c.start(ctx, &input)
+		if r == nil {
+			return
+		}
+		if c.wait(ctx, r) {
+			input = pending{}
+		}
+		own.ran(r.begin, time.Now())
 	}
 }
 
@@ -101,23 +112,29 @@ func (c *Command) enqueue(events []wire.Event) {
 	case p = <-c.next:
 	default:
 	}
-	p.events = append(p.events, events...)
-	p.bytes += len(wire.Encode(wire.JSON, events))
-	if p.bytes > maxBatch {
-		p.events = collapse(p.events)
-		// With many targets these may be more than maxBatch by themselves. At
-		// most half of that counts, so that not every Add collapses them anew.
-		p.bytes = min(len(wire.Encode(wire.JSON, p.events)), maxBatch/2)
+	p.add(events)
+	if len(events) > 0 {
+		p.ahead = time.Since(time.UnixMilli(events[len(events)-1].Timestamp))
+	}
+	if p.bytes > max(maxBatch, p.limit) {
+		p.collapse()
+		p.limit = 2 * p.bytes // many targets need more than maxBatch: not every Add collapses them anew
 	}
 	c.next <- p // never waits: only this goroutine sends
 }
 
-// collapse returns a Missed for each target of the events, in the order of the
+// add adds events.
+func (p *pending) add(events []wire.Event) {
+	p.events = append(p.events, events...)
+	p.bytes += len(wire.Encode(wire.JSON, events))
+}
+
+// collapse replaces the events by a Missed for each target, in the order of the
 // last event of each.
-func collapse(events []wire.Event) []wire.Event {
+func (p *pending) collapse() {
 	seen := make(map[string]bool)
 	var missed []wire.Event
-	for _, e := range slices.Backward(events) {
+	for _, e := range slices.Backward(p.events) {
 		if seen[e.TargetName()] {
 			continue
 		}
@@ -129,36 +146,5 @@ func collapse(events []wire.Event) []wire.Event {
 		missed = append(missed, m)
 	}
 	slices.Reverse(missed)
-	return missed
-}
-
-// runOnce runs the command on events, to its end.
-func (c *Command) runOnce(ctx context.Context, events []wire.Event) {
-	var last wire.Event
-	if len(events) > 0 {
-		last = events[len(events)-1]
-	}
-	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
-	cmd.Stdin = bytes.NewReader(wire.Encode(wire.JSON, events))
-	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
-	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
-	cmd.WaitDelay = c.killDelay
-	endGroup := cancelByGroup(cmd)
-	switch err := cmd.Run(); {
-	case ctx.Err() != nil:
-		endGroup()
-	case errors.Is(err, exec.ErrWaitDelay):
-		// The command has succeeded; something that it has started keeps its
-		// standard input or output open.
-	case err != nil:
-		c.log.Printf("%s failed: %v", wire.Printable(c.args[0]), err)
-	}
-}
-
-// envValue returns s, or "" if no environment can hold s.
-func envValue(s string) string {
-	if len(s) > maxEnvValue || strings.ContainsRune(s, 0) {
-		return ""
-	}
-	return s
+	p.events, p.bytes = missed, len(wire.Encode(wire.JSON, missed))
 }

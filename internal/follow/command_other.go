@@ -4,7 +4,7 @@ package follow
 
 import "os/exec"
 
-// cancelByGroup does nothing: this system has no process groups that can be asked
-// to end. Package exec kills the command itself, at once, when its context is
-// done.
-func cancelByGroup(*exec.Cmd) (endGroup func()) { return func() {} }
+// cancelBySession does nothing: this system has no sessions and no process groups
+// that can be asked to end. Package exec kills the command itself, at once, when its
+// context is done.
+func cancelBySession(*exec.Cmd) (endSession func()) { return func() {} }

@@ -5,8 +5,11 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/wire"
@@ -27,12 +30,8 @@ func TestCommand(t *testing.T) {
 	c.cmd.Add([]wire.Event{change("c", 1)})
 	c.cmd.Trigger()
 	c.cmd.Add([]wire.Event{change("d", 1), unreadable})
-	conn.Write([]byte{3})
-	conn.Close()
+	end(conn, 0)
 	c.expect(commandRun{File: "d", Change: "modified", Events: []string{"modified c", "modified d"}}, 0)
-	exe, err := os.Executable()
-	check.Must(t, err)
-	check.Equal(t, "log", []string{wire.Printable(exe) + " failed: exit status 3"}, c.log.Take())
 
 	// Close leaves what is pending to a last run.
 	c.cmd.Add([]wire.Event{change("g", 1)})
@@ -46,14 +45,76 @@ var unreadable = wire.Event{Type: wire.Changed, File: "e", Change: wire.Unreadab
 
 // An unreadable path is no reason for a run. Add leaves its argument as it is.
 func TestCommandUnreadable(t *testing.T) {
-	var out check.Buffer
-	c := NewCommand([]string{"./no such command"}, io.Discard, io.Discard, log.New(&out, "", 0))
+	c := startCommand(t)
 	events := []wire.Event{unreadable, unreadable}
-	c.Add(events)
-	c.Close()
-	c.Run(t.Context())
+	c.cmd.Add(events)
+	c.close()
 	check.Equal(t, "events", []wire.Event{unreadable, unreadable}, events)
-	check.Equal(t, "log", []string(nil), out.Take())
+}
+
+// The events of runs that failed come first in the next run, which a change causes.
+func TestCommandKeepsFailed(t *testing.T) {
+	c := startCommand(t)
+	c.cmd.Add([]wire.Event{change("a", 1)})
+	c.expect(commandRun{File: "a", Change: "modified", Events: []string{"modified a"}}, 1)
+	c.logged("COMMAND failed after TIME: exit status 1")
+	c.cmd.Add([]wire.Event{change("b", 1)})
+	_, conn := c.next()
+	c.cmd.Add([]wire.Event{change("c", 1)})
+	conn.Close()
+	c.expect(commandRun{File: "c", Change: "modified", Events: []string{"modified a", "modified b", "modified c"}}, 0)
+	c.cmd.Add([]wire.Event{change("d", 1)})
+	c.expect(commandRun{File: "d", Change: "modified", Events: []string{"modified d"}}, 0)
+
+	// They are bounded with those that come after them.
+	for i := range 3 {
+		c.cmd.Add([]wire.Event{change(strings.Repeat("x", 500<<10), int64(i))})
+		r, conn := c.next()
+		if want := []int{1, 2, 1}; len(r.Events) != want[i] || r.Bytes > maxBatch {
+			t.Errorf("run %d: %d events in %d bytes", i, len(r.Events), r.Bytes)
+		}
+		end(conn, 1)
+	}
+
+	// Without a change there is no other run.
+	const failed = "COMMAND failed after TIME: exit status 1"
+	c.close("COMMAND failed after TIME: exit status 104", failed, failed, failed)
+}
+
+// With Verbose, each run and its end are logged.
+func TestCommandVerbose(t *testing.T) {
+	c := startCommand(t)
+	c.cmd.Verbose = true // nothing has been added yet
+	c.cmd.Add([]wire.Event{change("a", 1), change("b", 1)})
+	c.expect(commandRun{File: "b", Change: "modified", Events: []string{"modified a", "modified b"}}, 0)
+	c.logged("COMMAND started (process PID, events: 2)", "COMMAND ended after TIME: exit status 0")
+	c.cmd.Trigger()
+	c.expect(commandRun{}, 2)
+	c.close("COMMAND started (process PID, events: 0)", "COMMAND failed after TIME: exit status 2")
+}
+
+// A run that takes a minute is named once changes wait for its end, and not before.
+func TestCommandTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out check.Buffer
+		c := &Command{args: []string{"c"}, log: log.New(&out, "", 0), next: make(chan pending, 1)}
+		end, ended := make(chan error), make(chan bool)
+		r := &run{cmd: &exec.Cmd{Process: &os.Process{Pid: 7}}, begin: time.Now()}
+		go func() {
+			err, named := c.await(end, r)
+			ended <- named && err == io.EOF
+		}()
+		time.Sleep(10*longRun + longRun/2)
+		synctest.Wait()
+		check.Equal(t, "log", []string(nil), out.Take())
+		c.Add([]wire.Event{change("a", 1)})
+		time.Sleep(10 * longRun)
+		end <- io.EOF
+		if !<-ended {
+			t.Error("await returns something else")
+		}
+		check.Equal(t, "log", []string{"c has run for 11m0s, and changes wait for its end (process 7)"}, out.Take())
+	})
 }
 
 // A command that runs when ctx is done is ended, and does not run again.
@@ -80,7 +141,7 @@ func TestCommandCollapses(t *testing.T) {
 	}
 	below := wire.Event{Type: wire.Changed, File: "d/x", Target: "d", Change: wire.Created, State: "1"}
 	c.cmd.Add([]wire.Event{below})
-	conn.Close()
+	end(conn, 0)
 	r, conn := c.next()
 	missed := map[string]int{}
 	for _, line := range r.Events {
@@ -98,33 +159,49 @@ func TestCommandCollapses(t *testing.T) {
 	for i := range 19 {
 		c.cmd.Add([]wire.Event{change(fmt.Sprint(strings.Repeat("x", 100<<10), i%3), int64(i))})
 	}
-	conn.Close()
+	end(conn, 0)
 	r, conn = c.next()
 	if len(r.Events) != 3 || r.Bytes > maxBatch {
 		t.Errorf("%d events in %d bytes, want 3", len(r.Events), r.Bytes)
 	}
 
-	// Where every target has an event of its own, and these are more than 1 MiB,
-	// the next events do not collapse one by one.
+	// Where every target has an event of its own, they may be more than 1 MiB.
 	var many []wire.Event
 	for i := range 15_000 {
 		many = append(many, change(fmt.Sprintf("f%d", i), 1))
 	}
 	c.cmd.Add(many)
 	c.cmd.Add([]wire.Event{below})
-	conn.Close()
+	end(conn, 0)
 	r, conn = c.next()
 	defer conn.Close()
-	if n := len(r.Events); n != 15_001 || r.Events[0] != "missed f0" || r.Events[n-1] != "created d/x" {
+	if n := len(r.Events); n != 15_001 || r.Events[0] != "missed f0" || r.Events[n-1] != "missed d" {
 		t.Errorf("%d events, the first %q, the last %q", n, r.Events[0], r.Events[n-1])
 	}
 	c.cancel()
 	<-c.done
 }
 
+// Where every target has an event of its own, and these are more than 1 MiB, Add does
+// not collapse them anew each time.
+func TestCommandManyTargets(t *testing.T) {
+	c := &Command{next: make(chan pending, 1)}
+	var many []wire.Event
+	for i := range 15_000 {
+		many = append(many, change(fmt.Sprintf("f%d", i), 1))
+	}
+	c.Add(many)
+	c.Add(many[:1])
+	p := <-c.next
+	if n := len(p.events); n != 15_001 || p.bytes < maxBatch || p.events[0].Change != wire.Missed || p.events[n-1].Change != wire.Modified {
+		t.Errorf("%d events in %d bytes, the first %v, the last %v", n, p.bytes, &p.events[0], &p.events[n-1])
+	}
+}
+
 func TestCollapse(t *testing.T) {
 	at := func(e wire.Event, ms int64) wire.Event { e.Timestamp = ms; return e }
-	got := collapse([]wire.Event{
+	var p pending
+	p.add([]wire.Event{
 		at(change("a", 1), 1),
 		at(wire.Event{Type: wire.Changed, File: "d/x", Target: "d", Change: wire.Created, Size: new(int64(1)), Mtime: check.Day1, State: "1"}, 2),
 		{Type: wire.Changed, Timestamp: 3, File: "classic"},
@@ -132,13 +209,14 @@ func TestCollapse(t *testing.T) {
 		at(wire.Event{Type: wire.Changed, File: "d/y/", Target: "d", Change: wire.Removed, State: "5"}, 5),
 		at(wire.Event{Type: wire.Changed, File: "b", Change: wire.Removed, State: "0"}, 6),
 	})
+	p.collapse()
 	want := []wire.Event{
 		{Type: wire.Changed, Timestamp: 3, Change: wire.Missed, File: "classic"},
 		{Type: wire.Changed, Timestamp: 4, File: "a", Change: wire.Missed, Size: new(int64(4)), State: "4"},
 		{Type: wire.Changed, Timestamp: 5, File: "d", Change: wire.Missed, State: "5"},
 		{Type: wire.Changed, Timestamp: 6, File: "b", Change: wire.Missed, State: "0"},
 	}
-	check.Equal(t, "events", want, got)
+	check.Equal(t, "events", want, p.events)
 }
 
 // A name that no environment can hold is on standard input only.
@@ -156,26 +234,4 @@ func TestCommandNames(t *testing.T) {
 	c.cmd.Add([]wire.Event{{Type: wire.Changed, Timestamp: 1, File: "target.txt"}})
 	c.expect(commandRun{File: "target.txt", Events: []string{"changed target.txt"}}, 0)
 	c.close()
-}
-
-// A command that cannot be started is logged, and tried again with the next
-// events.
-func TestCommandCannotStart(t *testing.T) {
-	var out check.Buffer
-	c := NewCommand([]string{"./no such command"}, io.Discard, io.Discard, log.New(&out, "", 0))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.Run(t.Context())
-	}()
-	for range 2 {
-		c.Add([]wire.Event{change("a", 1)})
-		var lines []string
-		check.Eventually(t, "a log line", func() bool { lines = out.Take(); return lines != nil })
-		if len(lines) != 1 || !strings.HasPrefix(lines[0], "./no such command failed: ") {
-			t.Errorf("log %q", lines)
-		}
-	}
-	c.Close()
-	<-done
 }

@@ -3,19 +3,33 @@
 package follow
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 )
 
-// cancelByGroup makes cmd, which is not started yet, the leader of a process group
-// of its own, and sends SIGTERM to the group when the context of cmd is done. Once
-// cmd has ended because of that, endGroup is to be called: it waits for the rest of
-// the group, and sends it SIGKILL cmd.WaitDelay after the SIGTERM.
-func cancelByGroup(cmd *exec.Cmd) (endGroup func()) {
+// cancelBySession makes cmd, which is not started yet, the leader of a session of its
+// own. A session has no terminal: a command that opens /dev/tty fails at once, where
+// one in the background of a terminal's session is stopped by the system for reading
+// it, for good. The processes of the session get SIGTERM when the context of cmd is
+// done. Once cmd has ended because of that, endSession is to be called: it waits for
+// the others, and sends them SIGKILL cmd.WaitDelay after the SIGTERM.
+func cancelBySession(cmd *exec.Cmd) (endSession func()) {
 	var cancelled time.Time
-	signal := func(s syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, s) }
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	signal := func(s syscall.Signal) error {
+		err := syscall.Kill(-cmd.Process.Pid, s)
+		for _, pid := range otherGroups(cmd.Process.Pid) {
+			if syscall.Kill(pid, s) == nil {
+				err = nil
+			}
+		}
+		return err
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error {
 		cancelled = time.Now()
 		defer signal(syscall.SIGCONT) // a stopped process does not act on SIGTERM
@@ -25,13 +39,9 @@ func cancelByGroup(cmd *exec.Cmd) (endGroup func()) {
 		if cancelled.IsZero() {
 			return // cmd had ended by itself: what it leaves behind may stay
 		}
-		// A group lives as long as one process in it, and its number is not
-		// given to another group before.
+		// A session and a group live as long as one process in them, and their
+		// number is not given to others before.
 		for signal(0) == nil {
-			// This program is the parent of orphans if it is the first process
-			// of a container. A zombie still counts as a process of the group.
-			const wnohang = 1 // on every system; package syscall lacks it on AIX
-			syscall.Wait4(-cmd.Process.Pid, nil, wnohang, nil)
 			if time.Since(cancelled) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
 				return
@@ -39,4 +49,24 @@ func cancelByGroup(cmd *exec.Cmd) (endGroup func()) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
+}
+
+// otherGroups returns the processes of a session that are not in its first group, as
+// those of timeout(1) and of a shell with job control are. It returns none where
+// /proc does not list processes as it does on Linux.
+func otherGroups(session int) []int {
+	var pids []int
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range files {
+		stat, _ := os.ReadFile(file)              // gone with the process
+		at := bytes.LastIndex(stat, []byte(") ")) // the name before that may have any characters
+		var pid, parent, group, sid int
+		var state string
+		fmt.Sscan(string(stat), &pid)
+		fmt.Sscan(string(stat[at+1:]), &state, &parent, &group, &sid)
+		if sid == session && group != session {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }

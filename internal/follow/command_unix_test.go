@@ -6,13 +6,15 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"net-watcher/internal/check"
@@ -29,7 +31,7 @@ func runShell(t *testing.T, ctx context.Context, killDelay time.Duration, script
 	r, w, err := os.Pipe()
 	check.Must(t, err)
 	t.Cleanup(func() { r.Close() })
-	c := NewCommand([]string{"sh", "-c", script}, w, os.Stderr, log.New(t.Output(), "", 0))
+	c := newCommand(t, w, t.Output(), "sh", "-c", script)
 	c.killDelay = killDelay
 	c.Add([]wire.Event{change("a", 1)})
 	done := make(chan struct{})
@@ -76,7 +78,7 @@ func TestCommandLeavesOutputOpen(t *testing.T) {
 		t.Skip(err)
 	}
 	var stdout, logged check.Buffer
-	c := NewCommand([]string{"sh", "-c", "sleep 1000 & echo $!"}, &stdout, io.Discard, log.New(&logged, "", 0))
+	c := newCommand(t, &stdout, &logged, "sh", "-c", "sleep 1000 & echo $!")
 	c.killDelay = 10 * time.Millisecond
 	c.Trigger()
 	c.Close()
@@ -110,16 +112,21 @@ func TestCommandStopped(t *testing.T) {
 	}
 }
 
-// When ctx is done, the whole process group of a command gets SIGTERM, and what
-// does not end of that is killed, even if the command itself has ended.
-func TestCommandGroup(t *testing.T) {
+// When ctx is done, the whole session of a command gets SIGTERM, and what does not
+// end of that is killed, even if the command itself has ended.
+func TestCommandSession(t *testing.T) {
 	for name, script := range map[string]string{
 		"all end":                     "sleep 1000 & echo ready; wait",
 		"the command ignores SIGTERM": "trap '' TERM; sleep 1000 & echo ready; wait; wait; sleep 1000",
 		"the command is stopped":      "echo ready; kill -STOP $$; sleep 1000",
 		"its child ignores SIGTERM":   "(trap '' TERM; echo ready; exec sleep 1000) & wait",
+		"its child has its own group": "timeout 1000 sh -c 'echo ready; exec sleep 1000'",
+		"and ignores SIGTERM":         "timeout 1000 sh -c 'trap \"\" TERM; echo ready; exec sleep 1000'",
 	} {
 		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS != "linux" && strings.HasPrefix(script, "timeout") {
+				t.Skip("no way to know the processes of a session")
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			_, out, done := runShell(t, ctx, 300*time.Millisecond, script)
 			line, err := out.ReadString('\n')
@@ -128,9 +135,121 @@ func TestCommandGroup(t *testing.T) {
 			}
 			cancel()
 			<-done
-			// Each process of the group had the pipe open, and none has now.
+			// Each process of the session had the pipe open, and none has now.
 			if rest, err := io.ReadAll(out); err != nil || len(rest) > 0 {
 				t.Errorf("%q, %v", rest, err)
+			}
+		})
+	}
+}
+
+// A script without #! is run by the shell, with its arguments and its input; what is
+// no text is not.
+func TestCommandWithoutInterpreter(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "script")
+	check.Must(t, os.WriteFile(script, []byte(`cat >/dev/null; echo "$0 $* $NET_WATCHER_FILE"`), 0o777))
+	var stdout, logged check.Buffer
+	c := newCommand(t, &stdout, &logged, script, "-x", "y z")
+	c.Add([]wire.Event{change("a", 1)})
+	c.Close()
+	c.Run(t.Context())
+	check.Equal(t, "log", []string(nil), logged.Take())
+	check.Equal(t, "output", []string{script + " -x y z a"}, stdout.Take())
+
+	check.Must(t, os.WriteFile(script, []byte("\x7fNONE\x00"), 0o777))
+	c = newCommand(t, &stdout, &logged, script)
+	c.Trigger()
+	c.Close()
+	c.Run(t.Context())
+	check.Equal(t, "log", []string{"cannot start COMMAND, retrying: exec format error"}, inBrief(logged.Take(), script))
+}
+
+// A command that cannot be started for now is tried again until it can, with all
+// events that have come. The log has one line when that begins, and one when it is
+// over.
+func TestCommandCannotStart(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "c")
+	const script = "#!/bin/sh\ncat\n"
+	for how, test := range map[string]struct {
+		spoil func() (mend func())
+		why   string
+	}{
+		"is missing": {func() func() {
+			check.Must(t, os.Remove(name))
+			return func() {}
+		}, `exec: "COMMAND": stat COMMAND: no such file or directory`},
+		"is not executable yet": {func() func() {
+			check.Must(t, os.Chmod(name, 0o666))
+			return func() {}
+		}, `exec: "COMMAND": permission denied`},
+		"lacks its interpreter": {func() func() {
+			check.Must(t, os.WriteFile(name, []byte("#!/no/such/sh"), 0o777))
+			return func() {}
+		}, `COMMAND: interpreter "/no/such/sh": no such file or directory (install it, or correct the line that begins with #!)`},
+		"is being written": {func() func() {
+			if runtime.GOOS != "linux" {
+				t.Skip("a script that is open for writing may be run here")
+			}
+			f, err := os.OpenFile(name, os.O_WRONLY, 0)
+			check.Must(t, err)
+			return func() { f.Close() }
+		}, "text file busy"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			write := func() {
+				check.Must(t, os.WriteFile(name, []byte(script), 0o777))
+				check.Must(t, os.Chmod(name, 0o777))
+			}
+			write()
+			var stdout, logged check.Buffer
+			c := newCommand(t, &stdout, &logged, name)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				c.Run(t.Context())
+			}()
+			mend := test.spoil()
+			c.Add([]wire.Event{change("a", 1)})
+			awaitLog(t, &logged, name, "cannot start COMMAND, retrying: "+test.why)
+			c.Add([]wire.Event{change("b", 1)})
+			mend()
+			write()
+			awaitLog(t, &logged, name, "COMMAND could be started after TIME")
+			c.Close()
+			<-done
+			check.Equal(t, "log", []string(nil), logged.Take())
+			var got []string
+			for _, line := range stdout.Take() {
+				e, err := wire.Decode([]byte(line))
+				check.Must(t, err)
+				got = append(got, e.String())
+			}
+			check.Equal(t, "input", []string{"modified a", "modified b"}, got)
+		})
+	}
+}
+
+// A command that cannot be started is logged once, and with Verbose each time. Close
+// ends the tries.
+func TestCommandNeverStarts(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "c")
+	const line = `cannot start COMMAND, retrying: exec: "COMMAND": stat COMMAND: no such file or directory`
+	for _, verbose := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			check.Must(t, os.WriteFile(name, []byte("#!/bin/sh\n"), 0o777))
+			var logged check.Buffer
+			c := newCommand(t, io.Discard, &logged, name)
+			c.Verbose = verbose
+			check.Must(t, os.Remove(name))
+			c.Trigger()
+			go func() {
+				time.Sleep(time.Hour)
+				c.Close()
+			}()
+			c.Run(t.Context())
+			lines := inBrief(logged.Take(), name)
+			if lines[0] != line || (len(lines) > 1) != verbose {
+				t.Errorf("verbose %v: %d lines, %q first", verbose, len(lines), lines[0])
 			}
 		})
 	}

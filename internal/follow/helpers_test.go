@@ -8,7 +8,9 @@ import (
 	"log"
 	"net"
 	"os"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,8 +33,10 @@ func TestMain(m *testing.M) {
 type clientTest struct {
 	t      *testing.T
 	dials  chan net.Conn // the servers' ends
-	events []string      // handled, in brief, with their states
-	begins int           // calls of Begun
+	mu     sync.Mutex
+	sent   string   // by the client; guarded by mu
+	events []string // handled, in brief, with their states
+	begins int      // calls of Begun
 	log    *check.Buffer
 	cancel context.CancelFunc
 	done   chan error // the result of Run
@@ -71,15 +75,28 @@ func startClient(t *testing.T, set func(*Client)) *clientTest {
 	return ct
 }
 
-// accept waits until the client connects, and reads the word that it sends.
+// accept waits until the client connects. What the client sends is read at once.
 func (ct *clientTest) accept() net.Conn {
-	ct.t.Helper()
 	conn := <-ct.dials
-	word := make([]byte, 5)
-	if _, err := io.ReadFull(conn, word); err != nil || string(word) != "json\n" {
-		ct.t.Errorf("the client sends %q, %v", word, err)
-	}
+	go func() {
+		var b [100]byte
+		for n, err := conn.Read(b[:]); err == nil; n, err = conn.Read(b[:]) {
+			ct.mu.Lock()
+			ct.sent += string(b[:n])
+			ct.mu.Unlock()
+		}
+	}()
 	return conn
+}
+
+// expectSent checks what the client has sent since the last call.
+func (ct *clientTest) expectSent(want string) {
+	ct.t.Helper()
+	synctest.Wait()
+	ct.mu.Lock()
+	defer ct.mu.Unlock()
+	check.Equal(ct.t, "sent", want, ct.sent)
+	ct.sent = ""
 }
 
 // send sends lines, each in a write of its own, and waits until the client waits
@@ -126,6 +143,14 @@ const (
 	retrying    = "cannot connect to there, retrying: "
 )
 
+// textLine is the greeting of a net-watcher in text.
+const textLine = "2026-11-22T03:14:04.512+01:00 watching a\n"
+
+// unknown returns the log line about a line of an unknown type.
+func unknown(name string) string {
+	return fmt.Sprintf("the server sent a line of type %q, which this client does not know; taken as missed", name)
+}
+
 // watchingLine returns a line of the greeting of a server of several targets.
 func watchingLine(file, state string, targets int) string {
 	return fmt.Sprintf(`{"type":"watching","file":%q,"protocol":1,"interval":1000,"targets":%d,"size":1,"state":%q}`+"\n", file, targets, state)
@@ -162,9 +187,10 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (*chunks) Write(p []byte) (int, error) { return len(p), nil }
-func (*chunks) SetDeadline(time.Time) error { return nil }
-func (*chunks) Close() error                { return nil }
+func (*chunks) Write(p []byte) (int, error)      { return len(p), nil }
+func (*chunks) SetReadDeadline(time.Time) error  { return nil }
+func (*chunks) SetWriteDeadline(time.Time) error { return nil }
+func (*chunks) Close() error                     { return nil }
 
 // commandRun is what a run of testCommand got.
 type commandRun struct {
@@ -212,6 +238,14 @@ type commandTest struct {
 	done     chan struct{} // closed when Run has returned
 }
 
+// newCommand returns a Command that prints to out, and logs to logged.
+func newCommand(t *testing.T, out, logged io.Writer, args ...string) *Command {
+	t.Helper()
+	c, err := NewCommand(args, out, os.Stderr, log.New(logged, "", 0))
+	check.Must(t, err)
+	return c
+}
+
 func startCommand(t *testing.T) *commandTest {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -223,7 +257,7 @@ func startCommand(t *testing.T) *commandTest {
 	output := &check.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ct := &commandTest{
-		t: t, cmd: NewCommand([]string{exe}, os.Stderr, os.Stderr, log.New(output, "", 0)),
+		t: t, cmd: newCommand(t, os.Stderr, output, exe),
 		listener: l.(*net.TCPListener), log: output, cancel: cancel, done: make(chan struct{}),
 	}
 	go func() {
@@ -250,18 +284,49 @@ func (ct *commandTest) next() (commandRun, net.Conn) {
 func (ct *commandTest) expect(want commandRun, status byte) {
 	ct.t.Helper()
 	got, conn := ct.next()
-	defer conn.Close()
 	got.Bytes = 0
 	check.Equal(ct.t, "run", want, got)
-	_, err := conn.Write([]byte{status})
-	check.Must(ct.t, err)
+	end(conn, status)
+}
+
+// end ends the run of a connection that next has returned.
+func end(conn net.Conn, status byte) {
+	conn.Write([]byte{status})
+	conn.Close()
 }
 
 // close closes the command, waits until Run returns, and checks the log lines
-// since the last call of Take.
+// since the last call of logged or Take.
 func (ct *commandTest) close(lines ...string) {
 	ct.t.Helper()
 	ct.cmd.Close()
 	<-ct.done
-	check.Equal(ct.t, "log", lines, ct.log.Take())
+	check.Equal(ct.t, "log", lines, inBrief(ct.log.Take(), ct.cmd.args[0]))
+}
+
+// logged waits for the log lines since the last call of logged or Take.
+func (ct *commandTest) logged(lines ...string) {
+	ct.t.Helper()
+	awaitLog(ct.t, ct.log, ct.cmd.args[0], lines...)
+}
+
+// awaitLog waits until as many lines are logged, and checks them in brief.
+func awaitLog(t *testing.T, b *check.Buffer, command string, want ...string) {
+	t.Helper()
+	var got []string
+	check.Eventually(t, "log lines", func() bool {
+		got = append(got, b.Take()...)
+		return len(got) >= len(want)
+	})
+	check.Equal(t, "log", want, inBrief(got, command))
+}
+
+// inBrief replaces what differs from run to run in log lines of a command.
+func inBrief(lines []string, command string) []string {
+	for i, line := range lines {
+		line = strings.ReplaceAll(line, wire.Printable(command), "COMMAND")
+		line = regexp.MustCompile(`after [0-9.]+m?s\b`).ReplaceAllString(line, "after TIME")
+		lines[i] = regexp.MustCompile(`process \d+`).ReplaceAllString(line, "process PID")
+	}
+	return lines
 }

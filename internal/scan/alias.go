@@ -1,8 +1,6 @@
 package scan
 
 import (
-	"io/fs"
-	"os"
 	"strings"
 	"sync"
 )
@@ -17,28 +15,32 @@ const maxAliases = 64
 // reasons as well: Unicode has several forms of one character, Windows short names. Its
 // method may be called from any goroutine.
 type aliases struct {
-	listing, old []node
+	listing []listed
+	old     []node
 
 	once   sync.Once
 	folded map[string]string // names in the listing, by themselves in lower case
-	fresh  []node            // those in the listing that were not known before
+	fresh  []listed          // those in the listing that were not known before
 }
 
-// of returns the names of the entries to compare with info, which lstat has said of
-// the name base: those that differ in case only, and new ones that look like it.
-func (a *aliases) of(base string, info fs.FileInfo) []string {
+// of returns the names of the entries to compare with e, which lstat has said of the
+// name base: those that differ in case only, and new ones that look like it.
+func (a *aliases) of(base string, e *Entry) []string {
 	a.once.Do(a.index)
 	var names []string
 	if name, ok := a.folded[strings.ToLower(base)]; ok {
 		names = append(names, name)
 	}
-	like := infoStat(info)
+	like := entryStat(e)
 	for _, n := range a.fresh {
-		if len(names) == maxAliases {
-			break
-		}
 		name, isDir := strings.CutSuffix(n.name, "/")
-		if isDir == info.IsDir() && (isDir || n.stat.hash != 0 || n.stat.size == like.size || n.stat.kind != file) {
+		if isDir != e.Mode.IsDir() {
+			continue
+		}
+		if n.stat == like && !isDir { // it needs no call
+			return []string{name}
+		}
+		if len(names) < maxAliases && (isDir || n.stat.hash != 0 || n.stat.kind != file) {
 			names = append(names, name)
 		}
 	}
@@ -61,8 +63,9 @@ func (a *aliases) index() {
 }
 
 // perhapsSame reports whether a and b, of two names, may be of the same thing. That
-// nothing tells them apart is enough: not every file system has numbers by which
-// os.SameFile could know (FUSE, SMB).
-func perhapsSame(a, b fs.FileInfo) bool {
-	return os.SameFile(a, b) || a.Mode() == b.Mode() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+// nothing tells them apart is enough: not every file system has numbers of its own for
+// inodes (FUSE, SMB).
+func perhapsSame(a, b *Entry) bool {
+	return a.Inode != 0 && a.Inode == b.Inode && a.Dev == b.Dev ||
+		a.Mode.Type() == b.Mode.Type() && a.Size == b.Size && a.Mtime.Equal(b.Mtime)
 }

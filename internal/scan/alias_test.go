@@ -2,49 +2,34 @@ package scan
 
 import (
 	"io/fs"
-	"os"
 	"testing"
-	"time"
 
 	"net-watcher/internal/check"
 )
 
-// made is what a file system without inodes says of a file.
-type made struct {
-	fs.FileInfo
-	size  int64
-	mode  fs.FileMode
-	mtime time.Time
-}
-
-func (m made) Size() int64        { return m.size }
-func (m made) Mode() fs.FileMode  { return m.mode }
-func (m made) ModTime() time.Time { return m.mtime }
-
 // Two names may be of the same thing if an inode says so, and, since not every file system
-// has them, if nothing tells the two apart.
+// has numbers of its own for them, if nothing tells the two apart.
 func TestPerhapsSame(t *testing.T) {
-	dir := t.TempDir()
-	check.Write(t, dir+"/a", "1", check.Day1)
-	check.Must(t, os.Link(dir+"/a", dir+"/b"))
-	before, err := os.Lstat(dir + "/a")
-	check.Must(t, err)
-	check.Write(t, dir+"/b", "22", check.Day2)
-	after, err := os.Lstat(dir + "/b")
-	check.Must(t, err)
-	if !perhapsSame(before, after) {
-		t.Error("one file, which is written to meanwhile, is taken for two")
-	}
-	one := made{size: 1, mode: 0o600, mtime: check.Day1}
+	one := Entry{Size: 1, Mtime: check.Day1, Dev: 1, Inode: 2}
 	for name, test := range map[string]struct {
-		other made
-		want  bool
+		change func(e *Entry)
+		want   bool
 	}{
-		"nothing differs":  {one, true},
-		"the size differs": {made{size: 2, mode: one.mode, mtime: one.mtime}, false},
-		"the mode differs": {made{size: 1, mode: fs.ModeSymlink, mtime: one.mtime}, false},
-		"the time differs": {made{size: 1, mode: one.mode, mtime: one.mtime.Add(1)}, false},
+		"nothing differs":              {func(e *Entry) {}, true},
+		"it is written to":             {func(e *Entry) { e.Size, e.Mtime = 2, check.Day2 }, true},
+		"only the inode differs":       {func(e *Entry) { e.Inode = 3 }, true},
+		"another size and inode":       {func(e *Entry) { e.Size, e.Inode = 2, 3 }, false},
+		"another time and inode":       {func(e *Entry) { e.Mtime, e.Inode = check.Day2, 3 }, false},
+		"another type and inode":       {func(e *Entry) { e.Mode, e.Inode = fs.ModeSymlink, 3 }, false},
+		"another size and device":      {func(e *Entry) { e.Size, e.Dev = 2, 2 }, false},
+		"another size, without inodes": {func(e *Entry) { e.Size, e.Inode = 2, 0 }, false},
 	} {
-		check.Equal(t, name, test.want, perhapsSame(one, test.other))
+		other := one
+		test.change(&other)
+		check.Equal(t, name, test.want, perhapsSame(&one, &other))
+	}
+	without := Entry{Size: 1, Mtime: check.Day1}
+	if larger := (Entry{Size: 2, Mtime: check.Day1}); perhapsSame(&without, &larger) {
+		t.Error("two files without inodes are the same for that")
 	}
 }

@@ -4,6 +4,7 @@ package scan_test
 
 import (
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -42,11 +43,16 @@ func BenchmarkScan(b *testing.B) {
 			scanAll(s)
 			var scans, bare []time.Duration
 			var st syscall.Stat_t
-			b.ReportAllocs()
+			var before, after runtime.MemStats
+			var bytes, allocs uint64
 			for b.Loop() {
+				runtime.ReadMemStats(&before)
 				begin := cpu()
 				scanAll(s)
 				scans = append(scans, cpu()-begin)
+				runtime.ReadMemStats(&after)
+				bytes += after.TotalAlloc - before.TotalAlloc
+				allocs += after.Mallocs - before.Mallocs
 				begin = cpu()
 				for _, name := range names {
 					if err := syscall.Stat(name, &st); err != nil {
@@ -56,6 +62,8 @@ func BenchmarkScan(b *testing.B) {
 				bare = append(bare, cpu()-begin)
 			}
 			b.ReportMetric(ratio(scans, bare), "x-bare-stat")
+			b.ReportMetric(float64(bytes)/float64(b.N), "B/scan")
+			b.ReportMetric(float64(allocs)/float64(b.N), "allocs/scan")
 		})
 	}
 }

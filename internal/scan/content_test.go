@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
 	"net-watcher/internal/scan"
 )
 
@@ -30,11 +31,15 @@ func TestContentSize(t *testing.T) {
 		{"the last of many bytes", large + "a", 100_001, large + "b", "watching f, 100001 bytes", []string{"modified f, 100001 bytes"}},
 		{"it says nothing, and is endless", strings.Repeat("x", most+9), 0, strings.Repeat("x", most+99), "watching f, 1048576 bytes", nil},
 	} {
-		m := newMemFS()
-		m.files["f"] = &memInfo{name: "f", content: test.content, size: test.size}
-		d := newMemDriver(t, scan.Options{FileSystem: m, Content: true}, "f")
+		ff := faults.Made()
+		ff.Put("f", 0, check.Day1)
+		contain := func(content string) {
+			ff.Tree.Edit("f", func(f *faults.Inode) { f.Content, f.Size = content, test.size })
+		}
+		contain(test.content)
+		d := newDriver(t, ff, scan.Options{Content: true}, "f")
 		check.Equal(t, test.name+": first scan", []string{test.watch}, d.begin())
-		m.files["f"].content = test.next
+		contain(test.next)
 		check.Equal(t, test.name, test.want, d.scan())
 	}
 }

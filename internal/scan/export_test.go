@@ -55,10 +55,10 @@ func (s *Scanner) Sums(index int) map[string]Sum {
 	sums := make(map[string]Sum)
 	var add func(n *node, name string)
 	add = func(n *node, name string) {
-		sums[name] = n.stat.sum(name)
-		if n.children != nil && n.stat.err == "" {
-			for i := range n.children.nodes {
-				add(&n.children.nodes[i], name+n.children.nodes[i].name)
+		sums[name] = n.stat().sum(name)
+		if d := n.children(); d != nil && !n.unreadable() {
+			for i := range d.nodes {
+				add(&d.nodes[i], name+d.nodes[i].name)
 			}
 		}
 	}

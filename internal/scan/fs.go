@@ -12,47 +12,68 @@ import (
 // method may be called from several goroutines at the same time, and may never
 // return: then the scheduler gives up on the target.
 type FileSystem interface {
-	Stat(name string) (fs.FileInfo, error)  // as os.Stat
-	Lstat(name string) (fs.FileInfo, error) // as os.Lstat
+	Stat(name string) (Entry, error)  // follows links, as os.Stat
+	Lstat(name string) (Entry, error) // does not, as os.Lstat
 
 	// Open opens a file or directory for reading. It does not wait for a writer,
 	// should name be a FIFO by now.
 	Open(name string) (File, error)
 
-	// OpenDir opens the directory name. Where the system can tell, it fails if
-	// that is a link or anything else by now.
-	OpenDir(name string) (File, error)
+	// OpenDir opens the directory name. Without follow, and where the system can tell,
+	// it fails if that is a link or anything else by now.
+	OpenDir(name string, follow bool) (Dir, error)
 
 	EvalSymlinks(name string) (string, error) // as filepath.EvalSymlinks
+
+	// IsRemote reports whether name is, perhaps, on a file system that has a server, and
+	// answers for some time without asking it.
+	IsRemote(name string) bool
+
+	// Revalidate makes such a file system ask its server about name, following links.
+	// Elsewhere it is a call of no use. Nothing can be said of an error: the next call
+	// for name has it.
+	Revalidate(name string)
 
 	// DirNames returns the names of the directories in the directory name, as far
 	// as that says without examining them. With an error, some may be missing.
 	DirNames(name string) (map[string]bool, error)
 }
 
-// File is an open file or directory. Its methods are those of os.File but for
-// ReadEntries. One goroutine uses it.
+// File is an open file. Read and Close are as those of os.File. One goroutine uses it.
 type File interface {
 	io.ReadCloser
-	Stat() (fs.FileInfo, error)
+	Stat() (Entry, error)
+}
+
+// Dir is an open directory. One goroutine uses it.
+type Dir interface {
+	io.Closer
+
+	// Readdirnames reads the names of the next entries, at most n, which is positive.
+	// Without any it returns an error, io.EOF at the end.
 	Readdirnames(n int) ([]string, error)
 
 	// ReadEntries reads the next entries of a directory into buf, and examines
 	// each without following links. It returns how many it has read; fewer than
 	// len(buf) are not the end, and 0 with io.EOF is. Any other error is one of
-	// reading the directory; that of examining an entry is in the entry.
+	// reading the directory; that of examining an entry is in the entry. The names
+	// are valid until the next call of any method.
 	ReadEntries(buf []Entry) (int, error)
 }
 
-// Entry is one thing in a directory, as it was when that was listed.
+// Entry is a file, a directory or anything else, as it was when it was examined.
 type Entry struct {
-	Name  string
+	Name  string      // in its directory; only as an entry of a listing
 	Mode  fs.FileMode // the type; the permissions are not used
 	Size  int64
 	Mtime time.Time
 
-	// Unlinked says that it has no name, though it is listed: where it is mounted
-	// from, it was replaced.
+	// Dev is the device of the file system that it is on, and Inode its number there.
+	// Both are 0 where the system does not say.
+	Dev, Inode uint64
+
+	// Unlinked says that it has no name any more, though there is a way to it: an open
+	// descriptor, a working directory, or a mount of its own.
 	Unlinked bool
 
 	Err error // why it could not be examined; then only Name is set as well
@@ -64,19 +85,25 @@ func newEntry(name string, info fs.FileInfo, err error) Entry {
 	if err != nil {
 		return Entry{Name: name, Err: err}
 	}
-	return Entry{Name: name, Mode: info.Mode(), Size: info.Size(), Mtime: info.ModTime(), Unlinked: unlinked(info)}
+	e := Entry{Name: name, Mode: info.Mode(), Size: info.Size(), Mtime: info.ModTime()}
+	identify(&e, info)
+	return e
 }
 
 // OS is the file system of the operating system.
 type OS struct{}
 
-func (OS) Stat(name string) (fs.FileInfo, error)  { return os.Stat(name) }
-func (OS) Lstat(name string) (fs.FileInfo, error) { return os.Lstat(name) }
-
 func (OS) EvalSymlinks(name string) (string, error) { return filepath.EvalSymlinks(name) }
 
-func (OS) Open(name string) (File, error)    { return open(name, openFlags) }
-func (OS) OpenDir(name string) (File, error) { return open(name, openFlags|dirFlags) }
+func (OS) Open(name string) (File, error) {
+	f, err := os.OpenFile(name, openFlags, 0)
+	if err != nil {
+		return nil, err // not a File that holds a nil pointer
+	}
+	return osFile{f}, nil
+}
+
+// Stat, Lstat and OpenDir differ by system.
 
 func (OS) DirNames(name string) (map[string]bool, error) {
 	list, err := os.ReadDir(name)
@@ -89,13 +116,18 @@ func (OS) DirNames(name string) (map[string]bool, error) {
 	return dirs, err
 }
 
-func open(name string, flags int) (File, error) {
-	f, err := os.OpenFile(name, flags, 0)
-	if err != nil {
-		return nil, err // not a File that holds a nil pointer
+// reopen opens a file or directory and closes it, which makes network file systems ask
+// their servers about it. It is no error if that is refused.
+func reopen(name string) {
+	if f, err := (OS{}).Open(name); err == nil {
+		f.Close()
 	}
-	return osFile{f}, nil
 }
 
-// osFile is a File of the operating system. Its ReadEntries differs by system.
+// osFile is an open file of the operating system.
 type osFile struct{ *os.File }
+
+func (f osFile) Stat() (Entry, error) {
+	info, err := f.File.Stat()
+	return newEntry("", info, err), err
+}

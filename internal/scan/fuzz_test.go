@@ -1,13 +1,16 @@
 package scan_test
 
 import (
+	"errors"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 )
@@ -32,14 +35,12 @@ func fuzzSteps(t *testing.T, ops []byte) {
 	if len(ops) == 0 {
 		return
 	}
-	m := newMemFS()
-	o := scan.Options{FileSystem: m, Content: ops[0]&1 > 0, Fresh: ops[0]&2 > 0}
-	m.reverse = ops[0]&4 > 0
-	m.put("t", -1)
-	for _, name := range []string{"t/a", "t/b", "t/a/x"} {
-		m.put(name, -1)
-	}
-	d := newMemDriver(t, o, "t")
+	o := scan.Options{Content: ops[0]&1 > 0, Fresh: ops[0]&2 > 0}
+	b := &breaker{fs: faults.Made(), reverse: ops[0]&4 > 0, typeless: ops[0]&8 > 0}
+	b.heal()
+	check.Must(t, b.fs.Tree.MkdirAll("t/a/x"))
+	check.Must(t, b.fs.Tree.MkdirAll("t/b"))
+	d := newDriver(t, b.fs, o, "t")
 	d.begin()
 	known := &transitions{there: make(map[string]bool), unreadable: make(map[string]bool)}
 	for name, sum := range d.sums[0] {
@@ -48,16 +49,16 @@ func fuzzSteps(t *testing.T, ops []byte) {
 	for len(ops) > 0 {
 		n := min(3, len(ops))
 		for _, op := range ops[:n] {
-			m.apply(op)
+			b.apply(op)
 		}
 		ops = ops[n:]
 		d.scanStrictly(known)
 	}
-	m.heal()
+	b.heal()
 	// A directory that was gone for one call is found by the next scan.
 	d.scanStrictly(known)
 	d.scanStrictly(known)
-	fresh := newMemDriver(t, o, "t")
+	fresh := newDriver(t, b.fs, o, "t")
 	fresh.begin()
 	maps.DeleteFunc(d.sums[0], func(_ string, sum scan.Sum) bool { return sum == scan.Sum{} })
 	maps.DeleteFunc(fresh.sums[0], func(_ string, sum scan.Sum) bool { return sum == scan.Sum{} })
@@ -65,38 +66,66 @@ func fuzzSteps(t *testing.T, ops []byte) {
 	check.Equal(t, "tag", fresh.sum, d.sum)
 }
 
-// apply changes m in one of some ways.
-func (m *memFS) apply(op byte) {
+// breaker changes a file system, and breaks it.
+type breaker struct {
+	fs       *faults.FS
+	reverse  bool // listings have the reverse order
+	typeless bool // they do not say what is a directory
+}
+
+// apply does one of some things.
+func (b *breaker) apply(op byte) {
 	names := []string{"t", "t/a", "t/b", "t/a/x", "t/a/y", "t/b/x", "t/a/x/p", "t/a/x/q"}
 	name := names[op%8]
+	fail := func(err error, ops ...string) {
+		for _, op := range ops {
+			b.fs.Fail(op, name, err)
+		}
+	}
+	// Some of these fail, as they may.
 	switch op / 8 % 16 {
 	case 0, 1:
-		m.remove(name)
-	case 2:
-		m.put(name, 1)
-	case 3:
-		m.put(name, 2)
+		b.fs.Tree.RemoveAll(name)
+	case 2, 3:
+		b.fs.Tree.RemoveAll(name)
+		b.fs.Tree.Write(name, strings.Repeat("x", int(op/8%16)-1))
+		b.fs.Tree.Chtimes(name, check.Day1)
 	case 4, 5, 6:
-		m.put(name, -1)
+		b.fs.Tree.RemoveAll(name)
+		b.fs.Tree.Mkdir(name)
 	case 7:
-		m.fail["open "+name] = check.PathError(syscall.EIO)
+		fail(check.PathError(syscall.EIO), "open")
 	case 8:
-		m.fail["lstat "+name] = check.PathError(syscall.EIO)
+		fail(check.PathError(syscall.EIO), "stat", "lstat")
 	case 9:
-		m.fail["open "+name] = check.PathError(syscall.EACCES)
-		m.fail["lstat "+name] = check.PathError(syscall.EACCES)
+		fail(check.PathError(syscall.EACCES), "open", "stat", "lstat")
 	case 10:
-		m.fail["open "+name] = check.Errno(syscall.EMFILE, 4)
+		fail(check.Errno(syscall.EMFILE, 4), "open")
 	case 11:
-		m.fail["lstat "+name] = check.Errno(syscall.EMFILE, 4)
+		fail(check.Errno(syscall.EMFILE, 4), "stat", "lstat")
 	case 12:
-		m.fail["lstat "+name] = check.Errno(syscall.ENOENT, 2)
+		fail(check.Errno(syscall.ENOENT, 2), "stat", "lstat")
 	case 13:
-		m.listed[name] = 0
+		b.fs.Listed(name, 0)
 	case 14:
-		m.listed[name] = 2
+		b.fs.Listed(name, 2)
 	case 15:
-		m.heal()
+		b.heal()
+	}
+}
+
+// heal makes all calls succeed, and all listings right.
+func (b *breaker) heal() {
+	b.fs.Heal()
+	if b.reverse {
+		b.fs.Entries(func(_ string, entries []scan.Entry) []scan.Entry {
+			slices.Reverse(entries)
+			return entries
+		})
+	}
+	if b.typeless {
+		b.fs.Fail("dirnames", "t", errors.ErrUnsupported)
+		b.fs.Fail("dirnames", "t/", errors.ErrUnsupported)
 	}
 }
 

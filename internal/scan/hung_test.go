@@ -95,7 +95,7 @@ func TestHungStart(t *testing.T) {
 
 		r := d.record()
 		time.Sleep(time.Minute)
-		ff.Remove("nfs/gone")
+		ff.Tree.RemoveAll("nfs/gone")
 		ff.Release("nfs/")
 		check.Equal(t, "when it answers",
 			[]reported{{time.Minute, "readable nfs/f, 1 bytes"}, {time.Minute, "removed nfs/gone"}}, r.take(), byLine)

@@ -13,27 +13,23 @@ import (
 )
 
 // list lists the directory at path, of which name is the path below the target,
-// either "" or ending in "/". It returns its nodes, which are valid until the
-// worker lists the next directory, and the Stat of the directory itself.
-func (p *pass) list(path, name string) ([]node, Stat) {
-	open := p.w.openDir
-	if name == "" { // a target may be a link to a directory
-		open = p.w.open
-	}
+// either "" or ending in "/", dev the device, and old what the last listing had. It
+// returns the listing, and the Stat of the directory itself.
+func (p *pass) list(path, name string, dev uint64, old []node) (*listing, Stat) {
 	for again := false; ; again = true {
 		if p.sched.stopped() {
 			return nil, Stat{inconclusive: true}
 		}
-		f, err := open(path)
+		f, err := p.w.openDir(path, name == "") // a target may be a link
 		if err != nil {
 			if name != "" {
-				if info, err := p.w.lstat(path); err == nil && !info.IsDir() { // it was replaced, by a link perhaps
+				if e, err := p.w.lstat(path); err == nil && !e.Mode.IsDir() { // it was replaced, by a link perhaps
 					return nil, gone
 				}
 			}
 			return nil, pathStat(err)
 		}
-		l := listing{pass: p, path: path, name: name, nodes: p.w.nodes[:0]}
+		l := &listing{pass: p, path: path, name: name, dev: dev, old: old}
 		err = l.read(f)
 		p.w.close(f)
 		if err == nil {
@@ -41,14 +37,13 @@ func (p *pass) list(path, name string) ([]node, Stat) {
 		}
 		if err == nil {
 			l.finish()
-			p.w.nodes = l.nodes
-			return l.nodes, Stat{kind: directory}
+			return l, Stat{kind: directory}
 		}
-		info, statErr := p.w.stat(path)
+		e, statErr := p.w.stat(path)
 		switch {
-		case oserr.IsNotExist(statErr) || statErr == nil && !info.IsDir():
+		case oserr.IsNotExist(statErr) || statErr == nil && !e.Mode.IsDir():
 			return nil, gone
-		case oserr.IsNotExist(err) && statErr == nil && unlinked(info):
+		case oserr.IsNotExist(err) && statErr == nil && e.Unlinked:
 			return nil, gone // its path leads there all the same, as "." does
 		case !again && !errors.Is(err, fs.ErrPermission):
 			continue // it may have been replaced by another directory
@@ -57,26 +52,90 @@ func (p *pass) list(path, name string) ([]node, Stat) {
 	}
 }
 
-// listing is a directory that is being listed.
+// listing is a directory that is being listed. As long as its names are those of the last
+// listing, in the same order, it holds only what differs: then a scan that finds nothing
+// needs no memory.
 type listing struct {
 	pass       *pass
-	path, name string // of the directory, as list has them
-	nodes      []node
+	path, name string            // of the directory, as list has them
+	dev        uint64            // its device
+	mounts     map[string]uint64 // directories with another device, by name
+	old        []node            // what the last listing had
+	same       int               // how many entries have the names of the first ones of old
+	changed    []change          // what differs from old in those
+	all        []listed          // every entry, once one has another name; nil before
 	unfinished []unfinished
 	failed     []Entry // those that could not be examined
 	examined   int     // how many could be
 }
 
-// unfinished is a node of which more is to be examined than a listing does.
+// listed is an entry of a listing, with a name as that of a node. Of directories only the
+// name counts: they are yet to be listed themselves.
+type listed struct {
+	name string
+	stat Stat
+}
+
+// change is what differs in an entry that old has.
+type change struct {
+	index int
+	stat  Stat
+}
+
+// unfinished is an entry of which more is to be examined than a listing does.
 type unfinished struct {
-	index int // in listing.nodes
+	index int
 	entry Entry
+	stat  Stat
+}
+
+// isSame reports whether the names are those of the last listing, in the same order.
+func (l *listing) isSame() bool { return l.all == nil && l.same == len(l.old) }
+
+// put adds an entry, and returns its index. base is its name, and need not stay valid.
+func (l *listing) put(base string, isDir bool, s Stat) int {
+	if l.all == nil && l.same < len(l.old) && l.old[l.same].is(base, isDir) {
+		l.same++
+		l.setStat(l.same-1, s)
+		return l.same - 1
+	}
+	l.complete()
+	name := strings.Clone(base)
+	if isDir {
+		name += "/"
+	}
+	l.all = append(l.all, listed{name, s})
+	return len(l.all) - 1
+}
+
+// setStat makes s the Stat of the entry with the index.
+func (l *listing) setStat(index int, s Stat) {
+	switch {
+	case l.all != nil:
+		l.all[index].stat = s
+	case !l.old[index].isDir() && !l.old[index].has(s):
+		l.changed = append(l.changed, change{index, s})
+	}
+}
+
+// complete makes all have every entry.
+func (l *listing) complete() []listed {
+	if l.all == nil {
+		l.all = make([]listed, l.same, l.same+minPortion)
+		for i := range l.all {
+			l.all[i] = listed{l.old[i].name, l.old[i].stat()}
+		}
+		for _, c := range l.changed {
+			l.all[c.index].stat = c.stat
+		}
+	}
+	return l.all
 }
 
 // read adds what is in the directory f. Where calls are fast, it examines one
 // entry after the other. Where they turn out to be slow, it reads the names of
 // the rest, and examines many at a time.
-func (l *listing) read(f File) error {
+func (l *listing) read(f Dir) error {
 	w := l.pass.w
 	for n := minPortion; !w.slow(); n = min(2*n, maxPortion) {
 		entries, err := w.readEntries(f, n)
@@ -104,8 +163,9 @@ func (l *listing) read(f File) error {
 	names = slices.DeleteFunc(names, func(name string) bool { return l.pass.options.ignores(l.name, name, false) })
 	entries := make([]Entry, len(names))
 	l.pass.parallelFor(len(names), func(p *pass, i int) {
-		info, err := p.w.lstat(below(l.path, names[i]))
-		entries[i] = newEntry(names[i], info, err)
+		e, err := p.w.lstat(below(l.path, names[i]))
+		e.Name, e.Err = names[i], err
+		entries[i] = e
 	})
 	if l.pass.sched.stopped() {
 		return nil // some entries were not examined; finish says so
@@ -116,7 +176,7 @@ func (l *listing) read(f File) error {
 	return nil
 }
 
-// add adds a node for e, unless it is ignored or has vanished. It puts off an entry
+// add adds e, which need not stay valid, unless it is ignored or has vanished. It puts off an entry
 // that could not be examined.
 func (l *listing) add(e *Entry) {
 	switch {
@@ -125,27 +185,35 @@ func (l *listing) add(e *Entry) {
 	case oserr.IsNotExist(e.Err):
 		return
 	default:
-		l.failed = append(l.failed, *e)
+		l.failed = append(l.failed, Entry{Name: strings.Clone(e.Name), Err: e.Err})
 		return
 	}
-	n := node{name: e.Name}
-	if e.Mode.IsDir() {
-		n.name += "/"
-	} else if e.Unlinked {
+	isDir := e.Mode.IsDir()
+	if isDir && e.Dev != l.dev {
+		if l.mounts == nil {
+			l.mounts = make(map[string]uint64)
+		}
+		l.mounts[strings.Clone(e.Name)] = e.Dev
+	}
+	if e.Unlinked && e.Mode.IsRegular() {
 		l.pass.found.unlinked = below(l.path, e.Name)
 	}
 	switch {
-	case l.pass.options.ignores(l.name, e.Name, e.Mode.IsDir()):
-		return
+	case l.pass.options.ignores(l.name, e.Name, isDir):
 	case l.pass.unfinished(e):
-		l.unfinished = append(l.unfinished, unfinished{len(l.nodes), *e})
+		u := unfinished{entry: *e}
+		u.entry.Name = strings.Clone(e.Name)
+		if l.all == nil && l.same < len(l.old) {
+			u.stat = l.old[l.same].stat() // no change yet
+		}
+		u.index = l.put(e.Name, isDir, u.stat)
+		l.unfinished = append(l.unfinished, u)
 	default:
-		n.stat = entryStat(e)
+		l.put(e.Name, isDir, entryStat(e))
 	}
-	l.nodes = append(l.nodes, n)
 }
 
-// addFailed adds nodes for the entries that could not be examined. Which of them are
+// addFailed adds the entries that could not be examined. Which of them are
 // directories only the directory itself may know: see match for those of which it
 // does not. It returns an error if permissions hide every entry: then it is the
 // directory that may be read but not searched.
@@ -169,33 +237,37 @@ func (l *listing) addFailed() error {
 	}
 	dirs, err := timed(l.pass.w, l.pass.w.fs.DirNames, l.path)
 	for _, e := range l.failed {
-		n := node{name: e.Name}
-		n.stat = errStat(e.Err)
-		switch isDir := dirs[e.Name]; {
-		case l.pass.options.ignores(l.name, e.Name, isDir || err != nil):
-			continue
-		case isDir:
-			n.name += "/"
-		case err == nil:
-			n.stat.kind = file
+		s := errStat(e.Err)
+		isDir := dirs[e.Name]
+		if err == nil && !isDir {
+			s.kind = file
 		}
-		l.nodes = append(l.nodes, n)
+		if !l.pass.options.ignores(l.name, e.Name, isDir || err != nil) {
+			l.put(e.Name, isDir, s)
+		}
 	}
 	return nil
 }
 
 // finish examines what is unfinished.
 func (l *listing) finish() {
+	if len(l.unfinished) == 0 {
+		return
+	}
 	l.pass.parallelFor(len(l.unfinished), func(p *pass, i int) {
 		u := &l.unfinished[i]
-		s := p.statEntry(l.path, &u.entry)
-		if s.err != "" {
-			s.kind = file // and no directory: see match
+		u.stat = p.statEntry(l.path, &u.entry)
+		if u.stat.err != "" {
+			u.stat.kind = file // and no directory: see match
 		}
-		l.nodes[u.index].stat = s
 	})
-	if len(l.unfinished) > 0 {
-		l.nodes = slices.DeleteFunc(l.nodes, func(n node) bool { return n.stat == gone })
+	vanished := false
+	for _, u := range l.unfinished {
+		l.setStat(u.index, u.stat)
+		vanished = vanished || u.stat == gone
+	}
+	if vanished {
+		l.all = slices.DeleteFunc(l.complete(), func(e listed) bool { return e.stat == gone })
 	}
 }
 

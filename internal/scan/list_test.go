@@ -90,6 +90,6 @@ func TestDenied(t *testing.T) {
 		if err := l.addFailed(); (err != nil) != test.want {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		check.Equal(t, test.name, test.nodes, namesOf(l.nodes))
+		check.Equal(t, test.name, test.nodes, listedIn(l.complete()))
 	}
 }

@@ -1,7 +1,6 @@
 package scan_test
 
 import (
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -23,30 +22,30 @@ type portionFS struct {
 	open     int
 }
 
-func (p *portionFS) Lstat(name string) (fs.FileInfo, error) {
+func (p *portionFS) Lstat(name string) (scan.Entry, error) {
 	p.t.Errorf("%s is examined by itself", name)
 	return p.OS.Lstat(name)
 }
 
-func (p *portionFS) Open(name string) (scan.File, error) {
-	f, err := p.OS.Open(name)
+func (p *portionFS) OpenDir(name string, follow bool) (scan.Dir, error) {
+	d, err := p.OS.OpenDir(name, follow)
 	p.open++
-	return &portionFile{f, p}, err
+	return &portionDir{d, p}, err
 }
 
-type portionFile struct {
-	scan.File
+type portionDir struct {
+	scan.Dir
 	fs *portionFS
 }
 
-func (f *portionFile) ReadEntries(buf []scan.Entry) (int, error) {
+func (f *portionDir) ReadEntries(buf []scan.Entry) (int, error) {
 	f.fs.portions = append(f.fs.portions, len(buf))
-	return f.File.ReadEntries(buf)
+	return f.Dir.ReadEntries(buf)
 }
 
-func (f *portionFile) Close() error {
+func (f *portionDir) Close() error {
 	f.fs.open--
-	return f.File.Close()
+	return f.Dir.Close()
 }
 
 // A directory whose file system is fast is read in portions, small ones first, and
@@ -157,25 +156,4 @@ func TestIgnored(t *testing.T) {
 			d.expect()
 		})
 	}
-}
-
-// With Fresh, directories and regular files are opened before they are examined,
-// and what cannot be opened is examined all the same.
-func TestFresh(t *testing.T) {
-	t.Chdir(t.TempDir())
-	check.Must(t, os.MkdirAll("d/sub", 0o777))
-	check.Write(t, "d/sub/a", "1", check.Day1)
-	check.Write(t, "f", "1", check.Day1)
-	ff := faults.Real()
-	d := newDriver(t, ff, scan.Options{Fresh: true}, "f", "d", "none/x")
-	d.begin()
-	ff.Fail("open", "d/sub/a", check.PathError(fs.ErrPermission))
-	ff.Fail("open", "f", check.PathError(fs.ErrPermission))
-	ff.Calls("open")
-	// A file has its new size from the moment that it is opened.
-	ff.Before("open", "f", func() { check.Write(t, "f", "22", check.Day1) })
-	ff.Before("open", "d/sub/a", func() { check.Write(t, "d/sub/a", "22", check.Day1) })
-	check.Equal(t, "steps", []string{"modified f, 2 bytes", "modified d/sub/a, 2 bytes"}, d.scan())
-	want := []string{".", "f", "none/", ".", "d", "d/sub", "d/sub/a"} // parents of targets in turn
-	check.Equal(t, "opened", want, ff.Calls("open"))
 }

@@ -4,7 +4,6 @@ package scan_test
 
 import (
 	"os"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,15 +21,15 @@ func TestReplacedNotice(t *testing.T) {
 	d := newDriver(t, ff, scan.Options{}, "e", "f")
 	d.begin()
 	d.scan()
-	unlinked := &syscall.Stat_t{Nlink: 0}
-	ff.PutSys("f", 1, unlinked)
-	d.scan()
-	ff.PutSys("f", 1, &syscall.Stat_t{Nlink: 1})
-	d.scan()
-	check.Equal(t, "when it was replaced", []scan.Notice(nil), d.notices)
-	ff.PutSys("f", 1, unlinked)
-	for range 3 {
+	scanWhile := func(unlinked bool) {
+		ff.Tree.Edit("f", func(f *faults.Inode) { f.Unlinked = unlinked })
 		d.scan()
+	}
+	scanWhile(true)
+	scanWhile(false)
+	check.Equal(t, "when it was replaced", []scan.Notice(nil), d.notices)
+	for range 3 {
+		scanWhile(true)
 	}
 	check.Equal(t, "when its mount is of the old one", []scan.Notice{{Target: 1, Path: "f", About: scan.Replaced}}, d.notices)
 }

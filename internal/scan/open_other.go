@@ -13,4 +13,4 @@ const (
 	dirFlags  = 0
 )
 
-func unlinked(fs.FileInfo) bool { return false }
+func identify(*Entry, fs.FileInfo) {}

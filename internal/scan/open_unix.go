@@ -14,9 +14,9 @@ const (
 	dirFlags  = syscall.O_DIRECTORY | syscall.O_NOFOLLOW
 )
 
-// unlinked reports whether what info describes has no name any more, though there is
-// a way to it: an open descriptor, a working directory, or a mount of its own.
-func unlinked(info fs.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && st.Nlink == 0
+// identify sets what e has of the system's own part of info.
+func identify(e *Entry, info fs.FileInfo) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		e.Dev, e.Inode, e.Unlinked = uint64(st.Dev), uint64(st.Ino), st.Nlink == 0
+	}
 }

@@ -26,7 +26,9 @@ type pass struct {
 	w       *worker
 	sched   *scheduler // for more workers
 	options *Options
-	first   bool // no scan of the target was complete before
+	remotes *remotes
+	start   int64 // the number of the last Scanner.Start
+	first   bool  // no scan of the target was complete before
 	before  doubts
 	found   findings
 }
@@ -69,7 +71,7 @@ func (f *findings) doubt(name string, since time.Duration, reason string) {
 // stays as it is until it has been so for UnreadableAfter.
 func (p *pass) set(n *node, above string, s Stat) {
 	if s.inconclusive {
-		if n.stat.err != "" {
+		if n.unreadable() {
 			return
 		}
 		name := above + n.name
@@ -108,7 +110,7 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 			if w == nil {
 				break
 			}
-			h := &pass{w: w, sched: p.sched, options: p.options, first: p.first, before: p.before}
+			h := &pass{w: w, sched: p.sched, options: p.options, remotes: p.remotes, start: p.start, first: p.first, before: p.before}
 			helpers = append(helpers, h)
 			wg.Go(func() {
 				defer p.sched.releaseHelper(w)
@@ -126,21 +128,18 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 	}
 }
 
-// target scans the target n, which is at path, and all that is below it.
-func (p *pass) target(n *node, path string) {
+// target scans t and all that is below it.
+func (p *pass) target(t *target) {
 	p.found.files++
-	if p.options.Fresh {
-		parent, _ := filepath.Split(path)
-		p.w.revalidate(cmp.Or(parent, "."))
-	}
-	s := p.statLink(path)
-	if was := n.stat.kind; s.kind == directory && was == file || s.kind == file && was == directory {
-		p.found.changes.set(n, "", gone)
+	t.parent.sync(p.w, p.start, p.options.Fresh)
+	s, dev := p.statLink(t.path, true)
+	if was := t.root.kind; s.kind == directory && was == file || s.kind == file && was == directory {
+		p.found.changes.set(&t.root, "", gone)
 	}
 	if s.kind == directory {
-		p.directory(n, "", path)
+		p.directory(&t.root, "", t.path, dev)
 	} else {
-		p.set(n, "", s)
+		p.set(&t.root, "", s)
 	}
 }
 
@@ -153,36 +152,47 @@ func below(path, name string) string {
 	return path + "/" + name
 }
 
-// directory scans the directory n, which is at path and in the directory above,
-// and all that is below it.
-func (p *pass) directory(n *node, above, path string) {
+// directory scans the directory n, which is at path, in the directory above and on the
+// device dev, and all that is below it.
+func (p *pass) directory(n *node, above, path string, dev uint64) {
 	name := above + n.name
-	listing, s := p.list(path, name)
+	if p.remotes.has(p.w, dev, path) {
+		p.w.revalidate(path)
+	}
+	d := n.children()
+	if d == nil {
+		d = &dir{}
+	}
+	listing, s := p.list(path, name, dev, d.nodes)
 	p.set(n, above, s)
 	if s.kind != directory {
 		return
 	}
-	if n.children == nil {
-		n.children = &dir{}
-	}
-	d := n.children
+	n.setChildren(d)
 	before := p.found.changes.sum
-	if !d.sameNames(listing) { // which is rare
-		listing = p.reconcile(d, name, path, listing)
-	}
-	p.found.files += len(listing)
-	var dirs []*node
-	for i := range listing {
-		if n := &d.nodes[i]; n.isDir() {
-			dirs = append(dirs, n) // yet to be listed itself
-		} else {
-			p.set(n, name, listing[i].stat)
+	if listing.isSame() {
+		for _, c := range listing.changed {
+			p.set(&d.nodes[c.index], name, c.stat)
+		}
+	} else { // which is rare
+		for i, e := range p.reconcile(d, name, path, listing.complete()) {
+			if n := &d.nodes[i]; !n.isDir() {
+				p.set(n, name, e.stat)
+			}
 		}
 	}
-	p.parallelFor(len(dirs), func(p *pass, i int) {
-		p.directory(dirs[i], name, below(path, strings.TrimSuffix(dirs[i].name, "/")))
-	})
+	p.found.files += len(d.nodes)
+	var dirs []*node // yet to be listed themselves
+	for i := range d.nodes {
+		if d.nodes[i].isDir() {
+			dirs = append(dirs, &d.nodes[i])
+		}
+	}
 	if len(dirs) > 0 {
+		p.parallelFor(len(dirs), func(p *pass, i int) {
+			base := strings.TrimSuffix(dirs[i].name, "/")
+			p.directory(dirs[i], name, below(path, base), cmp.Or(listing.mounts[base], dev))
+		})
 		d.dropGone()
 	}
 	d.sum = d.sum.plus(p.found.changes.sum.minus(before))
@@ -191,7 +201,7 @@ func (p *pass) directory(n *node, above, path string) {
 // reconcile gives d, which is at path and has the path name below the target, the
 // nodes of its listing. A node that the listing lacks is kept if a call finds it,
 // and gone if not. It returns the listing of all nodes that d has now.
-func (p *pass) reconcile(d *dir, name, path string, listing []node) []node {
+func (p *pass) reconcile(d *dir, name, path string, listing []listed) []listed {
 	nodes, listing, missing := d.match(listing, p.first)
 	names := &aliases{listing: listing, old: d.nodes}
 	found := make([]Stat, len(missing))
@@ -201,7 +211,7 @@ func (p *pass) reconcile(d *dir, name, path string, listing []node) []node {
 			p.found.changes.remove(n, name, true)
 		} else {
 			nodes = append(nodes, *n)
-			listing = append(listing, node{name: n.name, stat: found[i]})
+			listing = append(listing, listed{n.name, found[i]})
 		}
 	}
 	d.nodes = shareNames(nodes)
@@ -214,15 +224,15 @@ func (p *pass) reconcile(d *dir, name, path string, listing []node) []node {
 // listing knows.
 func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 	base, isDir := strings.CutSuffix(n.name, "/")
-	info, err := p.w.lstat(below(path, base))
+	e, err := p.w.lstat(below(path, base))
 	switch {
-	case err == nil && info.IsDir() == isDir:
-		for _, alias := range names.of(base, info) {
-			if other, err := p.w.lstat(below(path, alias)); err == nil && perhapsSame(info, other) {
+	case err == nil && e.Mode.IsDir() == isDir:
+		for _, alias := range names.of(base, &e) {
+			if other, err := p.w.lstat(below(path, alias)); err == nil && perhapsSame(&e, &other) {
 				return gone
 			}
 		}
-		e := newEntry(base, info, nil)
+		e.Name = base
 		return p.statEntry(path, &e)
 	case err == nil || oserr.IsNotExist(err) || oserr.IsNameTooLong(err):
 		return gone
@@ -230,38 +240,39 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 	return errStat(err)
 }
 
-// stat examines what exists at path, following links.
-func (p *pass) stat(path string) Stat {
-	info, err := p.w.stat(path)
-	if p.options.Fresh && err == nil && info.Mode().IsRegular() {
+// stat examines what exists at path, following links. It also returns the device that
+// it is on. What was named in the command line is asked of its server, if it has one.
+func (p *pass) stat(path string, named bool) (Stat, uint64) {
+	e, err := p.w.stat(path)
+	if err == nil && e.Mode.IsRegular() && (p.options.Fresh || named && p.remotes.has(p.w, e.Dev, path)) {
 		p.w.revalidate(path)
-		info, err = p.w.stat(path)
+		e, err = p.w.stat(path)
 	}
 	if err != nil {
-		return pathStat(err)
+		return pathStat(err), 0
 	}
-	if p.options.Content && info.Mode().IsRegular() {
-		return p.read(path)
-	}
-	if unlinked(info) {
+	if e.Unlinked && e.Mode.IsRegular() && !strings.HasPrefix(path, "/proc/") { // which leads to open files
 		p.found.unlinked = path
 	}
-	return infoStat(info)
+	if p.options.Content && e.Mode.IsRegular() {
+		return p.read(path), e.Dev
+	}
+	return entryStat(&e), e.Dev
 }
 
 // statLink is stat for what may be reached by links. On read-only images all times may
 // be the same (1970, in Nix, OSTree and Bazel): then the path that links lead to takes
 // the place of the time.
-func (p *pass) statLink(path string) Stat {
-	s := p.stat(path)
+func (p *pass) statLink(path string, named bool) (Stat, uint64) {
+	s, dev := p.stat(path, named)
 	if s.err != "" || s.kind != file || s.hash != 0 || s.sec != s.sec&1 {
-		return s
+		return s, dev
 	}
 	if to, err := timed(p.w, p.w.fs.EvalSymlinks, path); err == nil && to != filepath.Clean(path) {
 		sum := sha256.Sum256([]byte(to))
 		s.hash = max(binary.BigEndian.Uint64(sum[:]), 1)
 	}
-	return s
+	return s, dev
 }
 
 // statEntry examines the entry e of the directory at dirPath, as far as the
@@ -271,11 +282,12 @@ func (p *pass) statEntry(dirPath string, e *Entry) Stat {
 		return entryStat(e)
 	}
 	path := below(dirPath, e.Name)
-	examine := p.statLink
+	var s Stat
 	if e.Mode.IsRegular() && !p.options.Fresh {
-		examine = p.read
+		s = p.read(path)
+	} else {
+		s, _ = p.statLink(path, false)
 	}
-	s := examine(path)
 	if s.kind == directory {
 		if e.Mode.IsRegular() {
 			return gone // it was replaced; the next listing has the directory
@@ -300,17 +312,17 @@ func (p *pass) read(path string) Stat {
 	}
 	defer p.w.close(f)
 	p.w.begin()
-	info, err := f.Stat()
+	e, err := f.Stat()
 	p.w.end(1)
 	if err != nil {
 		return errStat(err)
 	}
-	if !info.Mode().IsRegular() { // it was replaced
-		return infoStat(info)
+	if !e.Mode.IsRegular() { // it was replaced
+		return entryStat(&e)
 	}
 	hash := sha256.New()
 	// Up to the size and not to the end, which may move faster than this.
-	left, size := cmp.Or(info.Size(), maxUnsized), int64(0)
+	left, size := cmp.Or(e.Size, maxUnsized), int64(0)
 	for left > 0 {
 		part, err := p.w.read(f, left)
 		hash.Write(part)
@@ -323,7 +335,7 @@ func (p *pass) read(path string) Stat {
 			return errStat(err)
 		}
 	}
-	s := fileStat(size, info.ModTime())
+	s := fileStat(size, e.Mtime)
 	s.hash = max(binary.BigEndian.Uint64(hash.Sum(nil)), 1)
 	return s
 }

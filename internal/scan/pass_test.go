@@ -56,7 +56,7 @@ func TestParallelFor(t *testing.T) {
 					h.w.take(time.Millisecond, 1)
 					h.found.doubt("b", h.before["a"], "short")
 					h.found.unlinked = "u"
-					h.w.entries, h.w.nodes = make([]Entry, 1), make([]node, 1)
+					h.w.entries, h.w.buf = make([]Entry, 1), make([]byte, 1)
 				}
 			})
 			slices.SortFunc(p.found.changes.steps, func(a, b Step) int { return strings.Compare(a.Name, b.Name) })
@@ -68,7 +68,7 @@ func TestParallelFor(t *testing.T) {
 				if h.calls != unused {
 					helpers++
 				}
-				if h.job != nil || h.entries != nil || h.nodes != nil {
+				if h.job != nil || h.entries != nil || h.buf != nil {
 					t.Errorf("helper %d is not idle", i)
 				}
 			}

@@ -37,9 +37,8 @@ var (
 
 // put makes o what Stat answers for name.
 func (o outcome) put(ff *faults.FS, name string) {
-	if o.err != nil {
-		ff.PutError(name, o.err)
-	} else {
+	ff.Fail("stat", name, o.err)
+	if o.err == nil {
 		ff.Put(name, o.size, o.mtime)
 	}
 }

@@ -3,7 +3,6 @@ package scan_test
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,8 +26,6 @@ type runner struct {
 	options scan.Options
 	driver  *driver // nil before watch
 
-	edits map[string]int // how often listings have a path, if not once
-
 	mu sync.Mutex // guards on, which workers use
 	on map[string][]func()
 }
@@ -37,7 +34,7 @@ type runner struct {
 func (s *script) run(t *testing.T, slow bool, o scan.Options) int {
 	r := &runner{
 		T: t, fs: faults.Real(), slow: slow, options: o,
-		on: make(map[string][]func()), edits: make(map[string]int),
+		on: make(map[string][]func()),
 	}
 	for _, c := range s.commands {
 		if err := r.do(c.words, c.want); err != nil {
@@ -110,18 +107,17 @@ func (r *runner) do(words, want []string) error {
 		}
 	case "heal 0":
 		r.fs.Heal()
-		r.edits = make(map[string]int)
 		return nil
 	case "heal 2":
 		return r.fail(arg[0], arg[1], "nil")
 	case "hide 1":
-		r.edit(arg[0], 0)
+		r.fs.Listed(arg[0], 0)
 		return nil
 	case "alias 2":
 		r.fs.Alias(arg[0], arg[1])
 		return nil
 	case "double 1":
-		r.edit(arg[0], 2)
+		r.fs.Listed(arg[0], 2)
 		return nil
 	}
 	if words[0] == "on" && n > 2 {
@@ -288,21 +284,4 @@ func (r *runner) before(op, path string, do func() error) error {
 		r.fs.Before(op, path, run)
 	}
 	return err
-}
-
-// edit makes listings have the path n times.
-func (r *runner) edit(path string, n int) {
-	edits := maps.Clone(r.edits)
-	edits[path] = n
-	r.edits = edits
-	r.fs.Entries(func(dir string, entries []scan.Entry) (edited []scan.Entry) {
-		for _, e := range entries {
-			n, ok := edits[dir+"/"+e.Name]
-			if !ok {
-				n = 1
-			}
-			edited = append(edited, slices.Repeat([]scan.Entry{e}, n)...)
-		}
-		return edited
-	})
 }

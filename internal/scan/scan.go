@@ -43,6 +43,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"net-watcher/internal/wire"
@@ -56,7 +57,7 @@ type Options struct {
 	Ignore []string
 
 	Content bool // compare contents, not times; reads every regular file
-	Fresh   bool // open directories and files before each stat
+	Fresh   bool // ask the server about every file, and elsewhere open it before the stat
 
 	// LateAfter is how long after it was due a scan may end before it is reported as
 	// late; 0 is for any time.
@@ -71,12 +72,15 @@ type Scanner struct {
 	options Options
 	targets []target
 	unknown int // targets that are not known
+	starts  atomic.Int64
+	remotes remotes
 	sched   *scheduler
 }
 
 // target is one path to scan.
 type target struct {
-	path string
+	path   string
+	parent *parent
 
 	// These belong to the worker that scans it, while there is one.
 	root     node
@@ -157,9 +161,14 @@ func New(ctx context.Context, paths []string, o Options) *Scanner {
 	o.MaxCalls = cmp.Or(o.MaxCalls, MaxCalls)
 	s := &Scanner{options: o, unknown: len(paths)}
 	var parents []string
+	byName := make(map[string]*parent)
 	for _, path := range paths {
-		s.targets = append(s.targets, target{path: path})
-		parents = append(parents, filepath.Dir(path))
+		name := filepath.Dir(path)
+		if byName[name] == nil {
+			byName[name] = newParent(path)
+		}
+		s.targets = append(s.targets, target{path: path, parent: byName[name]})
+		parents = append(parents, name)
 	}
 	stopped := func() bool { return ctx.Err() != nil }
 	s.sched = newScheduler(parents, o, stopped, s.scan)
@@ -169,8 +178,11 @@ func New(ctx context.Context, paths []string, o Options) *Scanner {
 // scan scans the target with the index. Workers call it.
 func (s *Scanner) scan(w *worker, index int, first bool) findings {
 	t := &s.targets[index]
-	w.pass = pass{w: w, sched: s.sched, options: &s.options, first: first, before: t.doubts}
-	w.pass.target(&t.root, t.path)
+	w.pass = pass{
+		w: w, sched: s.sched, options: &s.options, remotes: &s.remotes,
+		start: s.starts.Load(), first: first, before: t.doubts,
+	}
+	w.pass.target(t)
 	found := w.pass.found
 	w.pass.found, w.pass.before = findings{}, nil // for the garbage collector
 	if s.sched.stopped() {                        // some of it was left out
@@ -196,12 +208,16 @@ func (s *Scanner) scan(w *worker, index int, first bool) findings {
 const minCoarse = 2
 
 // countCoarse counts the files that, now, were changed less than 2 s ago in a whole
-// second. Those of FAT are even ones.
+// second, in a row. Those of FAT are even ones.
 func (t *target) countCoarse(steps []Step, now time.Time) {
 	for i := range steps {
 		_, mtime, isFile := steps[i].Stat.Size()
-		if isFile && mtime.Nanosecond() == 0 && now.Sub(mtime).Abs() < 2*time.Second {
+		switch {
+		case !isFile || now.Sub(mtime).Abs() >= 2*time.Second:
+		case mtime.Nanosecond() == 0:
 			t.coarse++
+		default:
+			t.coarse = 0 // its file system does have finer times
 		}
 	}
 }
@@ -216,7 +232,10 @@ func (t *target) notice(index int, about About, path string) []Notice {
 }
 
 // Start begins a scan of each target that is not being scanned.
-func (s *Scanner) Start() { s.sched.start() }
+func (s *Scanner) Start() {
+	s.starts.Add(1)
+	s.sched.start()
+}
 
 // Ready receives a value when a worker has run out of targets: call Collect. Results
 // may be there earlier.
@@ -266,14 +285,14 @@ func (s *Scanner) steps(r *result) []Step {
 	}
 	before := t.sum
 	t.sum = t.sum.plus(r.found.changes.sum)
-	t.unreadable = t.root.stat.err != ""
+	t.unreadable = t.root.unreadable()
 	if r.first { // there is nothing to compare with
 		before, r.found.changes.steps = t.sum, nil
 	}
 	steps := r.found.changes.sorted(before)
 	if r.recovered {
 		t.expired = ""
-		steps = recovered(steps, t.root.stat, before)
+		steps = recovered(steps, t.root.stat(), before)
 	}
 	return steps
 }
@@ -312,7 +331,7 @@ func (t *target) state() State {
 		stat := Stat{err: t.expired}
 		return State{stat, stat.sum("")}
 	}
-	return State{t.root.stat, t.sum}
+	return State{t.root.stat(), t.sum}
 }
 
 // Unreadable returns why the things below the target with the index that the first
@@ -324,7 +343,7 @@ func (s *Scanner) Unreadable(index int) map[string]string {
 		return nil
 	}
 	found := make(map[string]string)
-	t.root.unreadable("", found)
+	t.root.addUnreadable("", found)
 	return found
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"io/fs"
 	"time"
 
 	"net-watcher/internal/oserr"
@@ -49,20 +48,12 @@ func fileStat(size int64, mtime time.Time) Stat {
 	return Stat{kind: file, size: size, sec: mtime.Unix(), nsec: int32(mtime.Nanosecond())}
 }
 
-// entryStat returns the Stat of an entry as its directory was listed.
+// entryStat returns the Stat of what is examined.
 func entryStat(e *Entry) Stat {
 	if e.Mode.IsDir() {
 		return Stat{kind: directory}
 	}
 	return fileStat(e.Size, e.Mtime)
-}
-
-// infoStat returns the Stat of what stat(2) has returned.
-func infoStat(info fs.FileInfo) Stat {
-	if info.IsDir() {
-		return Stat{kind: directory}
-	}
-	return fileStat(info.Size(), info.ModTime())
 }
 
 // Err returns why the path cannot be examined, "" if it can.
@@ -128,7 +119,7 @@ func compare(was, is Stat) (wire.Change, Stat) {
 // below. Tags are added up, which keeps different trees apart only with a hash
 // whose every bit depends on every bit of the input.
 func (s Stat) tag(name string) uint64 {
-	var b []byte
+	b := make([]byte, 0, 256) // of the stack, for nearly all names
 	switch {
 	case s.err != "":
 		b = append(b, "unreadable "...)

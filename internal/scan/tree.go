@@ -8,13 +8,74 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// node is a target or something below it, and what is known of it.
+// node is a target or something below it, and what is known of it. There is one for each
+// file, so it is small.
 type node struct {
 	// name is the name in the directory. That of a directory ends in "/", so that
 	// a file which becomes a directory is another node. A target's is "".
-	name     string
-	stat     Stat
+	name string
+
+	// These are fields of its Stat.
+	size, sec int64
+	nsec      int32
+	kind      kind
+
+	rare *rare // nil if it has none of that
+}
+
+// rare is what most nodes do not have.
+type rare struct {
+	hash     uint64 // as the next one, a field of the Stat
+	err      string
 	children *dir // nil if nothing is known below it
+}
+
+// stat returns the Stat that is known of n.
+func (n *node) stat() Stat {
+	s := Stat{size: n.size, sec: n.sec, nsec: n.nsec, kind: n.kind}
+	if n.rare != nil {
+		s.hash, s.err = n.rare.hash, n.rare.err
+	}
+	return s
+}
+
+// setStat makes s what is known of n.
+func (n *node) setStat(s Stat) {
+	n.size, n.sec, n.nsec, n.kind = s.size, s.sec, s.nsec, s.kind
+	n.setRare(rare{s.hash, s.err, n.children()})
+}
+
+// has reports whether s is what is known of n.
+func (n *node) has(s Stat) bool {
+	return n.size == s.size && n.sec == s.sec && n.nsec == s.nsec && n.kind == s.kind && n.stat() == s
+}
+
+func (n *node) unreadable() bool { return n.rare != nil && n.rare.err != "" }
+
+// children returns what is known below n, or nil.
+func (n *node) children() *dir {
+	if n.rare == nil {
+		return nil
+	}
+	return n.rare.children
+}
+
+// setChildren makes d what is known below n.
+func (n *node) setChildren(d *dir) {
+	s := n.stat()
+	n.setRare(rare{s.hash, s.err, d})
+}
+
+func (n *node) setRare(r rare) {
+	switch {
+	case r == rare{}:
+		n.rare = nil
+	case n.rare == nil:
+		n.rare = new(rare) // and not &r, which would be on the heap for every node
+		fallthrough
+	default:
+		*n.rare = r
+	}
 }
 
 // dir is the contents of a directory.
@@ -32,6 +93,14 @@ type Sum struct {
 func (s Sum) plus(t Sum) Sum  { return Sum{s.Tag + t.Tag, s.Unreadable + t.Unreadable} }
 func (s Sum) minus(t Sum) Sum { return Sum{s.Tag - t.Tag, s.Unreadable - t.Unreadable} }
 
+// is reports whether n has the name base, of a directory or not.
+func (n *node) is(base string, isDir bool) bool {
+	if isDir {
+		return len(n.name) == len(base)+1 && n.name[:len(base)] == base && n.isDir()
+	}
+	return n.name == base
+}
+
 // isDir reports whether n, which is no target, is a directory.
 func (n *node) isDir() bool { return strings.HasSuffix(n.name, "/") }
 
@@ -39,25 +108,25 @@ func (n *node) isDir() bool { return strings.HasSuffix(n.name, "/") }
 // below it add to the sum of the target. Below a directory that cannot be read
 // nothing counts.
 func (n *node) sum(name string) Sum {
-	sum := n.stat.sum(name)
-	if n.children != nil && n.stat.err == "" {
-		sum = sum.plus(n.children.sum)
+	sum := n.stat().sum(name)
+	if n.children() != nil && !n.unreadable() {
+		sum = sum.plus(n.children().sum)
 	}
 	return sum
 }
 
-// unreadable adds what is below n, which has the path name below the target, and cannot
+// addUnreadable adds what is below n, which has the path name below the target, and cannot
 // be examined to found: by its path below the target, why.
-func (n *node) unreadable(name string, found map[string]string) {
-	if n.children == nil || n.stat.err != "" {
+func (n *node) addUnreadable(name string, found map[string]string) {
+	if n.children() == nil || n.unreadable() {
 		return
 	}
-	for i := range n.children.nodes {
-		child := &n.children.nodes[i]
-		if child.stat.err != "" {
-			found[name+child.name] = child.stat.err
+	for i := range n.children().nodes {
+		child := &n.children().nodes[i]
+		if child.unreadable() {
+			found[name+child.name] = child.rare.err
 		}
-		child.unreadable(name+child.name, found)
+		child.addUnreadable(name+child.name, found)
 	}
 }
 
@@ -91,18 +160,19 @@ type changes struct {
 
 // set makes n, which is in the directory above, be as s says.
 func (c *changes) set(n *node, above string, s Stat) {
-	if s.kind == absent && n.children != nil {
+	if s.kind == absent && n.children() != nil {
 		c.remove(n, above, true)
-		n.stat, n.children = s, nil
+		n.setChildren(nil)
+		n.setStat(s)
 		return
 	}
-	change, now := compare(n.stat, s)
-	if change == "" && n.stat.kind == now.kind {
+	change, now := compare(n.stat(), s)
+	if change == "" && n.kind == now.kind {
 		return // as nearly always; a tag would cost a hash
 	}
 	name := above + n.name
-	before, again := n.sum(name), n.stat.err != ""
-	n.stat = now
+	before, again := n.sum(name), n.unreadable()
+	n.setStat(now)
 	sum := n.sum(name).minus(before)
 	c.sum = c.sum.plus(sum)
 	if change != "" {
@@ -113,18 +183,18 @@ func (c *changes) set(n *node, above string, s Stat) {
 // remove notes that n, which is in the directory above, and all that is below it
 // are gone. counted is whether they are part of the sum of the target.
 func (c *changes) remove(n *node, above string, counted bool) {
-	if n.stat.kind <= absent && n.stat.err == "" {
+	if n.kind <= absent && !n.unreadable() {
 		return // it was never there
 	}
-	step := Step{Name: above + n.name, Change: wire.Removed, Stat: gone, Again: n.stat.err != ""}
+	step := Step{Name: above + n.name, Change: wire.Removed, Stat: gone, Again: n.unreadable()}
 	if counted {
-		step.Sum = Sum{}.minus(n.stat.sum(step.Name))
+		step.Sum = Sum{}.minus(n.stat().sum(step.Name))
 	}
 	c.sum = c.sum.plus(step.Sum)
 	c.steps = append(c.steps, step)
-	if n.children != nil {
-		for i := range n.children.nodes {
-			c.remove(&n.children.nodes[i], step.Name, counted && n.stat.err == "")
+	if d := n.children(); d != nil {
+		for i := range d.nodes {
+			c.remove(&d.nodes[i], step.Name, counted && !n.unreadable())
 		}
 	}
 }
@@ -161,14 +231,9 @@ func (s *Step) rank() int {
 	return 2
 }
 
-// sameNames reports whether a listing has the names of d in the order of d.
-func (d *dir) sameNames(listing []node) bool {
-	return slices.EqualFunc(d.nodes, listing, func(a, b node) bool { return a.name == b.name })
-}
-
 // dropGone removes the nodes of d where nothing exists any more.
 func (d *dir) dropGone() {
-	d.nodes = slices.DeleteFunc(d.nodes, func(n node) bool { return n.stat == gone })
+	d.nodes = slices.DeleteFunc(d.nodes, func(n node) bool { return n.kind == absent && !n.unreadable() })
 }
 
 // match compares the names of d with those of its listing. It returns a copy of
@@ -178,7 +243,7 @@ func (d *dir) dropGone() {
 //
 // A listing may have a name twice, or lack one that exists: tmpfs does so with
 // files that are replaced meanwhile, and others with less reason.
-func (d *dir) match(listing []node, first bool) (nodes, listed []node, missing []*node) {
+func (d *dir) match(listing []listed, first bool) (nodes []node, matched []listed, missing []*node) {
 	const met = -1
 	old := make(map[string]int, len(d.nodes)) // index in d.nodes, or met
 	for i := range d.nodes {
@@ -186,16 +251,16 @@ func (d *dir) match(listing []node, first bool) (nodes, listed []node, missing [
 	}
 	nodes = make([]node, 0, len(listing))
 	for _, l := range listing {
-		if l.stat.kind == unknown && !l.isDir() {
+		if l.stat.kind == unknown && !strings.HasSuffix(l.name, "/") {
 			// It was listed and could not be examined: it is still the directory
 			// that it was, most likely.
 			if _, ok := old[l.name+"/"]; ok {
 				l.name += "/"
 			}
 		}
-		n := node{name: l.name, stat: gone}
+		n := node{name: l.name, kind: absent}
 		if first {
-			n.stat = Stat{}
+			n.kind = unknown
 		}
 		switch i, ok := old[l.name]; {
 		case ok && i == met:
@@ -205,14 +270,14 @@ func (d *dir) match(listing []node, first bool) (nodes, listed []node, missing [
 		}
 		old[l.name] = met
 		nodes = append(nodes, n)
-		listed = append(listed, l)
+		matched = append(matched, l)
 	}
 	for i := range d.nodes {
 		if old[d.nodes[i].name] != met {
 			missing = append(missing, &d.nodes[i])
 		}
 	}
-	return nodes, listed, missing
+	return nodes, matched, missing
 }
 
 // shareNames makes the names of the nodes parts of one string, which is less work

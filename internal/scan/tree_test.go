@@ -3,8 +3,10 @@ package scan
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -12,40 +14,137 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// namesOf returns the names of the nodes in short: an unreadable one with "!", one
+// listedIn returns the names of entries in short: an unreadable one with "!", one
 // where nothing existed with "-", and one that is yet unknown with "?".
-func namesOf(nodes []node) string {
+func listedIn(entries []listed) string {
 	var names []string
-	for _, n := range nodes {
+	for _, e := range entries {
 		switch {
-		case n.stat.err != "":
-			n.name += "!"
-		case n.stat.kind == absent:
-			n.name += "-"
-		case n.stat.kind == unknown:
-			n.name += "?"
+		case e.stat.err != "":
+			e.name += "!"
+		case e.stat.kind == absent:
+			e.name += "-"
+		case e.stat.kind == unknown:
+			e.name += "?"
 		}
-		names = append(names, n.name)
+		names = append(names, e.name)
 	}
 	return strings.Join(names, " ")
 }
 
-// nodesOf is the reverse of namesOf; others are there.
-func nodesOf(names string) []node {
-	var nodes []node
+// listedOf is the reverse of listedIn; others are there.
+func listedOf(names string) []listed {
+	var entries []listed
 	for name := range strings.FieldsSeq(names) {
-		n := node{name: strings.TrimRight(name, "!")}
+		e := listed{name: strings.TrimRight(name, "!")}
 		switch {
 		case strings.HasSuffix(name, "!"):
-			n.stat = Stat{err: "denied"}
-		case n.isDir():
-			n.stat = Stat{kind: directory}
+			e.stat = Stat{err: "denied"}
+		case strings.HasSuffix(name, "/"):
+			e.stat = Stat{kind: directory}
 		default:
-			n.stat = fileStat(1, check.Day1)
+			e.stat = fileStat(1, check.Day1)
 		}
-		nodes = append(nodes, n)
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// nodeOf returns a node with the name and the Stat.
+func nodeOf(name string, s Stat) node {
+	n := node{name: name}
+	n.setStat(s)
+	return n
+}
+
+// nodesOf and namesOf are listedOf and listedIn of nodes.
+func nodesOf(names string) []node {
+	var nodes []node
+	for _, e := range listedOf(names) {
+		nodes = append(nodes, nodeOf(e.name, e.stat))
 	}
 	return nodes
+}
+
+func namesOf(nodes []node) string {
+	var entries []listed
+	for i := range nodes {
+		entries = append(entries, listed{nodes[i].name, nodes[i].stat()})
+	}
+	return listedIn(entries)
+}
+
+// A node keeps its Stat and what is below it, whichever is set first.
+func TestNode(t *testing.T) {
+	if size := unsafe.Sizeof(node{}); size > 48 && strconv.IntSize == 64 {
+		t.Errorf("a node takes %d bytes", size)
+	}
+	content := fileStat(1, check.Day1)
+	content.hash = 7
+	below := &dir{}
+	for _, s := range []Stat{{}, gone, {kind: directory}, {kind: directory, err: "denied"}, fileStat(1, check.Day1), content} {
+		n := nodeOf("n", s)
+		check.Equal(t, "Stat", s, n.stat(), byField)
+		if !n.has(s) || n.has(fileStat(2, check.Day2)) || n.unreadable() != (s.err != "") || n.children() != nil {
+			t.Errorf("%+v: %+v", s, n)
+		}
+		n.setChildren(below)
+		check.Equal(t, "Stat with children", s, n.stat(), byField)
+		n.setStat(gone)
+		if n.children() != below || n.stat() != gone {
+			t.Errorf("%+v has lost its children", s)
+		}
+		n.setChildren(nil)
+		if n.rare != nil {
+			t.Errorf("%+v holds memory that it does not need", s)
+		}
+	}
+}
+
+// A listing with the names of the last one holds what differs, and any other one all
+// entries, wherever the first new name is.
+func TestListing(t *testing.T) {
+	old := []node{nodeOf("a", fileStat(1, check.Day1)), nodeOf("b/", Stat{kind: directory, err: "denied"}), nodeOf("c", gone)}
+	other := fileStat(2, check.Day2)
+	for _, test := range []struct {
+		name    string
+		entries []listed
+		changed []int // nil if it is not the same
+	}{
+		{"the same", []listed{{"a", old[0].stat()}, {"b/", Stat{kind: directory}}, {"c", gone}}, []int{}},
+		{"another file", []listed{{"a", other}, {"b/", Stat{kind: directory}}, {"c", other}}, []int{0, 2}},
+		{"one is missing", []listed{{"a", other}, {"b/", Stat{kind: directory}}}, nil},
+		{"the first is missing", []listed{{"b/", Stat{kind: directory}}, {"c", other}}, nil},
+		{"one more", []listed{{"a", other}, {"b/", Stat{kind: directory}}, {"c", gone}, {"d", other}}, nil},
+		{"another type", []listed{{"a", other}, {"b", other}, {"c", gone}}, nil},
+		{"a longer name", []listed{{"aa", other}, {"b/", Stat{kind: directory}}, {"c", gone}}, nil},
+		{"empty", nil, nil},
+	} {
+		l := &listing{old: old}
+		for i, e := range test.entries {
+			base, isDir := strings.CutSuffix(e.name, "/")
+			if index := l.put(base, isDir, e.stat); index != i {
+				t.Errorf("%s: entry %d has index %d", test.name, i, index)
+			}
+		}
+		if l.isSame() != (test.changed != nil) {
+			t.Errorf("%s: isSame returns %v", test.name, l.isSame())
+		}
+		if l.isSame() {
+			changed := []int{}
+			for _, c := range l.changed {
+				changed = append(changed, c.index)
+			}
+			check.Equal(t, test.name+": changed", test.changed, changed)
+		}
+		all := slices.Clone(l.complete())
+		for i := range all {
+			if all[i].name == "b/" {
+				all[i].stat.err = "" // what is known of a directory does not count
+			}
+		}
+		check.Equal(t, test.name+": all", listedIn(test.entries), listedIn(all))
+	}
 }
 
 // A listing may lack names or have them twice, and need not have an order. An entry
@@ -75,17 +174,14 @@ func TestMatch(t *testing.T) {
 		{name: "a name is the beginning of another", old: "a a/ aa", listing: "aa a", nodes: "aa a", listing2: "aa a", missed: "a/"},
 	} {
 		d := dir{nodes: nodesOf(test.old)}
-		nodes, listed, missing := d.match(nodesOf(test.listing), test.first)
+		nodes, matched, missing := d.match(listedOf(test.listing), test.first)
 		var missed []node
 		for _, n := range missing {
 			missed = append(missed, *n)
 		}
 		check.Equal(t, test.name+": nodes, listing, missing",
-			[]string{test.nodes, test.listing2, test.missed}, []string{namesOf(nodes), namesOf(listed), namesOf(missed)})
+			[]string{test.nodes, test.listing2, test.missed}, []string{namesOf(nodes), listedIn(matched), namesOf(missed)})
 		check.Equal(t, test.name+": the names before", test.old, namesOf(d.nodes))
-		if same, want := d.sameNames(nodesOf(test.listing)), test.old == strings.ReplaceAll(test.listing, "!", ""); same != want {
-			t.Errorf("%s: sameNames returns %v", test.name, same)
-		}
 		check.Equal(t, test.name+": names in one string", namesOf(nodes), namesOf(shareNames(nodes)))
 	}
 }
@@ -93,10 +189,11 @@ func TestMatch(t *testing.T) {
 // A node that is known keeps what is known of it and below it.
 func TestMatchKeeps(t *testing.T) {
 	known := &dir{nodes: nodesOf("x"), sum: Sum{7, 1}}
-	d := dir{nodes: []node{{name: "a", stat: fileStat(5, check.Day2)}, {name: "b/", stat: Stat{kind: directory}, children: known}}}
-	nodes, _, _ := d.match(nodesOf("b/ a"), false)
+	d := dir{nodes: []node{nodeOf("a", fileStat(5, check.Day2)), nodeOf("b/", Stat{kind: directory})}}
+	d.nodes[1].setChildren(known)
+	nodes, _, _ := d.match(listedOf("b/ a"), false)
 	want := []node{d.nodes[1], d.nodes[0]}
-	check.Equal(t, "nodes", want, nodes, cmp.AllowUnexported(node{}, dir{}, Stat{}))
+	check.Equal(t, "nodes", want, nodes, cmp.AllowUnexported(node{}, rare{}, dir{}))
 }
 
 // Directories that are readable again come first, then what is gone, the last name
@@ -140,10 +237,10 @@ func TestSorted(t *testing.T) {
 
 // sumBelow adds up n and all that counts below it, one by one.
 func sumBelow(n *node, name string) Sum {
-	sum := n.stat.sum(name)
-	if n.children != nil && n.stat.err == "" {
-		for i := range n.children.nodes {
-			sum = sum.plus(sumBelow(&n.children.nodes[i], name+n.children.nodes[i].name))
+	sum := n.stat().sum(name)
+	if d := n.children(); d != nil && !n.unreadable() {
+		for i := range d.nodes {
+			sum = sum.plus(sumBelow(&d.nodes[i], name+d.nodes[i].name))
 		}
 	}
 	return sum
@@ -158,44 +255,45 @@ func TestChanges(t *testing.T) {
 		want []string
 	}{
 		{"a file is modified", func(c *changes, root *node) {
-			c.set(&root.children.nodes[0], "d/", fileStat(2, check.Day1))
+			c.set(&root.children().nodes[0], "d/", fileStat(2, check.Day1))
 		}, []string{"modified d/a"}},
 		{"a file is the same", func(c *changes, root *node) {
-			c.set(&root.children.nodes[0], "d/", fileStat(1, check.Day1))
+			c.set(&root.children().nodes[0], "d/", fileStat(1, check.Day1))
 		}, nil},
 		{"a file is gone", func(c *changes, root *node) {
-			c.remove(&root.children.nodes[0], "d/", true)
-			root.children.nodes = root.children.nodes[1:]
+			c.remove(&root.children().nodes[0], "d/", true)
+			root.children().nodes = root.children().nodes[1:]
 		}, []string{"removed d/a"}},
 		{"a directory is unreadable", func(c *changes, root *node) {
-			c.set(&root.children.nodes[1], "d/", denied)
+			c.set(&root.children().nodes[1], "d/", denied)
 		}, []string{"unreadable d/b/"}},
 		{"and readable again", func(c *changes, root *node) {
-			c.set(&root.children.nodes[1], "d/", denied)
-			c.set(&root.children.nodes[1], "d/", Stat{kind: directory})
+			c.set(&root.children().nodes[1], "d/", denied)
+			c.set(&root.children().nodes[1], "d/", Stat{kind: directory})
 		}, []string{"readable d/b/", "unreadable d/b/"}},
 		{"and gone", func(c *changes, root *node) {
-			c.set(&root.children.nodes[1], "d/", denied)
-			c.set(&root.children.nodes[1], "d/", gone)
-			root.children.dropGone()
+			c.set(&root.children().nodes[1], "d/", denied)
+			c.set(&root.children().nodes[1], "d/", gone)
+			root.children().dropGone()
 		}, []string{"removed d/b/y", "removed d/b/x", "removed d/b/", "unreadable d/b/"}},
 		{"all is gone", func(c *changes, root *node) {
 			c.set(root, "", gone)
 		}, []string{"removed d/c", "removed d/b/y", "removed d/b/x", "removed d/b/", "removed d/a", "removed d/"}},
 		{"what was never there is gone", func(c *changes, root *node) {
-			c.remove(&node{name: "n", stat: gone}, "d/", true)
+			c.remove(&node{name: "n", kind: absent}, "d/", true)
 			c.remove(&node{name: "u"}, "d/", true)
 		}, nil},
 	} {
-		root := node{name: "d/", stat: Stat{kind: directory}, children: &dir{nodes: nodesOf("a b/ c")}}
-		root.children.nodes[1].children = &dir{nodes: nodesOf("x y")}
+		root := nodeOf("d/", Stat{kind: directory})
+		root.setChildren(&dir{nodes: nodesOf("a b/ c")})
+		root.children().nodes[1].setChildren(&dir{nodes: nodesOf("x y")})
 		// What a directory adds up to is kept with it.
 		for i, name := range []string{"d/b/x", "d/b/y"} {
-			b := root.children.nodes[1].children
+			b := root.children().nodes[1].children()
 			b.sum = b.sum.plus(b.nodes[i].sum(name))
 		}
-		for i := range root.children.nodes {
-			root.children.sum = root.children.sum.plus(sumBelow(&root.children.nodes[i], "d/"+root.children.nodes[i].name))
+		for i := range root.children().nodes {
+			root.children().sum = root.children().sum.plus(sumBelow(&root.children().nodes[i], "d/"+root.children().nodes[i].name))
 		}
 		before := root.sum("d/")
 		check.Equal(t, test.name+": sum before", sumBelow(&root, "d/"), before)
@@ -219,9 +317,9 @@ func TestChanges(t *testing.T) {
 // Only nodes where nothing exists any more are dropped, and not what cannot be read.
 func TestDropGone(t *testing.T) {
 	d := dir{nodes: nodesOf("a b! c/ d")}
-	d.nodes[0].stat = gone
-	d.nodes[1].stat = gone.WithErr("denied")
-	d.nodes = append(d.nodes, node{name: "e/", stat: gone}, node{name: "f"})
+	d.nodes[0].setStat(gone)
+	d.nodes[1].setStat(gone.WithErr("denied"))
+	d.nodes = append(d.nodes, nodeOf("e/", gone), node{name: "f"})
 	d.dropGone()
 	if got := namesOf(slices.Clone(d.nodes)); got != "b! c/ d f?" {
 		t.Errorf("left are %q", got)

@@ -1,7 +1,7 @@
 package scan
 
 import (
-	"io/fs"
+	"io"
 	"sync/atomic"
 	"time"
 )
@@ -46,7 +46,6 @@ type worker struct {
 	ended time.Duration // when the last call of it and of its helpers ended
 
 	entries []Entry // the portion read last; kept for its memory
-	nodes   []node  // the directory listed last; kept for its memory
 	buf     []byte  // to read contents into; nil before the first
 	pass    pass    // of the job; kept for its memory
 
@@ -88,12 +87,18 @@ func timed[A, R any](w *worker, call func(A) (R, error), arg A) (R, error) {
 	return result, err
 }
 
-func (w *worker) stat(name string) (fs.FileInfo, error)  { return timed(w, w.fs.Stat, name) }
-func (w *worker) lstat(name string) (fs.FileInfo, error) { return timed(w, w.fs.Lstat, name) }
-func (w *worker) open(name string) (File, error)         { return timed(w, w.fs.Open, name) }
-func (w *worker) openDir(name string) (File, error)      { return timed(w, w.fs.OpenDir, name) }
+func (w *worker) stat(name string) (Entry, error)  { return timed(w, w.fs.Stat, name) }
+func (w *worker) lstat(name string) (Entry, error) { return timed(w, w.fs.Lstat, name) }
+func (w *worker) open(name string) (File, error)   { return timed(w, w.fs.Open, name) }
 
-func (w *worker) close(f File) {
+func (w *worker) openDir(name string, follow bool) (Dir, error) {
+	w.begin()
+	d, err := w.fs.OpenDir(name, follow)
+	w.end(1)
+	return d, err
+}
+
+func (w *worker) close(f io.Closer) {
 	w.begin()
 	f.Close()
 	w.end(1)
@@ -101,7 +106,7 @@ func (w *worker) close(f File) {
 
 // readEntries returns the next n entries of the directory f, at most maxPortion.
 // They are valid until the next call.
-func (w *worker) readEntries(f File, n int) ([]Entry, error) {
+func (w *worker) readEntries(f Dir, n int) ([]Entry, error) {
 	if w.entries == nil {
 		w.entries = make([]Entry, maxPortion)
 	}
@@ -118,12 +123,4 @@ func (w *worker) read(f File, most int64) ([]byte, error) {
 	}
 	n, err := timed(w, f.Read, w.buf[:min(most, int64(len(w.buf)))])
 	return w.buf[:n], err
-}
-
-// revalidate opens a file or directory and closes it, which makes a network file
-// system ask its server about it. It is no error if that is refused.
-func (w *worker) revalidate(name string) {
-	if f, err := w.open(name); err == nil {
-		w.close(f)
-	}
 }

@@ -6,19 +6,18 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"strings"
 
 	"net-watcher/internal/oserr"
 )
 
 // Listen listens at a. It returns two listeners for localhost, which stands for
 // both loopback addresses, and one for any other address. The permissions of a
-// Unix socket are mode; other addresses ignore it. The error names the address.
-// The caller closes the listeners; closing that of a Unix socket removes its
-// file.
-func (a Address) Listen(ctx context.Context, mode fs.FileMode) ([]net.Listener, error) {
+// Unix socket are mode, and logf is called when its file is gone and when it is made
+// again; other addresses ignore both. The error names the address. The caller closes
+// the listeners; closing that of a Unix socket removes its file.
+func (a Address) Listen(ctx context.Context, mode fs.FileMode, logf func(string, ...any)) ([]net.Listener, error) {
 	if a.Network == "unix" {
-		l, err := listenUnix(a.Name, mode)
+		l, err := listenUnix(a.Name, mode, logf)
 		if err != nil {
 			// Without the path of the call, which may be a temporary one.
 			return nil, fmt.Errorf("listen on unix socket %q: %w", a.Name, oserr.Cause(err))
@@ -26,12 +25,8 @@ func (a Address) Listen(ctx context.Context, mode fs.FileMode) ([]net.Listener, 
 		return []net.Listener{l}, nil
 	}
 	host, port, _ := net.SplitHostPort(a.Name)
-	hosts := []string{host}
-	if strings.EqualFold(host, "localhost") {
-		hosts = []string{"127.0.0.1", "::1"}
-	}
 	for try := 1; ; try++ {
-		ls, err := listenTCP(ctx, hosts, port)
+		ls, err := listenTCP(ctx, addresses(host), port)
 		// A port that is free on one address may be taken on the other.
 		if oserr.IsInUse(err) && port == "0" && try < 20 {
 			continue

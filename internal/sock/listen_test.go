@@ -11,7 +11,7 @@ import (
 
 // localhost is every loopback address, at one port.
 func TestListenLocalhost(t *testing.T) {
-	ls, err := Address{"tcp", "localhost:0"}.Listen(t.Context(), 0)
+	ls, err := Address{"tcp", "localhost:0"}.Listen(t.Context(), 0, t.Logf)
 	check.Must(t, err)
 	var ips []string
 	for _, l := range ls {
@@ -33,12 +33,12 @@ func TestListenLocalhostInUse(t *testing.T) {
 		check.Must(t, err)
 		defer taken.Close()
 		_, port, _ := net.SplitHostPort(taken.Addr().String())
-		_, err = Address{"tcp", "LocalHost:" + port}.Listen(t.Context(), 0)
+		_, err = Address{"tcp", "LocalHost:" + port}.Listen(t.Context(), 0, t.Logf)
 		if !oserr.IsInUse(err) || !strings.HasSuffix(err.Error(), " (for another port: -listen HOST:PORT)") {
 			t.Errorf("%s taken: %v", ip, err)
 		}
 		taken.Close()
-		ls, err := Address{"tcp", "localhost:" + port}.Listen(t.Context(), 0)
+		ls, err := Address{"tcp", "localhost:" + port}.Listen(t.Context(), 0, t.Logf)
 		if err != nil {
 			t.Errorf("%s free again: %v", ip, err)
 		}
@@ -50,7 +50,7 @@ func TestListenLocalhostInUse(t *testing.T) {
 
 func TestListenUnknownHost(t *testing.T) {
 	// No name server is asked about a name like this.
-	_, err := Address{"tcp", "no such host:0"}.Listen(t.Context(), 0)
+	_, err := Address{"tcp", "no such host:0"}.Listen(t.Context(), 0, t.Logf)
 	if err == nil || !strings.HasSuffix(err.Error(), " (for a Unix socket: unix:no such host)") {
 		t.Errorf("error %v", err)
 	}

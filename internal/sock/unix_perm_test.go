@@ -20,7 +20,7 @@ func TestListenUnixUmask(t *testing.T) {
 	for _, umask := range []int{0, 0o22, 0o77, 0o777} {
 		path := filepath.Join(unixFolder(t), "s")
 		old := syscall.Umask(umask)
-		l, err := listenUnix(path, 0o620)
+		l, err := listenUnix(path, 0o620, t.Logf)
 		syscall.Umask(old)
 		check.Must(t, err)
 		info, err := os.Lstat(path)
@@ -48,7 +48,7 @@ func TestListenUnixGroup(t *testing.T) {
 		check.Must(t, os.Chmod(folder, 0o700|fs.ModeSetgid))
 		for _, umask := range []int{0, 0o777} {
 			old := syscall.Umask(umask)
-			l, err := listenUnix(filepath.Join(folder, "s"), 0o660)
+			l, err := listenUnix(filepath.Join(folder, "s"), 0o660, t.Logf)
 			syscall.Umask(old)
 			check.Must(t, err)
 			check.Write(t, filepath.Join(folder, "file"), "1", check.Day1)
@@ -82,7 +82,7 @@ func TestListenUnixBusy(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	if _, err := listenUnix(path, 0o600); err == nil || !strings.HasPrefix(err.Error(), "another server may be listening on it: ") {
+	if _, err := listenUnix(path, 0o600, t.Logf); err == nil || !strings.HasPrefix(err.Error(), "another server may be listening on it: ") {
 		t.Errorf("%v", err)
 	}
 }

@@ -54,7 +54,7 @@ func abandon(t *testing.T, path string) {
 func TestListenUnix(t *testing.T) {
 	path := filepath.Join(unixFolder(t), "s")
 	for _, mode := range []fs.FileMode{0o600, 0o666} {
-		l, err := listenUnix(path, mode)
+		l, err := listenUnix(path, mode, t.Logf)
 		check.Must(t, err)
 		if got := l.Addr().String(); got != path {
 			t.Errorf("address %q, want %q", got, path)
@@ -67,7 +67,7 @@ func TestListenUnix(t *testing.T) {
 		if !reachable(path) {
 			t.Error("not reachable")
 		}
-		if _, err := listenUnix(path, mode); !errors.Is(err, errLive) {
+		if _, err := listenUnix(path, mode, t.Logf); !errors.Is(err, errLive) {
 			t.Errorf("a second server: %v, want %v", err, errLive)
 		}
 		if !reachable(path) {
@@ -81,7 +81,7 @@ func TestListenUnix(t *testing.T) {
 func TestListenUnixReclaims(t *testing.T) {
 	path := filepath.Join(unixFolder(t), "s")
 	abandon(t, path)
-	l, err := listenUnix(path, 0o600)
+	l, err := listenUnix(path, 0o600, t.Logf)
 	check.Must(t, err)
 	if !reachable(path) {
 		t.Error("not reachable")
@@ -100,7 +100,7 @@ func TestListenUnixPaths(t *testing.T) {
 		paths = append(paths, "up/link/../s") // which is d/s
 	}
 	for _, path := range paths {
-		l, err := listenUnix(path, 0o600)
+		l, err := listenUnix(path, 0o600, t.Logf)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -119,7 +119,7 @@ func TestListenUnixNoSocket(t *testing.T) {
 	check.Write(t, file, "precious", check.Day1)
 	check.Must(t, os.Mkdir(folder, 0o777))
 	for _, path := range []string{file, folder} {
-		if _, err := listenUnix(path, 0o600); check.Message(err) != "path exists and is not a socket" {
+		if _, err := listenUnix(path, 0o600, t.Logf); check.Message(err) != "path exists and is not a socket" {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestListenUnixSymlink(t *testing.T) {
 	path, link := filepath.Join(dir, "s"), filepath.Join(dir, "link")
 	abandon(t, path)
 	check.Symlink(t, path, link)
-	if _, err := listenUnix(link, 0o600); check.Message(err) != "path exists and is not a socket" {
+	if _, err := listenUnix(link, 0o600, t.Logf); check.Message(err) != "path exists and is not a socket" {
 		t.Errorf("%v", err)
 	}
 }
@@ -143,10 +143,10 @@ func TestListenUnixSymlink(t *testing.T) {
 func TestListenUnixClose(t *testing.T) {
 	dir := unixFolder(t, "s")
 	path := filepath.Join(dir, "s")
-	l, err := listenUnix(path, 0o600)
+	l, err := listenUnix(path, 0o600, t.Logf)
 	check.Must(t, err)
 	check.Must(t, os.Remove(path))
-	other, err := listenUnix(path, 0o600)
+	other, err := listenUnix(path, 0o600, t.Logf)
 	check.Must(t, err)
 	l.Close()
 	if !reachable(path) {
@@ -154,7 +154,7 @@ func TestListenUnixClose(t *testing.T) {
 	}
 	other.Close()
 
-	l, err = listenUnix(path, 0o600)
+	l, err = listenUnix(path, 0o600, t.Logf)
 	check.Must(t, err)
 	check.Must(t, os.Remove(path))
 	check.Write(t, path, "mine", check.Day1)
@@ -166,14 +166,14 @@ func TestListenUnixClose(t *testing.T) {
 func TestListenUnixRace(t *testing.T) {
 	dir := unixFolder(t)
 	path := filepath.Join(dir, "s")
-	for range 50 {
+	for range 20 {
 		abandon(t, path)
 		var won []net.Listener
 		var mu sync.Mutex // guards won
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
-				l, err := listenUnix(path, 0o600)
+				l, err := listenUnix(path, 0o600, t.Logf)
 				switch {
 				case err == nil:
 					mu.Lock()
@@ -225,10 +225,10 @@ func TestPlaceWithoutLink(t *testing.T) {
 func TestListenUnixErrors(t *testing.T) {
 	dir := unixFolder(t)
 	long := filepath.Join(dir, strings.Repeat("x", 2000))
-	if _, err := listenUnix(long, 0o600); err == nil || !strings.HasPrefix(err.Error(), "path too long by ") {
+	if _, err := listenUnix(long, 0o600, t.Logf); err == nil || !strings.HasPrefix(err.Error(), "path too long by ") {
 		t.Errorf("too long: %v", err)
 	}
-	_, err := listenUnix(filepath.Join(dir, "none", "s"), 0o600)
+	_, err := listenUnix(filepath.Join(dir, "none", "s"), 0o600, t.Logf)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
@@ -236,7 +236,7 @@ func TestListenUnixErrors(t *testing.T) {
 	most := len(syscall.RawSockaddrUnix{}.Path) - 1
 	if pad := most - len(dir) - 1; pad > 0 {
 		path := filepath.Join(dir, strings.Repeat("x", pad))
-		l, err := listenUnix(path, 0o600)
+		l, err := listenUnix(path, 0o600, t.Logf)
 		check.Must(t, err)
 		if !reachable(path) {
 			t.Error("not reachable at the longest path")

@@ -63,7 +63,7 @@ const (
 const Protocol = 1
 
 // Event is one line of the wire. Its JSON form is that of the wire, field by
-// field and in this order.
+// field and in this order; names that are not UTF-8 have further fields at the end.
 type Event struct {
 	Type Type `json:"type,omitzero"`
 
@@ -71,6 +71,7 @@ type Event struct {
 	// it is the time of the greeting, which only the text form has.
 	Timestamp int64 `json:"timestamp,omitzero"`
 
+	// File and Target have the bytes of the file system, which may not be UTF-8.
 	File   string `json:"file,omitzero"`   // the path that the event is about
 	Target string `json:"target,omitzero"` // the target above File; "" if File is the target
 	Change Change `json:"change,omitzero"` // on Changed
@@ -119,7 +120,10 @@ func (w *Event) AsMissed(timestamp int64) Event {
 
 // String returns e as in a line of text, without the time.
 func (e *Event) String() string {
-	s := Printable(cmp.Or(string(e.Change), string(e.Type))) + " " + Printable(e.File)
+	s := Printable(cmp.Or(string(e.Change), string(e.Type)))
+	if e.File != "" { // which only servers of another kind leave out
+		s += " " + Printable(e.File)
+	}
 	switch {
 	case e.Type == Watching && e.Error != "":
 		s += " (unreadable: " + Printable(e.Error) + ")"

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -62,6 +63,25 @@ func Printable(s string) string {
 	return strconv.Quote(s)
 }
 
+// line is the JSON form of an Event. It embeds that because package json takes only the
+// fields of embedded structs for fields of the line.
+type line struct {
+	Event
+
+	// The bytes of File and Target, if these are not UTF-8: JSON has no other way to
+	// say them. (The names are after the model of Borg's JSON.)
+	FileBytes   []byte `json:"file_b64,omitzero"`
+	TargetBytes []byte `json:"target_b64,omitzero"`
+}
+
+// bytesOf returns name if JSON cannot say it, or nil.
+func bytesOf(name string) []byte {
+	if utf8.ValidString(name) {
+		return nil
+	}
+	return []byte(name)
+}
+
 func encodeJSON(events []Event) []byte {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -76,7 +96,7 @@ func encodeJSON(events []Event) []byte {
 		if y := e.Mtime.Year(); y < 0 || y > 9999 {
 			e.Mtime = time.Time{} // RFC 3339 has four digits for the year
 		}
-		if err := enc.Encode(e); err != nil {
+		if err := enc.Encode(line{e, bytesOf(e.File), bytesOf(e.Target)}); err != nil {
 			panic(err) // only the year could fail
 		}
 	}
@@ -107,11 +127,13 @@ func escapeUnprintable(b []byte) []byte {
 // Decode reads one JSON line, with or without its line end. It ignores fields
 // that it does not know, and fields with another type than the known one; absent
 // fields are zero. The error says that the line is no JSON object.
-func Decode(line []byte) (Event, error) {
-	var e Event
-	err := json.Unmarshal(line, &e)
-	if err != nil && !(json.Valid(line) && bytes.HasPrefix(bytes.TrimSpace(line), []byte("{"))) {
+func Decode(b []byte) (Event, error) {
+	var l line
+	err := json.Unmarshal(b, &l)
+	if err != nil && !(json.Valid(b) && bytes.HasPrefix(bytes.TrimSpace(b), []byte("{"))) {
 		return Event{}, fmt.Errorf("not a JSON line: %w", err)
 	}
-	return e, nil
+	l.File = cmp.Or(string(l.FileBytes), l.File)
+	l.Target = cmp.Or(string(l.TargetBytes), l.Target)
+	return l.Event, nil
 }

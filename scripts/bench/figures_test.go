@@ -71,9 +71,9 @@ garbage
 }
 
 func TestReasons(t *testing.T) {
-	said := "subscriber disconnected: a (2 now): dropped\n" +
-		"subscribers: 3 more connected, 2 more disconnected, 4 more disconnected (broken pipe), 1 more disconnected (dropped: reads too slowly (more than 64 MiB in flight)) (17 now)\n" +
-		"subscribers: 5 more disconnected (broken pipe) (9 now)\n"
+	said := "2026-11-22T03:14:04.512+01:00 subscriber disconnected: a (2 now): dropped\n" +
+		"2026-11-22T03:14:05.512+01:00 subscribers: 3 more connected, 2 more disconnected, 4 more disconnected (broken pipe), 1 more disconnected (dropped: reads too slowly (more than 64 MiB in flight)) (17 now)\n" +
+		"2026-11-22T03:14:06.512+01:00 subscribers: 5 more disconnected (broken pipe) (9 now)\n"
 	want := "       9 broken pipe\n       1 dropped: reads too slowly (more than 64 MiB in flight)\n"
 	if got := reasons([]byte(said)); got != want {
 		t.Errorf("%q, want %q", got, want)

@@ -179,7 +179,7 @@ func listening(log string) []string {
 	var addresses []string
 	b, _ := os.ReadFile(log)
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "listening on "); ok {
+		if _, rest, ok := strings.Cut(line, " listening on "); ok { // after the time
 			address, _, _ := strings.Cut(rest, " ")
 			addresses = append(addresses, address)
 		}

@@ -240,7 +240,7 @@ func subscribersNow(said []byte) string {
 func reasons(said []byte) string {
 	sums := make(map[string]int)
 	for line := range bytes.Lines(said) {
-		if bytes.HasPrefix(line, []byte("subscribers: ")) {
+		if bytes.Contains(line, []byte(" subscribers: ")) { // after the time
 			for _, m := range regexp.MustCompile(`(\d+) more disconnected \((.*?)\)(?:,| \(\d+ now)`).FindAllSubmatch(line, -1) {
 				n, _ := strconv.Atoi(string(m[1]))
 				sums[string(m[2])] += n

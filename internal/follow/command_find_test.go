@@ -1,0 +1,57 @@
+package follow
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"net-watcher/internal/check"
+)
+
+// A program that cannot be executed is known by its file, and the error names what is
+// missing.
+func TestFind(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("scripts are not executable here")
+	}
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	const install, endings = " (install it, or correct the line that begins with #!)", " (the lines of the script end in CR LF: convert them to LF)"
+	for content, want := range map[string]string{
+		"":                              "the file is empty",
+		"echo x\n":                      "",
+		"\x7fELF\x02\x00":               "",
+		"#!/bin/sh\n":                   "",
+		"#! /bin/sh -e":                 "",
+		"#!\n":                          "",
+		"#!/usr/bin/env\n":              "",
+		"#!/usr/bin/env here -x\n":      "",
+		"#!/usr/bin/env -S here -x\n":   "",
+		"#!/usr/bin/env A=b none\n":     "",
+		"#!/usr/bin/env -u A none\n":    "",
+		"#!/no/such/sh -e\nx":           `interpreter "/no/such/sh": no such file or directory` + install,
+		"#!" + dir + "\n":               `interpreter "` + dir + `": is a directory` + install,
+		"#!sh\n":                        `interpreter "./sh": no such file or directory` + install,
+		"#!/bin/sh\r\nx\r\n":            `interpreter "/bin/sh\r": no such file or directory` + endings,
+		"#!/usr/bin/env none\n":         `interpreter "none": executable file not found in $PATH` + install,
+		"#!/usr/bin/env -S none -x\n":   `interpreter "none": executable file not found in $PATH` + install,
+		"#!/usr/bin/env here\r\nx":      `interpreter "here\r": executable file not found in $PATH` + endings,
+		"\xef\xbb\xbf#!/bin/sh\nexit\n": "a byte order mark is before #! (save the file as UTF-8 without it)",
+	} {
+		check.Must(t, os.WriteFile(filepath.Join(dir, "here"), []byte(content), 0o777))
+		file, start, err := find("here")
+		if want != "" {
+			want = filepath.Join(dir, "here") + ": " + want
+		} else if file != filepath.Join(dir, "here") || string(start) != content {
+			t.Errorf("%q: found %s with %q", content, file, start)
+		}
+		if got := check.Message(err); got != want {
+			t.Errorf("%q: %q, want %q", content, got, want)
+		}
+	}
+	if _, _, err := find("none"); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("a missing program: %v", err)
+	}
+}

@@ -1,0 +1,119 @@
+package follow
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
+)
+
+// play is an hour of a server that scans each interval, of a command, and of another
+// program. The command takes some time, and in it writes at the times own. The other
+// program writes at the times that other says.
+type play struct {
+	interval, takes time.Duration
+	own             []time.Duration
+	other           func(time.Duration) bool
+	stops           time.Duration // how long it does not write, from minute 5 on
+}
+
+// told returns after how many runs the feedback is told of, each time.
+func (p play) told() (told []int) {
+	const ahead = time.Hour // the client's clock
+	begin := check.Day1
+	var f feedback
+	var last, reported [2]time.Duration // mtimes of the command's file and the other one
+	var waiting []wire.Event
+	var running, held bool
+	var since, until time.Duration // the run began; it is held back until
+	runs := 0
+	for now := 10 * time.Millisecond; now < time.Hour; now += 10 * time.Millisecond {
+		if running && slices.Contains(p.own, now-since) && (now < 5*time.Minute || now > 5*time.Minute+p.stops) {
+			last[0] = now
+		}
+		if p.other(now) {
+			last[1] = now
+		}
+		if now%p.interval == 0 {
+			for i := range last {
+				if last[i] != reported[i] {
+					waiting = append(waiting, wire.Event{Mtime: begin.Add(last[i])})
+				}
+			}
+			reported = last
+		}
+		if running && now >= since+p.takes {
+			f.ran(begin.Add(ahead+since), begin.Add(ahead+now))
+			running = false
+		}
+		if !running && !held && len(waiting) > 0 {
+			until, held = now, true
+			switch f.judge(waiting, ahead, begin.Add(ahead+now)) {
+			case manyRuns - 1:
+				until += probe
+			case manyRuns:
+				told = append(told, runs)
+			}
+			waiting = nil
+		}
+		if held && now >= until {
+			running, held, since = true, false, now
+			runs++
+		}
+	}
+	return told
+}
+
+// A command that writes below what is watched is told of once, after ten runs, and
+// again after a calm; another writer is not mistaken for it.
+func TestFeedback(t *testing.T) {
+	const ms = time.Millisecond
+	times := func(t ...time.Duration) []time.Duration { return t }
+	at := func(times ...time.Duration) func(time.Duration) bool {
+		return func(now time.Duration) bool { return slices.Contains(times, now) }
+	}
+	each := func(period time.Duration) func(time.Duration) bool {
+		return func(now time.Duration) bool { return now%period == 0 }
+	}
+	edit := at(30 * ms)
+	later := at(30*ms, 10*time.Minute)
+	for name, test := range map[string]struct {
+		play
+		want []int
+	}{
+		"it writes":                           {play{time.Second, 50 * ms, times(20 * ms), edit, 0}, []int{10}},
+		"it writes at its end":                {play{time.Second, 50 * ms, times(40 * ms), edit, 0}, []int{10}},
+		"it writes, and scans are fast":       {play{10 * ms, 50 * ms, times(20 * ms), edit, 0}, []int{10}},
+		"it writes for long":                  {play{time.Second, 4700 * ms, times(10*ms, 2000*ms, 4690*ms), edit, 0}, []int{10}},
+		"it writes at the end of a long run":  {play{time.Second, 5000 * ms, times(4990 * ms), edit, 0}, []int{10}},
+		"it writes again after a calm":        {play{time.Second, 50 * ms, times(20 * ms), later, 2 * time.Minute}, []int{10, 308}},
+		"another writes too, while it writes": {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 200*time.Second+500*ms), 0}, []int{10}},
+		"another writes once, in the probe":   {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 10500*ms), 0}, []int{120}},
+
+		"it writes nothing":                          {play{time.Second, 50 * ms, nil, edit, 0}, nil},
+		"another writes often":                       {play{time.Second, 50 * ms, nil, each(100 * ms), 0}, nil},
+		"another writes often, runs are long":        {play{time.Second, 5000 * ms, nil, each(100 * ms), 0}, nil},
+		"another writes each second, runs are long":  {play{time.Second, 5000 * ms, nil, each(time.Second), 0}, nil},
+		"another writes often, and scans are fast":   {play{10 * ms, 50 * ms, nil, each(10 * ms), 0}, nil},
+		"another writes each minute, runs are short": {play{time.Second, 50 * ms, nil, each(time.Minute), 0}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check.Equal(t, "told after runs", test.want, test.told())
+		})
+	}
+}
+
+// How far the server's clock is behind is known from the last event.
+func TestClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Command{next: make(chan pending, 1)}
+		c.Add([]wire.Event{change("a", time.Now().Add(-time.Hour).UnixMilli())})
+		c.Trigger()
+		if p := <-c.next; p.ahead != time.Hour {
+			t.Errorf("ahead by %v", p.ahead)
+		}
+	})
+}

@@ -1,0 +1,162 @@
+package follow
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"net-watcher/internal/backoff"
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/wire"
+)
+
+const (
+	// KillDelay is how long a run of a command may take to end after SIGTERM, and
+	// how long something that it leaves behind may keep its standard input or
+	// output open.
+	KillDelay = 5 * time.Second
+
+	// longRun is how long a run may take before the log names it, if changes wait
+	// for its end: far longer than a reload or a small build.
+	longRun = time.Minute
+
+	// maxEnvValue is the longest value that a command gets in its environment, in
+	// bytes: far longer than a path may be, and well below the 128 KiB above
+	// which Linux does not start the command.
+	maxEnvValue = 32 << 10
+)
+
+// run is one run of a command.
+type run struct {
+	cmd        *exec.Cmd
+	endSession func() // see cancelBySession
+	begin      time.Time
+}
+
+// since returns how long r has taken, as messages show it.
+func (r *run) since() time.Duration { return time.Since(r.begin).Round(time.Millisecond) }
+
+// name returns the command's name as messages show it.
+func (c *Command) name() string { return wire.Printable(c.args[0]) }
+
+// start starts a run on input. Whatever prevents that may pass by itself (a program
+// that is being replaced, a lack of memory, processes or descriptors), and another
+// try costs little: so start tries until it succeeds, also on the events that come
+// meanwhile. It returns nil if ctx is done, and if Close was called after a first try.
+func (c *Command) start(ctx context.Context, input *pending) *run {
+	retry := backoff.Backoff{Min: minRetry, Max: maxRetry}
+	begin := time.Now()
+	for tries := 0; ; tries++ {
+		if input.bytes > maxBatch {
+			input.collapse()
+		}
+		r, err := c.tryStart(ctx, input.events)
+		switch {
+		case err == nil:
+			if tries > 0 {
+				c.log.Printf("%s could be started after %v", c.name(), time.Since(begin).Round(time.Millisecond))
+			}
+			if c.Verbose {
+				c.log.Printf("%s started (process %d, events: %d)", c.name(), r.cmd.Process.Pid, len(input.events))
+			}
+			return r
+		case ctx.Err() != nil:
+			return nil
+		case tries == 0 || c.Verbose:
+			c.log.Printf("cannot start %s, retrying: %v", c.name(), oserr.Cause(err))
+		}
+		if !retry.Wait(ctx) {
+			return nil
+		}
+		select {
+		case p, ok := <-c.next:
+			if !ok {
+				return nil
+			}
+			input.add(p.events)
+		default:
+		}
+	}
+}
+
+// tryStart tries once to start a run on events. As execvp(3) does, it has the shell
+// run what the system cannot execute by itself.
+func (c *Command) tryStart(ctx context.Context, events []wire.Event) (*run, error) {
+	file, start, err := find(c.args[0])
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.exec(ctx, c.args, events)
+	switch {
+	case errors.Is(err, syscall.ENOEXEC) && isText(start):
+		return c.exec(ctx, append([]string{"/bin/sh", file}, c.args[1:]...), events)
+	case errors.Is(err, syscall.ENOENT):
+		err = fmt.Errorf("%w (the file is there, but its loader is not? try: ldd %s)", oserr.Cause(err), wire.Printable(file))
+	}
+	return r, err
+}
+
+// exec starts args on events.
+func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) (*run, error) {
+	var last wire.Event
+	if len(events) > 0 {
+		last = events[len(events)-1]
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdin = bytes.NewReader(wire.Encode(wire.JSON, events))
+	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
+	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
+	cmd.WaitDelay = c.killDelay
+	r := &run{cmd: cmd, endSession: cancelBySession(cmd), begin: time.Now()}
+	return r, cmd.Start()
+}
+
+// wait waits for the end of r, and reports whether r has succeeded.
+func (c *Command) wait(ctx context.Context, r *run) bool {
+	done := make(chan error, 1)
+	go func() { done <- r.cmd.Wait() }()
+	err, named := c.await(done, r)
+	// With ErrWaitDelay the command has succeeded; something that it has started
+	// keeps its standard input or output open.
+	ok := err == nil || errors.Is(err, exec.ErrWaitDelay)
+	if !ok && ctx.Err() == nil {
+		c.log.Printf("%s failed after %v: %v", c.name(), r.since(), err)
+	} else if named || c.Verbose {
+		c.log.Printf("%s ended after %v: %v", c.name(), r.since(), r.cmd.ProcessState)
+	}
+	r.endSession()
+	return ok
+}
+
+// await returns what done receives at the end of r, and whether the log has named r
+// before. The program does not know whether a process waits for something, was
+// stopped (SIGSTOP) or will never end; an operator can find out.
+func (c *Command) await(done <-chan error, r *run) (err error, named bool) {
+	tick := time.NewTicker(longRun)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err, named
+		case <-tick.C:
+			if !named && len(c.next) > 0 {
+				named = true
+				c.log.Printf("%s has run for %v, and changes wait for its end (process %d)", c.name(), r.since(), r.cmd.Process.Pid)
+			}
+		}
+	}
+}
+
+// envValue returns s, or "" if no environment can hold s.
+func envValue(s string) string {
+	if len(s) > maxEnvValue || strings.ContainsRune(s, 0) {
+		return ""
+	}
+	return s
+}

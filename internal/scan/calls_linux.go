@@ -1,0 +1,184 @@
+//go:build amd64 || arm64 || riscv64
+
+package scan
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// openDir is an open directory. Most of the CPU time of a scan is spent here: it makes the
+// system calls of (*os.File).Readdir, getdents64 and newfstatat, without that one's
+// garbage, which costs a fifth of that time.
+type openDir struct {
+	fd   int
+	name string
+	buf  *[direntSize]byte // of entries; nil before the first
+	rest []byte            // of buf, those that are not yet read
+}
+
+// direntSize is how many bytes of entries are asked for at a time, as in glibc.
+const direntSize = 32 << 10
+
+var direntBuffers = sync.Pool{New: func() any { return new([direntSize]byte) }}
+
+// OpenDir implements FileSystem.
+func (OS) OpenDir(name string, follow bool) (Dir, error) {
+	flags := openFlags | syscall.O_DIRECTORY | syscall.O_CLOEXEC
+	if !follow {
+		flags |= syscall.O_NOFOLLOW
+	}
+	for {
+		fd, err := syscall.Open(name, flags, 0)
+		if err == nil {
+			return &openDir{fd: fd, name: name}, nil
+		}
+		if err != syscall.EINTR {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+	}
+}
+
+// Close closes the directory. It may be called once.
+func (d *openDir) Close() error {
+	if d.buf != nil {
+		direntBuffers.Put(d.buf)
+	}
+	fd := d.fd
+	d.fd, d.buf, d.rest = -1, nil, nil
+	return syscall.Close(fd)
+}
+
+// next returns the name of the next entry, which is followed by a 0. It is part of buf,
+// which is filled again only if refill is set; else it returns nil at the end of it.
+func (d *openDir) next(refill bool) ([]byte, error) {
+	// The fields of struct linux_dirent64 in getdents(2).
+	const reclen, name = 16, 19
+	for {
+		if len(d.rest) == 0 {
+			if !refill {
+				return nil, nil
+			}
+			if d.buf == nil {
+				d.buf = direntBuffers.Get().(*[direntSize]byte)
+			}
+			n, err := syscall.ReadDirent(d.fd, d.buf[:])
+			switch {
+			case err == syscall.EINTR:
+				continue
+			case err != nil:
+				return nil, &fs.PathError{Op: "readdirent", Path: d.name, Err: err}
+			case n <= 0:
+				return nil, io.EOF
+			}
+			d.rest = d.buf[:n]
+		}
+		entry := d.rest[:binary.NativeEndian.Uint16(d.rest[reclen:])]
+		d.rest = d.rest[len(entry):]
+		base := entry[name:]
+		base = base[:bytes.IndexByte(base, 0)]
+		if inode := binary.NativeEndian.Uint64(entry); inode != 0 && string(base) != "." && string(base) != ".." {
+			return base, nil
+		}
+	}
+}
+
+// ReadEntries implements Dir.
+func (d *openDir) ReadEntries(buf []Entry) (int, error) {
+	var st syscall.Stat_t
+	for n := range buf {
+		base, err := d.next(n == 0)
+		if base == nil {
+			return n, err
+		}
+		name := unsafe.String(&base[0], len(base))
+		if errno := statAt(d.fd, &base[0], &st, symlinkNofollow); errno != 0 {
+			buf[n] = Entry{Name: name, Err: &fs.PathError{Op: "lstat", Path: below(d.name, name), Err: errno}}
+			continue
+		}
+		buf[n] = entryOf(&st)
+		buf[n].Name = name
+	}
+	return len(buf), nil
+}
+
+// Readdirnames implements Dir.
+func (d *openDir) Readdirnames(n int) (names []string, err error) {
+	for len(names) < n {
+		base, err := d.next(len(names) == 0)
+		if base == nil {
+			return names, err
+		}
+		names = append(names, string(base))
+	}
+	return names, nil
+}
+
+// Stat implements FileSystem.
+func (OS) Stat(name string) (Entry, error) { return statPath("stat", name, 0) }
+
+// Lstat implements FileSystem.
+func (OS) Lstat(name string) (Entry, error) { return statPath("lstat", name, symlinkNofollow) }
+
+func statPath(op, name string, flags uintptr) (Entry, error) {
+	var room [256]byte // of the stack, for nearly all paths
+	path, errno := append(append(room[:0], name...), 0), syscall.EINVAL
+	var st syscall.Stat_t
+	if !strings.Contains(name, "\x00") {
+		const cwd = -100 // AT_FDCWD
+		errno = statAt(cwd, &path[0], &st, flags)
+	}
+	if errno != 0 {
+		return Entry{}, &fs.PathError{Op: op, Path: name, Err: errno}
+	}
+	return entryOf(&st), nil
+}
+
+// entryOf returns the entry that st describes, without a name.
+func entryOf(st *syscall.Stat_t) Entry {
+	return Entry{
+		Mode: fileType(st.Mode), Size: st.Size, Mtime: time.Unix(st.Mtim.Unix()),
+		Dev: st.Dev, Inode: st.Ino, Unlinked: st.Nlink == 0,
+	}
+}
+
+// symlinkNofollow is AT_SYMLINK_NOFOLLOW.
+const symlinkNofollow = 0x100
+
+// statAt is fstatat(2) of the name, ended by a 0, in the directory fd. The numbers are
+// those of newfstatat in the kernel's system call tables; package syscall does not export
+// it.
+func statAt(fd int, name *byte, st *syscall.Stat_t, flags uintptr) syscall.Errno {
+	newfstatat := uintptr(79)
+	if runtime.GOARCH == "amd64" {
+		newfstatat = 262
+	}
+	for {
+		_, _, errno := syscall.Syscall6(newfstatat, uintptr(fd), uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(st)), flags, 0, 0)
+		if errno != syscall.EINTR {
+			return errno
+		}
+	}
+}
+
+// fileType returns the type bits of a mode of stat(2).
+func fileType(mode uint32) fs.FileMode {
+	switch mode & syscall.S_IFMT {
+	case syscall.S_IFREG:
+		return 0
+	case syscall.S_IFDIR:
+		return os.ModeDir
+	case syscall.S_IFLNK:
+		return os.ModeSymlink
+	}
+	return os.ModeIrregular // a device, FIFO or socket
+}

@@ -1,0 +1,56 @@
+//go:build !(linux && (amd64 || arm64 || riscv64))
+
+package scan
+
+import (
+	"os"
+	"runtime"
+)
+
+// Stat implements FileSystem.
+func (OS) Stat(name string) (Entry, error) {
+	info, err := os.Stat(name)
+	return newEntry("", info, err), err
+}
+
+// Lstat implements FileSystem.
+func (OS) Lstat(name string) (Entry, error) {
+	info, err := os.Lstat(name)
+	return newEntry("", info, err), err
+}
+
+// openDir is an open directory.
+type openDir struct{ *os.File }
+
+// OpenDir implements FileSystem.
+func (OS) OpenDir(name string, follow bool) (Dir, error) {
+	flags := openFlags
+	if !follow {
+		flags |= dirFlags
+	}
+	f, err := os.OpenFile(name, flags, 0)
+	if err != nil {
+		return nil, err
+	}
+	return openDir{f}, nil
+}
+
+// See calls_linux.go. On Windows, listing a directory examines its entries.
+// Elsewhere ReadDir fails as a whole if it is not told the type of an entry, and
+// cannot examine that one.
+func (f openDir) ReadEntries(buf []Entry) (int, error) {
+	if runtime.GOOS != "windows" {
+		names, err := f.Readdirnames(len(buf))
+		for i, name := range names {
+			info, err := os.Lstat(below(f.Name(), name))
+			buf[i] = newEntry(name, info, err)
+		}
+		return len(names), err
+	}
+	list, err := f.ReadDir(len(buf))
+	for i, d := range list {
+		info, err := d.Info()
+		buf[i] = newEntry(d.Name(), info, err)
+	}
+	return len(list), err
+}

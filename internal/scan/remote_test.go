@@ -1,0 +1,103 @@
+package scan_test
+
+import (
+	"io/fs"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
+	"net-watcher/internal/scan"
+)
+
+// With Fresh, the server is asked about every regular file before it is examined, and
+// what it refuses is examined all the same.
+func TestFresh(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Write(t, "d/sub/a", "1", check.Day1)
+	check.Write(t, "f", "1", check.Day1)
+	ff := faults.Real()
+	d := newDriver(t, ff, scan.Options{Fresh: true}, "f", "d", "none/x")
+	d.begin()
+	ff.Fail("revalidate", "d/sub/a", check.PathError(fs.ErrPermission))
+	ff.Fail("revalidate", "f", check.PathError(fs.ErrPermission))
+	ff.Calls("revalidate")
+	// A file has its new size from the moment that its server is asked.
+	ff.Before("revalidate", "f", func() { check.Write(t, "f", "22", check.Day1) })
+	ff.Before("revalidate", "d/sub/a", func() { check.Write(t, "d/sub/a", "22", check.Day1) })
+	check.Equal(t, "steps", []string{"modified f, 2 bytes", "modified d/sub/a, 2 bytes"}, d.scan())
+	want := []string{".", "f", "none/", "d/sub/a"} // parents of targets in turn
+	check.Equal(t, "asked", want, ff.Calls("revalidate"))
+}
+
+// On a file system that has a server, it is asked at each scan about what was named, about
+// the directory of that, once for all, and about each directory that is listed; on others
+// nobody is. Whether there is a server is found out again from time to time.
+func TestRemote(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Must(t, os.Mkdir("e", 0o777))
+	for _, name := range []string{"d/a", "d/sub/a", "e/f", "e/g"} {
+		check.Write(t, name, "1", check.Day1)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Real()
+		d := newDriver(t, ff, scan.Options{}, "e/f", "e/g", "e/none", "d")
+		d.begin()
+		r := d.record()
+		defer r.stop()
+		time.Sleep(5500 * time.Millisecond)
+		check.Equal(t, "asked without a server", []string(nil), ff.Calls("revalidate"))
+
+		ff.SetRemote(true)
+		time.Sleep(20 * time.Second) // in which that is found out
+		ff.Calls("revalidate")
+		time.Sleep(time.Second)
+		asked := ff.Calls("revalidate")
+		slices.Sort(asked)
+		check.Equal(t, "asked", []string{".", "d", "d/sub", "e/", "e/f", "e/g"}, asked)
+		ff.Calls("isremote")
+		time.Sleep(time.Minute)
+		if n := len(ff.Calls("isremote")); n < 3*5 || n > 3*6 {
+			t.Errorf("it was found out %d times in a minute whether there is a server, for two directories and a device", n)
+		}
+		ff.SetRemote(false)
+		time.Sleep(20 * time.Second)
+		ff.Calls("revalidate")
+		time.Sleep(5 * time.Second)
+		check.Equal(t, "asked when there is none any more", []string(nil), ff.Calls("revalidate"))
+	})
+}
+
+// An edit, a replacement and a creation that the client of a server would not see for
+// long are reported by the next scan.
+func TestRemoteSeen(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.Mkdir("e", 0o777))
+	check.Write(t, "e/f", "1", check.Day1)
+	ff := faults.Real()
+	ff.SetRemote(true)
+	d := newDriver(t, ff, scan.Options{}, "e/f", "e/later")
+	d.begin()
+	ff.Before("revalidate", "e/f", func() { check.Write(t, "e/f", "22", check.Day1) })
+	check.Equal(t, "an edit", []string{"modified e/f, 2 bytes"}, d.scan())
+	ff.Heal()
+	ff.Before("revalidate", "e/", func() { check.Write(t, "e/later", "1", check.Day1) })
+	check.Equal(t, "a creation", []string{"created e/later, 1 bytes"}, d.scan())
+}
+
+// The system's own calls: here is no server, and to ask nobody is no error.
+func TestRevalidate(t *testing.T) {
+	dir := t.TempDir()
+	check.Write(t, dir+"/f", "1", check.Day1)
+	for _, name := range []string{dir, dir + "/f", dir + "/none", "", "a\x00b"} {
+		scan.OS{}.Revalidate(name)
+	}
+	if (scan.OS{}).IsRemote(dir + "/none") {
+		t.Error("what does not exist has a server")
+	}
+}

@@ -1,0 +1,74 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/wire"
+)
+
+// The client hands on names that are not UTF-8 as they are: to COMMAND, and to the
+// reader of JSON lines.
+func TestNamesAsTheyAre(t *testing.T) {
+	const target, file = "d\xe4", "d\xe4/\xff"
+	l, err := net.Listen("tcp", net.JoinHostPort(check.Loopbacks(t)[0], "0"))
+	check.Must(t, err)
+	defer l.Close()
+	changed := []wire.Event{{Type: wire.Changed, Timestamp: 1, File: file, Target: target, Change: wire.Created, State: "1"}}
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			conn.Write(wire.Encode(wire.JSON, []wire.Event{{Type: wire.Watching, File: target, Targets: 1, State: "0"}}))
+			conn.Write(wire.Encode(wire.JSON, changed))
+			conn.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, conn)
+			conn.Close()
+		}
+	}()
+	for _, test := range []struct {
+		args string
+		want string
+	}{
+		{"-format json", string(wire.Encode(wire.JSON, changed))},
+		{"-- sh -c", fmt.Sprintf("%s\n%s", file, wire.Encode(wire.JSON, changed))},
+	} {
+		args := append([]string{"-once", "-connect", l.Addr().String()}, strings.Fields(test.args)...)
+		if strings.HasPrefix(test.args, "--") {
+			args = append(args, `printf '%s\n' "$NET_WATCHER_FILE"; cat`)
+		}
+		out, err := realProgram(t, args...).Output()
+		check.Must(t, err)
+		check.Equal(t, test.args, test.want, string(out))
+	}
+}
+
+// The file of a socket is removed: those that are connected do not notice, and others
+// can connect again.
+func TestSocketRemoved(t *testing.T) {
+	dir := check.SocketDir(t)
+	file, socket := filepath.Join(dir, "f"), filepath.Join(dir, "s")
+	p := start(t, "-interval", "10ms", "-listen", socket, file)
+	p.await("^listening on ")
+	before := dialTo(t, "unix", socket)
+	before.expect("[text] watching " + file + " (not there)")
+	for range 2 {
+		check.Must(t, os.Remove(socket))
+		p.await("^unix socket .* was removed, and is made again$")
+		dialTo(t, "unix", socket).expect("[text] watching " + file + " (not there)")
+	}
+	check.Must(t, os.WriteFile(file, nil, 0o666))
+	before.expect("[text] created " + file)
+	p.stop()
+	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
+	}
+}
