@@ -46,8 +46,9 @@ type client struct {
 	command     bool // it has one
 	runs        int
 	running     bool
-	failed      bool // the last run: the next one may get the same again
-	begin, next int  // the first of tasks that the last run has got, and that no run has got
+	failed      bool   // the last run: the next one gets the same, and more
+	input       []duty // of the last run
+	begin, next int    // the first of tasks that it has got, and that no run has got
 }
 
 // clients checks that each client has handed on each change that it got, and a Missed for
@@ -147,12 +148,11 @@ func blame(due []duty, n int, done []duty, verb string) *Violation {
 	return &v
 }
 
-// run notes a run of COMMAND, the record with the index. It may get what is due next, or
-// was due in a run that failed; of the first of that, one Missed for each target. Without
-// input it runs at the start only.
+// run notes a run of COMMAND, the record with the index. It gets what is due since the last
+// run, after all that the last one got if that has failed. Without input it runs at the
+// start only.
 func (c *client) run(index int, input []duty) *Violation {
 	var v Violation
-	starts := []int{c.next}
 	switch {
 	case c.running:
 		v = violation(NeverTwo, index, "runs COMMAND while it runs")
@@ -160,28 +160,29 @@ func (c *client) run(index int, input []duty) *Violation {
 	case len(input) == 0 && c.runs > 0 && !c.failed:
 		v = violation(Honest, index, "runs COMMAND for nothing")
 		return &v
-	case c.failed:
-		starts = append(starts, c.begin)
+	}
+	start, rest := c.next, input
+	if n := len(c.input); c.failed && len(input) >= n && slices.EqualFunc(input[:n], c.input, same) {
+		rest = input[n:]
+	} else if c.failed {
+		start = c.begin // it is collapsed now
+	} else {
+		c.begin = c.next
 	}
 	c.runs++
-	c.command, c.running, c.failed = true, true, false
-	for _, start := range starts {
-		for end := start; end <= len(c.tasks); end++ {
-			rest, ok := cutCollapsed(input, c.tasks[start:end])
-			if ok && len(rest) <= len(c.tasks)-end && slices.EqualFunc(rest, c.tasks[end:end+len(rest)], same) {
-				c.begin, c.next = start, end+len(rest)
-				return nil
-			}
-			if input[0].Change != wire.Missed {
-				break // nothing is collapsed
-			}
+	c.command, c.running, c.failed, c.input = true, true, false, input
+	for end := start; end <= len(c.tasks); end++ {
+		exact, ok := cutCollapsed(rest, c.tasks[start:end])
+		if ok && len(exact) <= len(c.tasks)-end && slices.EqualFunc(exact, c.tasks[end:end+len(exact)], same) {
+			c.next = end + len(exact)
+			return nil
 		}
 	}
 	n := 0
-	for n < min(len(input)-1, len(c.tasks)-c.next) && same(input[n], c.tasks[c.next+n]) {
+	for n < min(len(rest)-1, len(c.tasks)-start) && same(rest[n], c.tasks[start+n]) {
 		n++
 	}
-	return blame(c.tasks, c.next+n, input[n:], "gave COMMAND")
+	return blame(c.tasks, start+n, rest[n:], "gave COMMAND")
 }
 
 // cutCollapsed returns what is in the input after a Missed for each target of the tasks,
