@@ -108,15 +108,15 @@ func (t tree) paste(p string, cut tree) {
 	}
 }
 
-// resolve returns what is at p, following a link, or nil.
+// resolve returns what is at p, following links, or nil.
 func (t tree) resolve(p string) *inode {
-	if n := t[p]; n == nil || n.link == "" {
-		return n
-	} else if to := t[n.link]; to != nil && to.kind == directory {
-		return &inode{value: value{file, -1}} // it is not entered
-	} else {
-		return to
+	n := t[p]
+	for hops := 0; n != nil && n.link != "" && hops < 40; hops++ {
+		if n = t[n.link]; n != nil && n.kind == directory {
+			return &inode{value: value{file, -1}} // it is not entered
+		}
 	}
+	return n
 }
 
 // above reports whether p is a directory above q. The path "" is above all.
@@ -150,7 +150,9 @@ func (h History) disk() *disk {
 		if r := &h[i]; r.Kind == Op {
 			t.apply(r)
 			for p := range t {
-				d.spans[p] = d.of(p)
+				if d.spans[p] == nil {
+					d.spans[p] = []span{{until: never}}
+				}
 				d.links[p] = d.links[p] || t[p] != nil && t[p].link != ""
 			}
 			for p, spans := range d.spans {
@@ -168,17 +170,27 @@ func (h History) disk() *disk {
 	return d
 }
 
-// of returns the spans of p. What has never been there has one.
-func (d *disk) of(p string) []span {
-	if spans := d.spans[p]; spans != nil {
-		return spans
+// of returns the spans of n. What has never been there has one.
+func (d *disk) of(n name) []span {
+	spans := slices.Clone(d.spans[n.path()])
+	if spans == nil {
+		return []span{{until: never}}
 	}
-	return []span{{until: never}}
+	other := directory
+	if strings.HasSuffix(n.file, "/") {
+		other = file
+	}
+	for i := range spans {
+		if n.file != n.target && spans[i].kind == other {
+			spans[i].value = value{}
+		}
+	}
+	return spans
 }
 
-// between returns what p was at any time between two.
-func (d *disk) between(p string, from, until int64) (all []value) {
-	for _, s := range d.of(p) {
+// between returns what n was at any time between two.
+func (d *disk) between(n name, from, until int64) (all []value) {
+	for _, s := range d.of(n) {
 		if s.from <= until && s.until >= from {
 			all = append(all, s.value)
 		}
@@ -190,16 +202,18 @@ func (d *disk) between(p string, from, until int64) (all []value) {
 func (d *disk) below(target string) (names []name) {
 	for _, p := range slices.Sorted(maps.Keys(d.spans)) {
 		if above(target, p) {
-			names = append(names, name{target, p})
+			names = append(names, name{target, p}, name{target, p + "/"})
 		}
 	}
 	return names
 }
 
-// name is a target, or the path of something below it.
-type name struct{ target, path string }
+// name is a target or something below it, as events call it: there, a file and a directory
+// of the same path are two.
+type name struct{ target, file string }
 
-func nameOf(e *wire.Event) name { return name{e.TargetName(), strings.TrimSuffix(e.File, "/")} }
+func nameOf(e *wire.Event) name { return name{e.TargetName(), e.File} }
+func (n name) path() string     { return strings.TrimSuffix(n.file, "/") }
 
 // fault is something that keeps a scan or a reader from its work.
 type fault struct {
@@ -228,7 +242,7 @@ func (f *fault) covers(from, until int64) bool   { return f.from < from && f.sur
 
 // at reports whether f makes n unreadable and not a directory above n, if it fails.
 func (f *fault) at(n name) bool {
-	return f.path == n.path || n.path == n.target && above(f.path, n.path)
+	return f.path == n.path() || n.file == n.target && above(f.path, n.file)
 }
 
 // in reports whether f is in the target, or above it.
@@ -247,8 +261,8 @@ func (d *disk) delays(f *fault, target string) bool {
 // hides reports whether f keeps scans from seeing n, so that what is reported of it may be
 // old. If it makes n itself fail it does not: n is unreadable.
 func (d *disk) hides(f *fault, n name) bool {
-	return f.path == "" || d.delays(f, n.target) || d.links[n.path] ||
-		f.name == "inconclusive" && f.at(n) || n.path != n.target && above(f.path, n.path)
+	return f.path == "" || d.delays(f, n.target) || d.links[n.path()] ||
+		f.name == "inconclusive" && f.at(n) || n.file != n.target && above(f.path, n.path())
 }
 
 // since returns the time, in ms, of the oldest that a report about n at the time t may be

@@ -68,11 +68,11 @@ func (b *book) watching(e *wire.Event) string {
 func (b *book) changed(e *wire.Event) string {
 	n := nameOf(e)
 	state, ok := b.states[n.target]
-	if !ok || e.Target != "" && !above(n.target, n.path) {
+	if !ok || e.Target != "" && !above(n.target, n.file) {
 		return "is about no target"
 	}
 	was, now := b.of(n), known{value: valueOf(e), mtime: e.Mtime, sure: true}
-	wrong := cmp.Or(b.misshapen(n, e), b.misplaced(n, e), b.refused(was, now, e.Change))
+	wrong := cmp.Or(misshapen(n, e), b.misplaced(n, e), b.refused(was, now, e.Change))
 	if wrong == "" && e.State == state && e.Change != wire.Removed {
 		wrong = "has the state of the event before it"
 	}
@@ -116,8 +116,8 @@ func (b *book) refused(was, now known, change wire.Change) string {
 }
 
 // misshapen returns which fields e has that it must not have, or lacks, or "".
-func (b *book) misshapen(n name, e *wire.Event) string {
-	isDir, below, was := strings.HasSuffix(e.File, "/"), n.path != n.target, b.of(n)
+func misshapen(n name, e *wire.Event) string {
+	isDir, below := strings.HasSuffix(n.file, "/"), n.file != n.target
 	isThere := e.Change != wire.Removed && e.Change != wire.Unreadable
 	switch {
 	case e.Type != wire.Changed || e.State == "" || e.Missing || e.Protocol != 0:
@@ -126,8 +126,6 @@ func (b *book) misshapen(n name, e *wire.Event) string {
 		return "has a reason and is not unreadable, or the other way round"
 	case e.Size != nil && (isDir || !isThere), e.Size == nil && (isThere && below && !isDir || !e.Mtime.IsZero()):
 		return "has the size or mtime of something else"
-	case below && was.sure && was.kind != absent && e.Change != wire.Created && isDir != (was.kind == directory):
-		return fmt.Sprintf("follows %v", was.value)
 	}
 	return ""
 }
@@ -135,18 +133,21 @@ func (b *book) misshapen(n name, e *wire.Event) string {
 // misplaced returns why e cannot be where it is, or "": what is below a directory is
 // reported only while that is there and can be read, and removed before it.
 func (b *book) misplaced(n name, e *wire.Event) string {
-	for up := n; up.path != up.target; {
-		up.path = path.Dir(up.path)
+	for up := n; up.file != up.target; {
+		if up.file = path.Dir(up.path()); up.file != up.target {
+			up.file += "/"
+		}
 		switch k := b.of(up); {
 		case k.sure && k.kind != directory:
-			return "is below " + up.path + ", which is not a directory"
+			return "is below " + up.file + ", which is not a directory"
 		case k.cannotBeRead && e.Change != wire.Removed:
-			return "is below " + up.path + ", which is unreadable"
+			return "is below " + up.file + ", which is unreadable"
 		}
 	}
+	isDir := n.file == n.target || n.path() != n.file
 	for other, k := range b.names {
-		if (e.Change == wire.Removed || e.Change == wire.Created) && other.target == n.target && above(n.path, other.path) && (k.kind != absent || k.cannotBeRead) {
-			return "has " + other.path + " below it"
+		if isDir && (e.Change == wire.Removed || e.Change == wire.Created) && other.target == n.target && above(n.path(), other.file) && other != n && (k.kind != absent || k.cannotBeRead) {
+			return "has " + other.file + " below it"
 		}
 	}
 	return ""

@@ -46,7 +46,7 @@ const (
 	Op Kind = "op"
 
 	// Fault: from here on all calls about Path, and about what is below it, fail with
-	// Error (Name is "fail"), hang ("hang"), take long ("slow") or tell nothing
+	// Error (Name is "fail"; permissions are those of a directory or a target), hang ("hang"), take long ("slow") or tell nothing
 	// ("inconclusive", with Error). Path "" is the whole process, which then may do
 	// anything late ("stop", when it is stopped). With Reader, it is the connection of that
 	// reader that is disturbed. Heal: the fault of this Name, Path and Reader has ended,

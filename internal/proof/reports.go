@@ -44,7 +44,7 @@ func (h History) reports() (found []Violation) {
 		for i := range c.events {
 			r.event(&c.events[i])
 		}
-		for _, n := range slices.SortedFunc(maps.Keys(r.reports), func(a, b name) int { return strings.Compare(a.path, b.path) }) {
+		for _, n := range slices.SortedFunc(maps.Keys(r.reports), func(a, b name) int { return strings.Compare(a.file, b.file) }) {
 			r.overdue(n, r.reports[n])
 		}
 		found = append(found, r.found...)
@@ -58,12 +58,12 @@ func (r *reporter) fail(p Promise, index int, format string, args ...any) {
 }
 
 // begin notes e, a Watching event. If the target has the state that the server before has
-// last reported, all holds that that one has reported.
+// last reported, all holds that that one has reported, but below what cannot be read.
 func (r *reporter) begin(e *wire.Event, last *reporter) {
 	n, unchanged := nameOf(e), false
 	r.note(n, e, r.chain.from, r.chain.index)
 	r.unseen[n.target] = e.Error != "" && !slices.ContainsFunc(r.faults, func(f fault) bool {
-		return f.name == "fail" && f.at(n) && f.covers(r.chain.began, r.chain.from)
+		return f.name == "fail" && f.at(n) && f.reason == e.Error
 	})
 	if last != nil {
 		at := slices.Index(last.chain.targets, n.target)
@@ -74,7 +74,10 @@ func (r *reporter) begin(e *wire.Event, last *reporter) {
 	}
 	for _, n := range r.below(n.target) {
 		first := r.last(n)
-		if unchanged && e.Error == "" {
+		hidden := slices.ContainsFunc(r.faults, func(f fault) bool {
+			return f.overlaps(r.chain.began, r.chain.from) && above(f.path, n.path())
+		})
+		if unchanged && e.Error == "" && !hidden {
 			first = last.last(n)
 		}
 		r.reports[n] = []report{first}
@@ -85,7 +88,7 @@ func (r *reporter) begin(e *wire.Event, last *reporter) {
 func (r *reporter) event(e *published) {
 	n := nameOf(&e.Event)
 	r.note(n, &e.Event, e.t, e.index)
-	if n.path != n.target || !r.unseen[n.target] || e.Change == wire.Unreadable {
+	if n.file != n.target || !r.unseen[n.target] || e.Change == wire.Unreadable {
 		return
 	}
 	// Now the server knows what is below the target, and need not report it.
@@ -109,7 +112,7 @@ func (r *reporter) note(n name, e *wire.Event, t int64, index int) {
 		now.wrong, now.span = true, before.span
 	}
 	if now.wrong {
-		r.fail(Honest, index, "%q, but since the last report %s was not %v, or not for this reason, or could not be read", e.String(), n.path, v)
+		r.fail(Honest, index, "%q, but since the last report %s was not %v, or not for this reason, or could not be read", e.String(), n.file, v)
 	}
 	r.reports[n] = append(r.reports[n], now)
 }
@@ -125,16 +128,16 @@ func (r *reporter) last(n name) report {
 // whatever returns the report that n is what a scan between two times has found. What is
 // below a directory that cannot be read is not there for it.
 func (r *reporter) whatever(n name, from, t int64, index int) report {
-	now := report{may: r.between(n.path, from, t), t: t, index: index}
-	now.span = slices.IndexFunc(r.of(n.path), func(s span) bool { return s.until >= from })
+	now := report{may: r.between(n, from, t), t: t, index: index}
+	now.span = slices.IndexFunc(r.of(n), func(s span) bool { return s.until >= from })
 	for _, f := range r.faults {
 		switch fails := f.overlaps(from, t) && (f.name == "fail" || f.name == "inconclusive"); {
 		case fails && f.at(n):
 			now.may = append(now.may, value{kind: unreadable})
-		case fails && f.covers(from, t) && above(f.path, n.path):
+		case fails && f.covers(from, t) && above(f.path, n.path()):
 			now.may = []value{{}}
 			return now
-		case fails && above(f.path, n.path):
+		case fails && above(f.path, n.path()):
 			now.may = append(now.may, value{})
 		}
 	}
@@ -145,11 +148,15 @@ func (r *reporter) whatever(n name, from, t int64, index int) report {
 // before that of the report before it, and a later one if both say the same. What has become
 // a file or a directory was removed.
 func (r *reporter) find(n name, before, now report) int {
-	v, since := now.may[0], r.since(n, now.t)
-	for i, s := range r.of(n.path) {
-		known := len(before.may) == 1 && before.may[0].kind != unreadable
-		again := r.reports[n] != nil && known && v.kind == file && v.is(before.may[0]) && i == before.span
-		replaced := known && v.kind == absent && s.kind != before.may[0].kind
+	v, since, was := now.may[0], r.since(n, now.t), before.may
+	for _, old := range r.reports[n] {
+		if old.may[0].kind != unreadable {
+			was = old.may
+		}
+	}
+	for i, s := range r.of(n) {
+		again := r.reports[n] != nil && len(before.may) == 1 && v.kind == file && v.is(before.may[0]) && i == before.span
+		replaced := v.kind == absent && len(was) == 1 && s.kind != was[0].kind
 		if i < before.span || again || s.from > now.t || !s.is(v) && !replaced {
 			continue
 		}
@@ -171,10 +178,10 @@ func (r *reporter) justified(n name, reason string, t int64) bool {
 			return false
 		}
 		if f.name != "hang" && f.name != "slow" {
-			return f.reason == reason && (f.at(n) || r.links[n.path] || f.path == "")
+			return f.reason == reason && (f.at(n) || r.links[n.path()] || f.path == "")
 		}
 		silent := strings.HasPrefix(reason, "file system not responding") || strings.HasPrefix(reason, "initial scan not finished")
-		return n.path == n.target && (silent && r.delays(&f, n.target) || strings.HasPrefix(reason, "too many hung"))
+		return n.file == n.target && (silent && r.delays(&f, n.target) || strings.HasPrefix(reason, "too many hung"))
 	})
 }
 
@@ -198,7 +205,7 @@ func (r *reporter) changed(target string, from, until int64) bool {
 // overdue checks that each report about n is replaced by another one in time.
 func (r *reporter) overdue(n name, reports []report) {
 	var times []int64 // when a report may have become too old
-	for _, s := range r.of(n.path) {
+	for _, s := range r.of(n) {
 		times = append(times, s.until+r.window+1)
 	}
 	for _, f := range r.faults {
@@ -226,7 +233,7 @@ func (r *reporter) overdue(n name, reports []report) {
 			if !isLast && r.fits(n, next, t) {
 				p = Timely
 			}
-			r.fail(p, next.index, "at %d ms, %s is still reported as %v", t, n.path, now.may[0])
+			r.fail(p, next.index, "at %d ms, %s is still reported as %v", t, n.file, now.may[0])
 			break
 		}
 	}
@@ -241,7 +248,7 @@ func (r *reporter) fits(n name, now report, t int64) bool {
 	excused := slices.ContainsFunc(r.faults, func(f fault) bool {
 		return f.overlaps(t-r.window, t) && (r.hides(&f, n) || isUnreadable && f.at(n))
 	})
-	return excused || slices.ContainsFunc(r.between(n.path, t-r.window, t), func(v value) bool {
+	return excused || slices.ContainsFunc(r.between(n, t-r.window, t), func(v value) bool {
 		return slices.ContainsFunc(now.may, v.is)
 	})
 }
@@ -254,13 +261,13 @@ func (r *reporter) mustBeUnreadable(n name, t int64) bool {
 		if f.name != "fail" {
 			from -= unreadableAfter
 		}
-		applies := (f.name == "fail" || f.name == "inconclusive") && f.at(n) || f.name == "hang" && n.path == n.target && f.in(n.target)
+		applies := (f.name == "fail" || f.name == "inconclusive") && f.at(n) || f.name == "hang" && n.file == n.target && f.in(n.target)
 		if !applies || f.path == "" || !f.covers(from, t) {
 			return false
 		}
-		there := r.between(n.path, from, t)
+		there := r.between(n, from, t)
 		if above(n.target, f.path) {
-			there = append(there, r.between(f.path, from, t)...)
+			there = append(there, r.between(name{f.path, f.path}, from, t)...)
 		}
 		return !slices.Contains(there, value{}) && !slices.ContainsFunc(r.faults, func(g fault) bool {
 			return g != f && g.overlaps(from, t) && (g.in(n.target) || r.delays(&g, n.target))
