@@ -42,15 +42,17 @@ const (
 	Ran     Kind = "ran" // and has ended, with the exit status Value; Name is "killed" if it was
 
 	// Op: the file system has changed: Name, Path, To, Size, as on tree.apply. It began at
-	// T-Took and was visible at T. A size never comes again in a run.
+	// T-Took and was visible at T. A size never comes again in a run. No target is, or is
+	// below, a symbolic link, and none leads in circles.
 	Op Kind = "op"
 
-	// Fault: from here on all calls about Path, and about what is below it, fail with
-	// Error (Name is "fail"; permissions are those of a directory or a target), hang ("hang"), take long ("slow") or tell nothing
-	// ("inconclusive", with Error). Path "" is the whole process, which then may do
-	// anything late ("stop", when it is stopped). With Reader, it is the connection of that
-	// reader that is disturbed. Heal: the fault of this Name, Path and Reader has ended,
-	// between T-Took and T; calls of before may be late for Value ms more.
+	// Fault: from here on calls about Path, and about what is below it, fail with Error
+	// (Name is "fail"), hang ("hang"), take long ("slow") or tell nothing ("inconclusive",
+	// with Error). Permissions fail of a directory or a target, and only these hang: of an
+	// entry there need not be a call. Path "" is the whole process, which then may be late
+	// with anything ("stop"). With Reader, the connection of that one is disturbed.
+	// Heal: the fault of this Name, Path and Reader has ended, between T-Took and T; calls
+	// of before may be late for Value ms more.
 	Fault Kind = "fault"
 	Heal  Kind = "heal"
 

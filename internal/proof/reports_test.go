@@ -147,6 +147,10 @@ func TestFaults(t *testing.T) {
 		sound("unreadable for another reason then", "1600 op write d/a 5", "1600 op write d/a 5\n1700 heal fail d/a\n1700 fault fail d/a !input/output error", "3000 heal fail d/a", "3000 heal fail d/a"),
 		sound("unreadable, and removed with its directory", "6000 heal fail d/s\n6500 publish 1 readable d/s/ =E, removed d/s/x =F, created d/s/y 6 =G", "5000 op remove d/s\n5500 publish 1 removed d/s/x =E, removed d/s/ =F\n6000 heal fail d/s"),
 		sound("a target below a directory that fails", "50000 end", "41500 fault fail g !stale file handle\n42000 publish 1 unreadable g/f !stale file handle =GX\n43000 heal fail g\n43500 publish 1 readable g/f 7 =G7\n50000 end"),
+		sound("a fault ends in the millisecond of a report, and begins", "3000 heal fail d/a", "3500 heal fail d/a\n3500 fault fail d/a !permission denied\n3501 heal fail d/a"),
+		sound("a directory that fails becomes a file that fails", "6000 heal fail d/s\n6500 publish 1 readable d/s/ =E, removed d/s/x =F, created d/s/y 6 =G",
+			"5000 op remove d/s\n5000 op create d/s 30\n5500 publish 1 unreadable d/s !input/output error =D1\n6000 heal fail d/s\n6500 publish 1 removed d/s/x =E, removed d/s/ =F, readable d/s 30 =G"),
+		sound("a target that hung is a directory now", "20500 publish 1 modified h/f 8 =H8", "19000 op remove h/f\n19000 op mkdir h/f\n20100 publish 1 removed h/f =0, created h/f =HD\n20200 op remove h/f\n20200 op create h/f 8\n20500 publish 1 removed h/f =0, created h/f 8 =H8"),
 		sound("an old error, after two slow calls", "50000 end", "41000 fault fail d/a !permission denied\n41100 heal fail d/a\n41050 fault slow d/b\n43000 heal slow d/b\n42500 fault slow d/c\n47000 heal slow d/c\n"+
 			"47500 publish 1 unreadable d/a !permission denied =K\n47600 publish 1 readable d/a 9 =L\n50000 end"),
 		sound("readable before it is recorded", "3000 heal fail d/a", "3510 heal fail d/a +20"),
@@ -202,6 +206,9 @@ func TestRestart(t *testing.T) {
 		sound("a change just before the end", "4000 end", "3900 op write d/a 9\n4000 end"),
 		sound("what hung at the start is gone", "9300 op create d/c 6", "9300 op remove d", "16500 publish 3 readable d =G, readable", "16500 publish 3 removed d =0, readable", "17000 op write d/c 8", "", "17500 publish 3 modified d/c 8 =K", "",
 			"18000 op remove d", "", "18500 publish 3 removed d/c =L, removed d/a =M, removed d =0", ""),
+		sound("it hangs and fails at the start, and is readable alone", "9000 fault hang d", "9000 fault hang d\n9000 fault fail d !input/output error", "16000 heal hang d", "15900 heal fail d\n16000 heal hang d"),
+		sound("the same state, with changes below what cannot be read", "4000 end", "2000 op mkdir e/s\n2000 op create e/s/x 30\n2400 publish 1 created e/s/ =E1, created e/s/x 30 =E2\n2500 fault fail e/s !permission denied\n3000 publish 1 unreadable e/s/ !permission denied =E3\n3500 op remove e/s/x\n4000 end",
+			"watching d =C, watching e =E", "watching d =C, watching e =E3", "7500 publish 2 modified e/b 5 =F", "6500 heal fail e/s\n7500 publish 2 readable e/s/ =E4, modified e/b 5 =F", "created e/c 7 =J", "created e/c 7 =J, created e/s/ =J2"),
 		sound("changes while the first scan hangs", "16000 heal hang d", "15500 op write d/a 20\n15500 op create d/n 21\n16000 heal hang d", "removed d/c =L, removed d/a", "removed d/n =L0, removed d/c =L, removed d/a"),
 		sound("a fault at both ends", "4000 end", "3000 fault fail e/b !permission denied\n3500 publish 1 unreadable e/b !permission denied =E1\n4000 end", "watching d =C, watching e =E", "watching d =C, watching e =E1", "\n7000 op", "\n6500 heal fail e/b\n7000 op"),
 	)
