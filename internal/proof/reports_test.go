@@ -139,6 +139,7 @@ func TestFaults(t *testing.T) {
 		breaks("Honest", "readable while it fails", "1600 op write d/a 5", "1600 op write d/a 5\n2800 publish 1 readable d/a 1 =A\n2900 publish 1 unreadable d/a !permission denied =B"),
 		breaks("Reliable", "what is in a directory is not reported when it is readable again", ", removed d/s/x =F, created d/s/y 6 =G", ""),
 		breaks("Timely", "what hangs elsewhere delays a target", "11000 publish 1 modified g/f 7 =G7\n", "", "15500 publish 1 unreadable h/f !file system not responding for 5s =HX", "15500 publish 1 unreadable h/f !file system not responding for 5s =HX, modified g/f 7 =G7"),
+		breaks("Honest", "removed after it hung, though it is there", "20500 publish 1 modified h/f 8 =H8", "20500 publish 1 removed h/f =0\n20501 publish 1 created h/f 8 =H8"),
 		breaks("Reliable", "a slow target is reported after it is slow no more, and more", "34500 publish 1 modified h/f 10 =H10\n", ""),
 
 		sound("a slow target hangs", "34500 publish 1", "36600 publish 1 unreadable h/f !file system not responding for 5s =HX\n36700 publish 1", "35000 heal slow h/f", "36600 heal slow h/f"),
@@ -150,7 +151,9 @@ func TestFaults(t *testing.T) {
 		sound("a fault ends in the millisecond of a report, and begins", "3000 heal fail d/a", "3500 heal fail d/a\n3500 fault fail d/a !permission denied\n3501 heal fail d/a"),
 		sound("a directory that fails becomes a file that fails", "6000 heal fail d/s\n6500 publish 1 readable d/s/ =E, removed d/s/x =F, created d/s/y 6 =G",
 			"5000 op remove d/s\n5000 op create d/s 30\n5500 publish 1 unreadable d/s !input/output error =D1\n6000 heal fail d/s\n6500 publish 1 removed d/s/x =E, removed d/s/ =F, readable d/s 30 =G"),
-		sound("a target that hung is a directory now", "20500 publish 1 modified h/f 8 =H8", "19000 op remove h/f\n19000 op mkdir h/f\n20100 publish 1 removed h/f =0, created h/f =HD\n20200 op remove h/f\n20200 op create h/f 8\n20500 publish 1 removed h/f =0, created h/f 8 =H8"),
+		sound("a directory that fails becomes a file that fails, and a directory again", "6000 heal fail d/s\n6500 publish 1 readable d/s/ =E, removed d/s/x =F, created d/s/y 6 =G",
+			"5000 op remove d/s\n5000 op create d/s 30\n5500 publish 1 unreadable d/s !input/output error =D1\n5600 op remove d/s\n5600 op mkdir d/s\n6000 heal fail d/s\n6500 publish 1 readable d/s/ =E, removed d/s/x =F, removed d/s =G"),
+		sound("a target that hung is a directory now", "20500 publish 1 modified h/f 8 =H8", "19000 op mkdir h/g\n19000 op swap h/f h/g\n20100 publish 1 removed h/f =0, created h/f =HD\n20200 op swap h/f h/g\n20500 publish 1 removed h/f =0, created h/f 8 =H8"),
 		sound("an old error, after two slow calls", "50000 end", "41000 fault fail d/a !permission denied\n41100 heal fail d/a\n41050 fault slow d/b\n43000 heal slow d/b\n42500 fault slow d/c\n47000 heal slow d/c\n"+
 			"47500 publish 1 unreadable d/a !permission denied =K\n47600 publish 1 readable d/a 9 =L\n50000 end"),
 		sound("readable before it is recorded", "3000 heal fail d/a", "3510 heal fail d/a +20"),
