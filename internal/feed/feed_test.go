@@ -155,6 +155,13 @@ func TestLogEmptied(t *testing.T) {
 	checkEmpty(t, f)
 }
 
+// A new feed has the limits that docs/operations.md promises.
+func TestLimits(t *testing.T) {
+	f := newTestFeed("a")
+	check.Equal(t, "events in the log, bytes in it, bytes in flight",
+		[3]int{65_536, 16 << 20, 64 << 20}, [3]int{f.MaxLogEvents, f.MaxLogBytes, f.MaxInFlight})
+}
+
 // The log is bounded in events and in bytes. A batch beyond the bound still goes,
 // whole, to readers that keep up.
 func TestLogBounds(t *testing.T) {
