@@ -16,6 +16,7 @@ func TestFeed(t *testing.T) {
 	r1, r2 := join(t, f, wire.Text), join(t, f, wire.JSON)
 	f.Publish([]wire.Event{change("a", 2), change("b", 3)})
 	r3 := join(t, f, wire.JSON)
+	check.Equal(t, "readers", 3, f.Count())
 	publish(f, "b", 4)
 	for i, test := range []struct {
 		r    *testReader
@@ -191,6 +192,21 @@ func TestLogBounds(t *testing.T) {
 		check.Equal(t, name+": log", batchLog{events: 1, bytes: len(wire.Encode(wire.Text, many[2:3]))}, f.log, cmpLog)
 		check.Equal(t, name+": batches", 1, len(f.log.batches))
 	}
+
+	f := newTestFeed("a")
+	f.MaxLogBytes = 2 * len(wire.Encode(wire.Text, many[:1]))
+	join(t, f, wire.Text)
+	publish(f, "a", 1, 2, 3)
+	check.Equal(t, "batches up to the limit", 2, len(f.log.batches))
+}
+
+func TestPublishOfNoTarget(t *testing.T) {
+	defer func() {
+		if p := recover(); p != "feed: an event of no target: modified b" {
+			t.Errorf("panic: %v", p)
+		}
+	}()
+	publish(newTestFeed("a"), "b", 1)
 }
 
 // A reader that falls behind the log gets a missed for exactly the targets of

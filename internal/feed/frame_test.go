@@ -163,6 +163,10 @@ func TestOverdue(t *testing.T) {
 	if got := f.Overdue(); len(got) != 2 || got[0] == a || got[1] == a {
 		t.Errorf("%d are overdue, want the two at the second batch", len(got))
 	}
+	f.MaxInFlight = 0
+	if got := f.Overdue(); len(got) != 3 || got[2] != a {
+		t.Errorf("%d are overdue, want the two at the second batch and the one at the third", len(got))
+	}
 }
 
 // A frame counts when it has been encoded, and More has a value then.

@@ -74,6 +74,12 @@ var samples = []struct {
 		text:  "changed ",
 		json:  `{"type":"changed","timestamp":1450694370094}`,
 	},
+	{
+		name:  "watching something with one unreadable thing below it",
+		event: Event{Type: Watching, File: "d", Unreadable: 1},
+		text:  "watching d (1 unreadable below it)",
+		json:  `{"type":"watching","file":"d","unreadable":1}`,
+	},
 }
 
 func TestEncode(t *testing.T) {
