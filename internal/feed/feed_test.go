@@ -16,6 +16,7 @@ func TestFeed(t *testing.T) {
 	r1, r2 := join(t, f, wire.Text), join(t, f, wire.JSON)
 	f.Publish([]wire.Event{change("a", 2), change("b", 3)})
 	r3 := join(t, f, wire.JSON)
+	check.Equal(t, "readers", 3, f.Count())
 	publish(f, "b", 4)
 	for i, test := range []struct {
 		r    *testReader
@@ -155,6 +156,13 @@ func TestLogEmptied(t *testing.T) {
 	checkEmpty(t, f)
 }
 
+// A new feed has the limits that docs/operations.md promises.
+func TestLimits(t *testing.T) {
+	f := newTestFeed("a")
+	check.Equal(t, "events in the log, bytes in it, bytes in flight",
+		[3]int{65_536, 16 << 20, 64 << 20}, [3]int{f.MaxLogEvents, f.MaxLogBytes, f.MaxInFlight})
+}
+
 // The log is bounded in events and in bytes. A batch beyond the bound still goes,
 // whole, to readers that keep up.
 func TestLogBounds(t *testing.T) {
@@ -184,6 +192,21 @@ func TestLogBounds(t *testing.T) {
 		check.Equal(t, name+": log", batchLog{events: 1, bytes: len(wire.Encode(wire.Text, many[2:3]))}, f.log, cmpLog)
 		check.Equal(t, name+": batches", 1, len(f.log.batches))
 	}
+
+	f := newTestFeed("a")
+	f.MaxLogBytes = 2 * len(wire.Encode(wire.Text, many[:1]))
+	join(t, f, wire.Text)
+	publish(f, "a", 1, 2, 3)
+	check.Equal(t, "batches up to the limit", 2, len(f.log.batches))
+}
+
+func TestPublishOfNoTarget(t *testing.T) {
+	defer func() {
+		if p := recover(); p != "feed: an event of no target: modified b" {
+			t.Errorf("panic: %v", p)
+		}
+	}()
+	publish(newTestFeed("a"), "b", 1)
 }
 
 // A reader that falls behind the log gets a missed for exactly the targets of

@@ -163,6 +163,13 @@ func TestOverdue(t *testing.T) {
 	if got := f.Overdue(); len(got) != 2 || got[0] == a || got[1] == a {
 		t.Errorf("%d are overdue, want the two at the second batch", len(got))
 	}
+	// Each goes once, also where its frame has been dropped already.
+	publish(f, "a", 5)
+	next(a, 1)
+	f.MaxInFlight = 0
+	if got := f.Overdue(); len(got) != 3 || got[2] != a {
+		t.Errorf("%d are overdue, want the two at the second batch and the one at the fourth", len(got))
+	}
 }
 
 // A frame counts when it has been encoded, and More has a value then.

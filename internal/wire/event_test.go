@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"net-watcher/internal/check"
 )
 
@@ -72,6 +74,12 @@ var samples = []struct {
 		text:  "changed",
 		json:  `{"type":"changed","timestamp":1450694370094}`,
 	},
+	{
+		name:  "watching something with one unreadable thing below it",
+		event: Event{Type: Watching, File: "d", Unreadable: 1},
+		text:  "watching d (1 unreadable below it)",
+		json:  `{"type":"watching","file":"d","unreadable":1}`,
+	},
 }
 
 func TestEncode(t *testing.T) {
@@ -86,6 +94,63 @@ func TestEncode(t *testing.T) {
 			}
 			check.Equal(t, "decoded", s.event, got)
 		})
+	}
+}
+
+// JSON has no time of a greeting, and times of files in UTC.
+func TestEncodeTimes(t *testing.T) {
+	e := Event{
+		Type: Watching, Timestamp: 1, File: "a",
+		Mtime: time.Date(2026, 11, 22, 0, 30, 0, 0, time.FixedZone("", 3600)),
+	}
+	check.Equal(t, "JSON", `{"type":"watching","file":"a","mtime":"2026-11-21T23:30:00Z"}`+"\n", string(Encode(JSON, []Event{e})))
+}
+
+// A Watching event describes the target after each change, and a change of what
+// is below the target only changes the state.
+func TestApply(t *testing.T) {
+	mtime := time.Unix(1, 0)
+	w := Event{Type: Watching, File: "d", Protocol: Protocol, Interval: 1000, Targets: 1, Missing: true, State: "0"}
+	for _, test := range []struct {
+		change Event
+		want   Event
+	}{
+		{
+			Event{File: "d", Change: Created, Size: new(int64(5)), Mtime: mtime, State: "1"},
+			Event{Size: new(int64(5)), Mtime: mtime, State: "1"},
+		},
+		{
+			Event{File: "d/a", Target: "d", Change: Removed, Unreadable: 2, State: "2"},
+			Event{Size: new(int64(5)), Mtime: mtime, Unreadable: 2, State: "2"},
+		},
+		{
+			Event{File: "d", Change: Unreadable, Error: "EIO", State: "3"},
+			Event{Error: "EIO", State: "3"},
+		},
+		{
+			Event{File: "d", Change: Removed, State: "0"},
+			Event{Missing: true, State: "0"},
+		},
+	} {
+		e := &test.change
+		check.Equal(t, "target of "+e.String(), "d", e.TargetName())
+		w.Apply(e)
+		test.want.Type, test.want.File, test.want.Protocol, test.want.Interval, test.want.Targets = Watching, "d", 1, 1000, 1
+		check.Equal(t, "after "+e.String(), test.want, w)
+	}
+	w.Size, w.Mtime = new(int64(6)), mtime
+	want := Event{Type: Changed, Timestamp: 7, File: "d", Change: Missed, Size: new(int64(6)), Mtime: mtime, State: "0"}
+	check.Equal(t, "as missed", want, w.AsMissed(7))
+}
+
+func TestParseFormat(t *testing.T) {
+	type parsed struct {
+		format Format
+		ok     bool
+	}
+	for word, want := range map[string]parsed{"text": {Text, true}, "json": {JSON, true}, "": {}, "JSON": {}} {
+		format, ok := ParseFormat(word)
+		check.Equal(t, word, want, parsed{format, ok}, cmp.AllowUnexported(parsed{}))
 	}
 }
 
