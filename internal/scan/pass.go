@@ -131,7 +131,7 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 // target scans t and all that is below it.
 func (p *pass) target(t *target) {
 	p.found.files++
-	t.parent.sync(p.w, p.start, p.options.Fresh)
+	p.syncParent(t.parent)
 	s, dev := p.statLink(t.path, true)
 	if was := t.root.kind; s.kind == directory && was == file || s.kind == file && was == directory {
 		p.found.changes.set(&t.root, "", gone)

@@ -12,9 +12,9 @@ import (
 // go, and their device numbers are used again.
 const remoteFor = 10 * time.Second
 
-// remotes knows which file systems have a server, by their devices. Its methods may be
-// called from any goroutine.
-type remotes struct{ byDev sync.Map } // uint64 to remote
+// remotes knows which file systems have a server. Its methods may be called from any
+// goroutine.
+type remotes struct{ known sync.Map } // by a device (uint64), or a *parent, whose device nothing says
 
 type remote struct {
 	is    bool
@@ -23,13 +23,18 @@ type remote struct {
 
 // has reports whether the file system with the device dev, on which path is, has a server.
 func (r *remotes) has(w *worker, dev uint64, path string) bool {
-	if dev == 0 { // the system does not say
-		return false
-	}
-	known, ok := r.byDev.Load(dev)
+	return dev != 0 && r.ask(w, dev, path) // it is 0 where the system does not say
+}
+
+// ask reports whether path, which key stands for, is on a file system that has a server.
+func (r *remotes) ask(w *worker, key any, path string) bool {
+	known, ok := r.known.Load(key)
 	if !ok || w.ended-known.(remote).asked > remoteFor {
-		known = w.isRemote(path)
-		r.byDev.Store(dev, known)
+		w.begin()
+		is := w.fs.IsRemote(path)
+		w.end(1)
+		known = remote{is, w.ended}
+		r.known.Store(key, known)
 	}
 	return known.(remote).is
 }
@@ -37,7 +42,6 @@ func (r *remotes) has(w *worker, dev uint64, path string) bool {
 // parent is a directory that targets are in.
 type parent struct {
 	path   string
-	known  atomic.Pointer[remote]
 	synced atomic.Int64 // the number of the last Start after which it was revalidated
 }
 
@@ -46,26 +50,13 @@ func newParent(target string) *parent {
 	return &parent{path: cmp.Or(dir, ".")}
 }
 
-// sync revalidates the directory if it has a server, or if always is set, unless that has
-// been done since the Start with this number.
-func (d *parent) sync(w *worker, start int64, always bool) {
-	known := d.known.Load()
-	if known == nil || w.ended-known.asked > remoteFor {
-		r := w.isRemote(d.path)
-		known = &r
-		d.known.Store(known)
+// syncParent revalidates d if it has a server, or with Fresh, unless that has been done
+// since the last Start.
+func (p *pass) syncParent(d *parent) {
+	if (p.options.Fresh || p.remotes.ask(p.w, d, d.path)) && d.synced.Load() != p.start {
+		p.w.revalidate(d.path)
+		d.synced.Store(p.start)
 	}
-	if (known.is || always) && d.synced.Load() != start {
-		w.revalidate(d.path)
-		d.synced.Store(start)
-	}
-}
-
-func (w *worker) isRemote(path string) remote {
-	w.begin()
-	is := w.fs.IsRemote(path)
-	w.end(1)
-	return remote{is, w.ended}
 }
 
 // revalidate makes a network file system ask its server about a file or directory.
