@@ -23,11 +23,12 @@ type remote struct {
 
 // has reports whether the file system with the device dev, on which path is, has a server.
 func (r *remotes) has(w *worker, dev uint64, path string) bool {
-	return dev != 0 && r.ask(w, dev, path) // it is 0 where the system does not say
+	return dev != 0 && isRemote(r, w, dev, path) // it is 0 where the system does not say
 }
 
-// ask reports whether path, which key stands for, is on a file system that has a server.
-func (r *remotes) ask(w *worker, key any, path string) bool {
+// isRemote reports whether path, which key stands for, is on a file system that has a
+// server. (With a key of type any, each call would need memory.)
+func isRemote[K uint64 | *parent](r *remotes, w *worker, key K, path string) bool {
 	known, ok := r.known.Load(key)
 	if !ok || w.ended-known.(remote).asked > remoteFor {
 		w.begin()
@@ -53,7 +54,7 @@ func newParent(target string) *parent {
 // syncParent revalidates d if it has a server, or with Fresh, unless that has been done
 // since the last Start.
 func (p *pass) syncParent(d *parent) {
-	if (p.options.Fresh || p.remotes.ask(p.w, d, d.path)) && d.synced.Load() != p.start {
+	if (p.options.Fresh || isRemote(p.remotes, p.w, d, d.path)) && d.synced.Load() != p.start {
 		p.w.revalidate(d.path)
 		d.synced.Store(p.start)
 	}
