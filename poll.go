@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -153,7 +152,7 @@ func (p *poll) logReport(report *scan.Report) {
 	for _, r := range report.Results {
 		var unreadable, again []string
 		for _, step := range r.Steps {
-			name := wire.Printable(below(p.names[r.Target], step.Name))
+			name := wire.Printable(scan.Join(p.names[r.Target], step.Name))
 			switch {
 			case step.Change == wire.Unreadable:
 				unreadable = append(unreadable, name+": "+step.Stat.Err())
@@ -189,29 +188,20 @@ func firstOf(names []string) string {
 func (p *poll) unreadable(index int) (lines []string) {
 	reasons := p.scanner.Unreadable(index)
 	for _, name := range slices.Sorted(maps.Keys(reasons)) {
-		lines = append(lines, wire.Printable(below(p.names[index], name))+": "+reasons[name])
+		lines = append(lines, wire.Printable(scan.Join(p.names[index], name))+": "+reasons[name])
 	}
 	return lines
 }
 
 // event returns the event of a step of the target.
 func event(target string, step scan.Step) wire.Event {
-	e := wire.Event{Type: wire.Changed, File: below(target, step.Name), Change: step.Change}
+	e := wire.Event{Type: wire.Changed, File: scan.Join(target, step.Name), Change: step.Change}
 	if step.Name != "" {
 		e.Target = target
 	}
 	addSum(&e, step.Sum)
 	fill(&e, step.Stat)
 	return e
-}
-
-// below returns the name of what has a path below a target, "" for the target itself.
-// A target ends in a separator only if it is a root.
-func below(target, path string) string {
-	if path == "" || os.IsPathSeparator(target[len(target)-1]) {
-		return target + path
-	}
-	return target + "/" + path
 }
 
 // fill sets the fields of e that a Stat has.

@@ -236,13 +236,6 @@ func TestUnreadableBelow(t *testing.T) {
 	expect("all is gone", 0, "no longer unreadable: w/secret/deep/, and 2 more")
 }
 
-// A root is joined without a second separator.
-func TestBelow(t *testing.T) {
-	for _, test := range [][3]string{{"d", "", "d"}, {"d", "a/b", "d/a/b"}, {"/", "", "/"}, {"/", "etc", "/etc"}} {
-		check.Equal(t, "below "+test[0], test[2], below(test[0], test[1]))
-	}
-}
-
 // Breaking out of the loop over changes stops polling.
 func TestBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -102,7 +102,7 @@ func (d *openDir) ReadEntries(buf []Entry) (int, error) {
 		}
 		name := unsafe.String(&base[0], len(base))
 		if errno := statAt(d.fd, &base[0], &st, symlinkNofollow); errno != 0 {
-			buf[n] = Entry{Name: name, Err: &fs.PathError{Op: "lstat", Path: below(d.name, name), Err: errno}}
+			buf[n] = Entry{Name: name, Err: &fs.PathError{Op: "lstat", Path: Join(d.name, name), Err: errno}}
 			continue
 		}
 		buf[n] = entryOf(&st)

@@ -42,7 +42,7 @@ func (f openDir) ReadEntries(buf []Entry) (int, error) {
 	if runtime.GOOS != "windows" {
 		names, err := f.Readdirnames(len(buf))
 		for i, name := range names {
-			info, err := os.Lstat(below(f.Name(), name))
+			info, err := os.Lstat(Join(f.Name(), name))
 			buf[i] = newEntry(name, info, err)
 		}
 		return len(names), err

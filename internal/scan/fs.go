@@ -39,6 +39,15 @@ type FileSystem interface {
 	DirNames(name string) (map[string]bool, error)
 }
 
+// Join returns the path of what is at name below the directory or target path, which ends
+// in a separator only if it is a root. An empty name is path itself.
+func Join(path, name string) string {
+	if name == "" || os.IsPathSeparator(path[len(path)-1]) {
+		return path + name
+	}
+	return path + "/" + name
+}
+
 // File is an open file. Read and Close are as those of os.File. One goroutine uses it.
 type File interface {
 	io.ReadCloser

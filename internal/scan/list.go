@@ -163,7 +163,7 @@ func (l *listing) read(f Dir) error {
 	names = slices.DeleteFunc(names, func(name string) bool { return l.pass.options.ignores(l.name, name, false) })
 	entries := make([]Entry, len(names))
 	l.pass.parallelFor(len(names), func(p *pass, i int) {
-		e, err := p.w.lstat(below(l.path, names[i]))
+		e, err := p.w.lstat(Join(l.path, names[i]))
 		e.Name, e.Err = names[i], err
 		entries[i] = e
 	})
@@ -196,7 +196,7 @@ func (l *listing) add(e *Entry) {
 		l.mounts[strings.Clone(e.Name)] = e.Dev
 	}
 	if e.Unlinked && e.Mode.IsRegular() {
-		l.pass.found.unlinked = below(l.path, e.Name)
+		l.pass.found.unlinked = Join(l.path, e.Name)
 	}
 	switch {
 	case l.pass.options.ignores(l.name, e.Name, isDir):

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -143,15 +142,6 @@ func (p *pass) target(t *target) {
 	}
 }
 
-// below returns the path of the entry name of the directory at path, which ends in a
-// separator only if it is a root.
-func below(path, name string) string {
-	if os.IsPathSeparator(path[len(path)-1]) {
-		return path + name
-	}
-	return path + "/" + name
-}
-
 // directory scans the directory n, which is at path, in the directory above and on the
 // device dev, and all that is below it.
 func (p *pass) directory(n *node, above, path string, dev uint64) {
@@ -191,7 +181,7 @@ func (p *pass) directory(n *node, above, path string, dev uint64) {
 	if len(dirs) > 0 {
 		p.parallelFor(len(dirs), func(p *pass, i int) {
 			base := strings.TrimSuffix(dirs[i].name, "/")
-			p.directory(dirs[i], name, below(path, base), cmp.Or(listing.mounts[base], dev))
+			p.directory(dirs[i], name, Join(path, base), cmp.Or(listing.mounts[base], dev))
 		})
 		d.dropGone()
 	}
@@ -224,11 +214,11 @@ func (p *pass) reconcile(d *dir, name, path string, listing []listed) []listed {
 // listing knows.
 func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 	base, isDir := strings.CutSuffix(n.name, "/")
-	e, err := p.w.lstat(below(path, base))
+	e, err := p.w.lstat(Join(path, base))
 	switch {
 	case err == nil && e.Mode.IsDir() == isDir:
 		for _, alias := range names.of(base, &e) {
-			if other, err := p.w.lstat(below(path, alias)); err == nil && perhapsSame(&e, &other) {
+			if other, err := p.w.lstat(Join(path, alias)); err == nil && perhapsSame(&e, &other) {
 				return gone
 			}
 		}
@@ -281,7 +271,7 @@ func (p *pass) statEntry(dirPath string, e *Entry) Stat {
 	if !p.unfinished(e) {
 		return entryStat(e)
 	}
-	path := below(dirPath, e.Name)
+	path := Join(dirPath, e.Name)
 	var s Stat
 	if e.Mode.IsRegular() && !p.options.Fresh {
 		s = p.read(path)
