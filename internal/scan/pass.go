@@ -109,7 +109,8 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 			if w == nil {
 				break
 			}
-			h := &pass{w: w, sched: p.sched, options: p.options, remotes: p.remotes, start: p.start, first: p.first, before: p.before}
+			h := new(*p)
+			h.w, h.found = w, findings{}
 			helpers = append(helpers, h)
 			wg.Go(func() {
 				defer p.sched.releaseHelper(w)
