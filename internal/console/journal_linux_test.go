@@ -9,8 +9,8 @@ import (
 	"net-watcher/internal/check"
 )
 
-// What leads to the journal has no times, and what only inherits the name of the
-// journal has them.
+// Lines to the journal have no times. Lines to a file have them, even if JOURNAL_STREAM
+// is set.
 func TestJournal(t *testing.T) {
 	out, in, err := os.Pipe()
 	check.Must(t, err)

@@ -36,7 +36,7 @@ func (h *halves) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// What a non-blocking descriptor does not take is written later.
+// Output waits until a non-blocking descriptor takes the rest.
 func TestOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &halves{}

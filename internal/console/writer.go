@@ -2,12 +2,11 @@
 // the rest of the program wait for a blocked reader. It also writes stdout, which
 // does wait.
 //
-// Output writes all there is to a descriptor that others may have made
-// non-blocking, and knows when nobody reads it any more. Writer never blocks: a
-// terminal after Ctrl-S or a full pipe costs log lines, not scans. It gives each line a
-// time where nothing else does. Limiter limits the
-// lines about what begins and ends, such as subscribers, to ten a second. Only
-// package main makes them; both may be used from any goroutine.
+// Output writes to a descriptor that others may have made non-blocking, and loses
+// nothing; it also notices that the reader is gone. Writer never blocks: a terminal
+// after Ctrl-S or a full pipe costs log lines, not scans. It puts the time before each
+// line where nothing else does. Limiter lets ten lines a second pass, and counts the
+// others. Only package main makes them; all may be used from any goroutine.
 package console
 
 import (

@@ -164,7 +164,8 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.whileOpen("set", func() error { c.writeDeadline = t; return nil })
 }
 
-// whileOpen calls do, unless c is closed, and wakes whoever waits at either end.
+// whileOpen calls do, unless c is closed, and then wakes the calls that wait at either
+// end.
 func (c *Conn) whileOpen(op string, do func() error) error {
 	c.Link.mu.Lock()
 	defer c.Link.mu.Unlock()

@@ -22,7 +22,7 @@ type Link struct {
 type Way struct {
 	link     *Link
 	from, to *Conn
-	limit    int // of bytes that were sent and not read
+	limit    int // of bytes that may be sent and not yet read
 
 	stalled bool
 	delay   time.Duration

@@ -251,7 +251,7 @@ func newEnds(client, server net.Conn) (c, s *end) {
 	return &end{client, make(chan string, 1), filled}, &end{server, make(chan string, 1), filled}
 }
 
-// do returns what comes of a call.
+// do does one step of a script, and returns what a call returned, in words.
 func (e *end) do(words []string) string {
 	arg := words[len(words)-1]
 	n, _ := strconv.Atoi(arg)

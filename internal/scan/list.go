@@ -168,7 +168,7 @@ func (l *listing) read(f Dir) error {
 		entries[i] = e
 	})
 	if l.pass.sched.stopped() {
-		return nil // some entries were not examined; finish says so
+		return nil // some entries were not examined: the scan is of no use
 	}
 	for i := range entries {
 		l.add(&entries[i])
@@ -176,8 +176,8 @@ func (l *listing) read(f Dir) error {
 	return nil
 }
 
-// add adds e, which need not stay valid, unless it is ignored or has vanished. It puts off an entry
-// that could not be examined.
+// add adds e, which need not stay valid, unless it is ignored or has vanished. It puts
+// off an entry that could not be examined.
 func (l *listing) add(e *Entry) {
 	switch {
 	case e.Err == nil:

@@ -32,8 +32,8 @@ type pass struct {
 	found   findings
 }
 
-// doubts is which paths below a target, or "", could be examined when they last
-// were, and since when all calls about them were inconclusive (by clock).
+// doubts has the paths below a target, and "" for itself, of which calls tell nothing: by
+// path, since when (by clock).
 type doubts map[string]time.Duration
 
 // findings is what a pass has found so far.
@@ -89,8 +89,8 @@ func (p *pass) set(n *node, above string, s Stat) {
 
 // parallelFor calls do(p, i) for 0 <= i < n and returns when all calls have
 // returned. Where file system calls are slow, further workers do their share, each
-// with a pass of its own; their results are added to p. When the context
-// of the Scanner is done, it leaves out the rest.
+// with a pass of its own; their results are added to p. When the context of the
+// Scanner is done, it leaves out the rest.
 func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 	var next atomic.Int64
 	doNext := func(p *pass) bool {
@@ -232,7 +232,8 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 }
 
 // stat examines what exists at path, following links. It also returns the device that
-// it is on. What was named in the command line is asked of its server, if it has one.
+// it is on. Of a file that was named in the command line, its server is asked, if it has
+// one.
 func (p *pass) stat(path string, named bool) (Stat, uint64) {
 	e, err := p.w.stat(path)
 	if err == nil && e.Mode.IsRegular() && (p.options.Fresh || named && p.remotes.has(p.w, e.Dev, path)) {
@@ -242,7 +243,7 @@ func (p *pass) stat(path string, named bool) (Stat, uint64) {
 	if err != nil {
 		return pathStat(err), 0
 	}
-	if e.Unlinked && e.Mode.IsRegular() && !strings.HasPrefix(path, "/proc/") { // which leads to open files
+	if e.Unlinked && e.Mode.IsRegular() && !strings.HasPrefix(path, "/proc/") { // where paths lead to open files
 		p.found.unlinked = path
 	}
 	if p.options.Content && e.Mode.IsRegular() {
@@ -261,7 +262,7 @@ func (p *pass) statLink(path string, named bool) (Stat, uint64) {
 	}
 	if to, err := timed(p.w, p.w.fs.EvalSymlinks, path); err == nil && to != filepath.Clean(path) {
 		sum := sha256.Sum256([]byte(to))
-		s.hash = max(binary.BigEndian.Uint64(sum[:]), 1)
+		s.hash = shortHash(sum[:])
 	}
 	return s, dev
 }
@@ -327,6 +328,9 @@ func (p *pass) read(path string) Stat {
 		}
 	}
 	s := fileStat(size, e.Mtime)
-	s.hash = max(binary.BigEndian.Uint64(hash.Sum(nil)), 1)
+	s.hash = shortHash(hash.Sum(nil))
 	return s
 }
+
+// shortHash returns the first 8 bytes of a SHA-256, and never 0.
+func shortHash(sum []byte) uint64 { return max(binary.BigEndian.Uint64(sum), 1) }

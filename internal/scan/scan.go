@@ -57,7 +57,7 @@ type Options struct {
 	Ignore []string
 
 	Content bool // compare contents, not times; reads every regular file
-	Fresh   bool // ask the server about every file, and elsewhere open it before the stat
+	Fresh   bool // ask servers about every file; on systems without a call for that, open it
 
 	// LateAfter is how long after it was due a scan may end before it is reported as
 	// late; 0 is for any time.

@@ -104,7 +104,7 @@ func encodeJSON(events []Event) []byte {
 }
 
 // escapeUnprintable rewrites every character of the JSON lines b that could act
-// on a terminal (DEL, C1 controls, bidirectional marks, ...) as \uXXXX.
+// on a terminal (such as DEL, C1 controls and bidirectional marks) as \uXXXX.
 // encoding/json does so only for those below a space.
 func escapeUnprintable(b []byte) []byte {
 	risky := func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }
