@@ -285,6 +285,7 @@ type recorder struct {
 	mu    sync.Mutex // guards the fields below
 	begin time.Time
 	lines []reported
+	late  []scan.Late
 }
 
 // record scans once an interval from now on.
@@ -300,6 +301,7 @@ func (d *driver) record() *recorder {
 				return
 			}
 			r.mu.Lock()
+			r.late = d.late
 			for _, line := range lines {
 				r.lines = append(r.lines, reported{time.Since(r.begin), line})
 			}
@@ -324,6 +326,14 @@ func (r *recorder) take() []reported {
 	lines := r.lines
 	r.lines = nil
 	return lines
+}
+
+// lates returns the driver's late so far. It is for bubbles.
+func (r *recorder) lates() []scan.Late {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.late
 }
 
 // takeLines is take without the times, in the order of the lines.

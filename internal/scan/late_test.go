@@ -23,8 +23,7 @@ func TestLate(t *testing.T) {
 		ff.Slow(0)
 		r := d.record()
 		time.Sleep(4500 * time.Millisecond)
-		synctest.Wait()
-		check.Equal(t, "before calls are slow", []scan.Late(nil), d.late)
+		check.Equal(t, "before calls are slow", []scan.Late(nil), r.lates())
 		for _, delay := range []time.Duration{900, 900, 400, 300, 200, 900} { // of which g waits for f
 			ff.Slow(delay * time.Millisecond)
 			time.Sleep(3 * time.Second)
