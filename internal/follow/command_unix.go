@@ -70,3 +70,11 @@ func otherGroups(session int) []int {
 	}
 	return pids
 }
+
+// exitStatus returns the exit status of a process that has ended, as a shell has it.
+func exitStatus(p *os.ProcessState) int {
+	if w := p.Sys().(syscall.WaitStatus); w.Signaled() {
+		return 128 + int(w.Signal())
+	}
+	return p.ExitCode()
+}
