@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -21,9 +22,10 @@ import (
 func cancelBySession(cmd *exec.Cmd) (endSession func()) {
 	var cancelled time.Time
 	signal := func(s syscall.Signal) error {
-		err := syscall.Kill(-cmd.Process.Pid, s)
-		for _, pid := range otherGroups(cmd.Process.Pid) {
-			if syscall.Kill(pid, s) == nil {
+		session := cmd.Process.Pid
+		err := syscall.Kill(-session, s)
+		for _, p := range members(session) {
+			if p.group != session && syscall.Kill(p.pid, s) == nil {
 				err = nil
 			}
 		}
@@ -41,7 +43,7 @@ func cancelBySession(cmd *exec.Cmd) (endSession func()) {
 		}
 		// A session and a group live as long as one process in them, and their
 		// number is not given to others before.
-		for signal(0) == nil {
+		for signal(0) == nil && !onlyZombies(members(cmd.Process.Pid)) {
 			if time.Since(cancelled) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
 				return
@@ -51,24 +53,38 @@ func cancelBySession(cmd *exec.Cmd) (endSession func()) {
 	}
 }
 
-// otherGroups returns the processes of a session that are not in its first group, as
-// those of timeout(1) and of a shell with job control are. It returns none where
-// /proc does not list processes as it does on Linux.
-func otherGroups(session int) []int {
-	var pids []int
+// process is one of a session.
+type process struct {
+	pid, group int
+	zombie     bool // it has ended, and its parent has not noticed yet, or never will
+}
+
+// members returns the processes of a session, those too that are not in its first
+// group, as those of timeout(1) and of a shell with job control are. It returns none
+// where /proc does not list processes as it does on Linux.
+func members(session int) []process {
+	var all []process
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
 		stat, _ := os.ReadFile(file)              // gone with the process
 		at := bytes.LastIndex(stat, []byte(") ")) // the name before that may have any characters
-		var pid, parent, group, sid int
+		var p process
+		var parent, sid int
 		var state string
-		fmt.Sscan(string(stat), &pid)
-		fmt.Sscan(string(stat[at+1:]), &state, &parent, &group, &sid)
-		if sid == session && group != session {
-			pids = append(pids, pid)
+		fmt.Sscan(string(stat), &p.pid)
+		fmt.Sscan(string(stat[at+1:]), &state, &parent, &p.group, &sid)
+		if sid == session {
+			p.zombie = state == "Z"
+			all = append(all, p)
 		}
 	}
-	return pids
+	return all
+}
+
+// onlyZombies reports whether there are processes, and all are zombies: their parent is
+// the first process of a container, maybe, that waits for none.
+func onlyZombies(all []process) bool {
+	return len(all) > 0 && !slices.ContainsFunc(all, func(p process) bool { return !p.zombie })
 }
 
 // exitStatus returns the exit status of a process that has ended, as a shell has it.

@@ -168,6 +168,23 @@ func TestCommandRestartWaits(t *testing.T) {
 	}
 }
 
+// A session of which only zombies are left has ended: the first process of a container
+// may never wait for them.
+func TestOnlyZombies(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("no way to know the processes of a session")
+	}
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	check.Must(t, cmd.Start())
+	session := cmd.Process.Pid
+	check.Equal(t, "only zombies", false, onlyZombies(members(session)))
+	check.Must(t, cmd.Process.Kill())
+	check.Eventually(t, "only zombies", func() bool { return onlyZombies(members(session)) })
+	cmd.Wait()
+	check.Equal(t, "only zombies", false, onlyZombies(members(session)))
+}
+
 // The status of a command that a signal ends is as a shell has it.
 func TestCommandStatus(t *testing.T) {
 	for script, want := range map[string]int{"exit 3": 3, "kill -9 $$": 128 + 9, ":": 0} {
