@@ -16,6 +16,7 @@ import (
 	"net-watcher/internal/feed"
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/scan"
+	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
 )
 
@@ -202,8 +203,11 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 
 // admit serves conn, which l accepted, or refuses it if there are too many.
 func (s *server) admit(l net.Listener, conn net.Conn) {
-	peer := conn.RemoteAddr().String()
-	if l.Addr().Network() == "unix" {
+	peer, local := conn.RemoteAddr().String(), false
+	switch l.Addr().Network() {
+	case sock.LocalNetwork:
+		peer, local = l.Addr().String(), true
+	case "unix":
 		peer = wire.Printable(l.Addr().String()) // the peers have no names
 	}
 	if now := int(s.conns.Add(1)); now > s.maxConns {
@@ -213,5 +217,7 @@ func (s *server) admit(l net.Listener, conn net.Conn) {
 		s.report("refused", peer, "no file descriptors left (ulimit -n)", now-1)
 		return
 	}
-	s.wg.Go(func() { newSubscriber(s, conn).serve(peer) })
+	u := newSubscriber(s, conn)
+	u.quiet = local && !s.all
+	s.wg.Go(func() { u.serve(peer) })
 }

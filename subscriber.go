@@ -55,6 +55,7 @@ type subscriber struct {
 	words   words
 	buf     []byte // to read into
 	arrived bool   // it has sent something or stayed for visitTime, and the console has it
+	quiet   bool   // the console has only an end that has a reason
 
 	writer tryWriter // of the goroutine that has the flush token
 
@@ -101,17 +102,22 @@ func (u *subscriber) serve(peer string) {
 	if !flushing {
 		u.close()
 	}
-	if u.arrived {
+	switch {
+	case u.quiet && reason == "":
+	case u.arrived:
 		s.report("disconnected", peer, reason, now)
-	} else {
+	default:
 		s.countVisit()
 	}
 }
 
 // arrive logs once that the subscriber is there.
 func (u *subscriber) arrive(peer string, now int) {
-	if !u.arrived {
-		u.arrived = true
+	if u.arrived {
+		return
+	}
+	u.arrived = true
+	if !u.quiet {
 		u.server.report("connected", peer, "", now)
 	}
 }
@@ -239,7 +245,10 @@ func (u *subscriber) Drop(reason string) {
 // fail ends the connection after an error in writing.
 func (u *subscriber) fail(err error) {
 	reason := oserr.Cause(err).Error()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, io.ErrClosedPipe): // by the other end, in this process
+		reason = ""
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		reason = fmt.Sprintf("dropped: reads too slowly (a %d KiB write took more than %v)", writePiece>>10, writeTimeout)
 	}
 	if u.deadline.Load() == nil {

@@ -167,11 +167,13 @@ func (c *Command) Status() int { return c.status }
 // Trigger asks for a run even if nothing changes.
 func (c *Command) Trigger() { c.enqueue(nil) }
 
-// Add asks for a run on events, but for those that say that a path is unreadable:
-// a command could not read it either. It never waits.
+// Runs reports whether e is a reason for a run. That a path is unreadable is none: a
+// command could not read it either.
+func Runs(e wire.Event) bool { return e.Change != wire.Unreadable }
+
+// Add asks for a run on the events that are a reason for one. It never waits.
 func (c *Command) Add(events []wire.Event) {
-	unreadable := func(e wire.Event) bool { return e.Change == wire.Unreadable }
-	events = slices.DeleteFunc(slices.Clone(events), unreadable)
+	events = slices.DeleteFunc(slices.Clone(events), func(e wire.Event) bool { return !Runs(e) })
 	if len(events) > 0 {
 		c.enqueue(events)
 	}
