@@ -227,6 +227,7 @@ func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog 
 
 	f := feed.New(watching)
 	s := newServer(f, o.format, subscribers, log, o.verbose)
+	s.ask, p.scanned = p.ask, s.scanned
 	initial := o.initial && (!o.once || slices.ContainsFunc(watching, isThere))
 	begun := make(chan struct{}, len(receivers))
 	ends := make(chan error, len(receivers))
@@ -283,6 +284,7 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 		Server:  wire.Printable(o.connect.Name),
 		Dial:    o.connect.Dial,
 		Once:    o.once,
+		Scan:    o.ask,
 		Log:     log.New(stderrLog, "", 0),
 		Verbose: o.verbose,
 		Begun:   func() {},

@@ -25,9 +25,9 @@ import (
 const usage = `usage: net-watcher [flags] FILE... [-- COMMAND [ARG...]]
        net-watcher -connect ADDRESS [flags] [-- COMMAND [ARG...]]
 
-Polls files once a second and sends every change to all connected clients, or runs
-COMMAND on the changes. With -connect, acts as such a client: prints the changes
-of a server, or runs COMMAND on them.
+Polls files once a second, and runs COMMAND on the changes or sends them to all
+connected clients. With -connect, acts as such a client: prints the changes of a
+server, or runs COMMAND on them.
 
   -file PATH         a file or directory to watch, as FILE; may be repeated
   -listen ADDRESS    where to serve; may be repeated (default localhost:60300,

@@ -217,3 +217,40 @@ func TestPrintSlowly(t *testing.T) {
 		s.stop(t)
 	})
 }
+
+// Who asks for a scan sees what was on disk before, however long the interval is.
+func TestScanNow(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "f")
+	p := startOne(t, "-interval", "24h", "-listen", "127.0.0.1:0", dir)
+	var at string
+	check.Eventually(t, "it listens", func() bool {
+		for _, line := range p.stderr.Take() {
+			if rest, ok := strings.CutPrefix(line, "listening on "); ok {
+				at, _, _ = strings.Cut(rest, " ")
+			}
+		}
+		return at != ""
+	})
+	t.Setenv("NET_WATCHER_IS_TESTED", "1") // this program is COMMAND
+	for n := range 20 {
+		check.Write(t, file, strings.Repeat("x", n), check.Day1)
+		var stdout, stderr check.Buffer
+		check.Must(t, run(t.Context(), []string{"-connect", at, "-scan", "-format", "json"}, &stdout, &stderr))
+		lines := stdout.Take()
+		if len(lines) != 1 {
+			t.Fatalf("printed %q, on the console %q", lines, stderr.Take())
+		}
+		if e, err := wire.Decode([]byte(lines[0])); err != nil || *e.Size != int64(n) {
+			t.Errorf("printed %v, %v", &e, err)
+		}
+	}
+	check.Must(t, run(t.Context(), []string{"-connect", at, "-scan", "--", os.Args[0], "-frobnicate"}, io.Discard, io.Discard))
+	check.Must(t, os.Remove(file))
+	err := run(t.Context(), []string{"-connect", at, "-scan", "--", os.Args[0], "-frobnicate"}, io.Discard, io.Discard)
+	if err != commandStatus(2) {
+		t.Errorf("COMMAND fails, and the program ends with %v", err)
+	}
+	p.cancel()
+	p.end(nil)
+}

@@ -93,6 +93,7 @@ func (u *subscriber) serve(peer string) {
 	}
 
 	reason := u.readCommands(peer)
+	s.forgetScan(u)
 	if u.deadline.Load() != nil { // and the peer has not left
 		u.arrive(peer, f.Count())
 	}
@@ -141,8 +142,12 @@ func (u *subscriber) readCommands(peer string) string {
 			u.arrive(peer, u.server.feed.Count())
 			u.setReadDeadline(time.Time{})
 		}
-		if to, ok := u.words.find(b); ok && u.server.feed.Switch(&u.reader, to) {
+		to, scan := u.words.find(b)
+		if to != nil && u.server.feed.Switch(&u.reader, *to) {
 			u.Flush()
+		}
+		if scan {
+			u.server.requestScan(u)
 		}
 		switch {
 		case stays:
@@ -291,17 +296,21 @@ type words struct {
 	line []byte // so far, but for what is beyond maxWord and one more
 }
 
-// find returns the last format that the next bytes of the stream ask for, and
-// whether there is one.
-func (w *words) find(b []byte) (last wire.Format, found bool) {
+// find returns the last format that the next bytes of the stream ask for, or nil, and
+// whether they ask for a scan.
+func (w *words) find(b []byte) (last *wire.Format, scan bool) {
 	for {
 		part, rest, ended := bytes.Cut(b, []byte("\n"))
 		w.line = append(w.line, part[:min(len(part), maxWord+1-len(w.line))]...)
 		if !ended {
-			return last, found
+			return last, scan
 		}
-		if f, ok := wire.ParseFormat(string(bytes.Trim(w.line, " \t\r"))); ok && len(w.line) <= maxWord {
-			last, found = f, true
+		if len(w.line) <= maxWord {
+			word := string(bytes.Trim(w.line, " \t\r"))
+			if f, ok := wire.ParseFormat(word); ok {
+				last = &f
+			}
+			scan = scan || word == wire.Scan
 		}
 		w.line, b = nil, rest
 	}
