@@ -113,12 +113,16 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
 	cmd.WaitDelay = c.killDelay
-	r := &run{cmd: cmd, ctx: ctx, cancel: cancel, endSession: cancelBySession(cmd), begin: time.Now()}
-	err := cmd.Start()
-	if err != nil {
+	r := &run{cmd: cmd, ctx: ctx, cancel: cancel, begin: time.Now()}
+	started, endSession := cancelBySession(cmd)
+	r.endSession = endSession
+	if err := cmd.Start(); err != nil {
+		endSession()
 		cancel()
+		return nil, err
 	}
-	return r, err
+	started()
+	return r, nil
 }
 
 // wait waits for the end of r, and reports whether r has succeeded. With Restart, it

@@ -2,9 +2,11 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -158,6 +160,34 @@ func TestCommandRestart(t *testing.T) {
 	c.expect(commandRun{File: "c", Change: "modified", Events: []string{"modified c"}}, 0)
 	c.cmd.Close()
 	<-c.done
+}
+
+// What a command has started ends with it: when it is started anew, and when ctx is done.
+func TestCommandTree(t *testing.T) {
+	t.Setenv("NET_WATCHER_TEST_CHILD", "1")
+	c := startCommand(t)
+	c.cmd.Restart = true // nothing has been added yet
+	for n := range 3 {
+		c.cmd.Add([]wire.Event{change("a", int64(n))})
+		_, one := c.next()
+		_, other := c.next()
+		if n == 2 {
+			c.cancel()
+			<-c.done
+		} else {
+			c.cmd.Add([]wire.Event{change("b", int64(n))})
+		}
+		for _, conn := range []net.Conn{one, other} {
+			conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("after change %d a process goes on: %v", n, err)
+			}
+		}
+		if n < 2 { // the run after b
+			c.next()
+			c.next()
+		}
+	}
 }
 
 // With Settle, events wait until there were none for so long, but no longer than ten

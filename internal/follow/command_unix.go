@@ -17,9 +17,10 @@ import (
 // own. A session has no terminal: a command that opens /dev/tty fails at once, where
 // one in the background of a terminal's session is stopped by the system for reading
 // it, for good. The processes of the session get SIGTERM when the context of cmd is
-// done. Once cmd has ended because of that, endSession is to be called: it waits for
-// the others, and sends them SIGKILL cmd.WaitDelay after the SIGTERM.
-func cancelBySession(cmd *exec.Cmd) (endSession func()) {
+// done. Once cmd has ended, or could not be started, endSession is to be called: if that
+// context is done, it waits for the others, and sends them SIGKILL cmd.WaitDelay after
+// the SIGTERM. started does nothing on these systems.
+func cancelBySession(cmd *exec.Cmd) (started, endSession func()) {
 	var cancelled time.Time
 	signal := func(s syscall.Signal) error {
 		session := cmd.Process.Pid
@@ -37,7 +38,7 @@ func cancelBySession(cmd *exec.Cmd) (endSession func()) {
 		defer signal(syscall.SIGCONT) // a stopped process does not act on SIGTERM
 		return signal(syscall.SIGTERM)
 	}
-	return func() {
+	return func() {}, func() {
 		if cancelled.IsZero() {
 			return // cmd had ended by itself: what it leaves behind may stay
 		}
