@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"internal/backoff":       nil,
 	"internal/pattern":       nil,
 	"internal/check":         {"internal/oserr"}, // for tests, as the next one
-	"internal/faults":        {"internal/check", "internal/scan"},
+	"internal/faults":        {"internal/check", "internal/scan", "internal/pattern"},
 	"internal/proof":         {"internal/wire"},
 	"internal/wire/wiretest": {"internal/wire"},
 	"scripts/bench":          nil,

@@ -209,6 +209,7 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 			start = append(start, "cannot read "+line)
 		}
 	}
+	start = append(start, o.warnings...)
 	for _, line := range append(start, lines...) {
 		log.Print(line)
 	}

@@ -7,14 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
@@ -33,9 +33,9 @@ Polls files once a second and sends every change to all connected clients. With
   -format FORMAT     text or json (default text): for a subscriber that does not
                      ask for one, and for what is printed
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
-  -ignore PATTERN    below directories, leave out what matches by name or path,
-                     such as *.tmp; with / at the end, only directories; may be
-                     repeated
+  -only PATTERN      below directories, only what matches; may be repeated
+  -ignore PATTERN    below directories, leave out what matches; may be repeated
+  -ignore-from PATH  leave out what matches a line of this file; may be repeated
   -content           compare contents, not times: reads every file at every scan
   -fresh             ask the server of a network file system about every file
                      below a directory too
@@ -50,6 +50,9 @@ ADDRESS is host:port, host or :port (every interface; with -connect, this host),
 or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
 before or after FILEs; after -- everything is a FILE, or the COMMAND. A FILE
 need not be there yet; of a directory, everything below it is watched.
+
+PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
+target, docs/**/*.html; a later !PATTERN takes back. -ignore wins over -only.
 
 A subscriber that sends the line json gets JSON lines from then on, one that
 sends the line text gets text lines. COMMAND gets the changes as JSON lines on
@@ -81,6 +84,8 @@ type options struct {
 
 	verbose bool
 	version bool
+
+	warnings []string // of patterns in files, for the console
 }
 
 // parseOptions reads the command line. It returns flag.ErrHelp for -h.
@@ -93,7 +98,9 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("interval", "", o.setInterval)
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
+	set.Func("only", "", noDashes(o.addOnly))
 	set.Func("ignore", "", noDashes(o.addIgnore))
+	set.Func("ignore-from", "", noDashes(o.addIgnoreFrom))
 	set.BoolVar(&o.scan.Content, "content", false, "")
 	set.BoolVar(&o.scan.Fresh, "fresh", false, "")
 	set.Func("connect", "", o.setConnect)
@@ -127,7 +134,7 @@ func parseOptions(args []string) (*options, error) {
 	var err error
 	set.Visit(func(f *flag.Flag) {
 		switch f.Name {
-		case "file", "listen", "interval", "socket-mode", "ignore", "content", "fresh":
+		case "file", "listen", "interval", "socket-mode", "only", "ignore", "ignore-from", "content", "fresh":
 			if o.connect != nil {
 				err = fmt.Errorf("-%s cannot be used with -connect", f.Name)
 			} else if f.Name == "socket-mode" && !slices.ContainsFunc(o.listen, isUnix) {
@@ -178,6 +185,10 @@ func (o *options) finishWatch(files []string) error {
 	if len(o.files) == 0 {
 		return errors.New("no FILE given (try: net-watcher target.txt)")
 	}
+	var err error
+	if err, o.warnings = o.scan.Filter.Check(o.files); err != nil {
+		return err
+	}
 	if len(o.listen) == 0 {
 		return o.addListen("localhost:" + sock.DefaultPort)
 	}
@@ -206,14 +217,34 @@ func (o *options) addFile(name string) error {
 	return nil
 }
 
-func (o *options) addIgnore(pattern string) error {
-	if strings.TrimSuffix(pattern, "/") == "" {
-		return errors.New("a PATTERN must not be empty")
+// filter returns the Filter to add patterns to. What is wrong with these is checked when
+// all FILEs are known.
+func (o *options) filter() *pattern.Filter {
+	if o.scan.Filter == nil {
+		o.scan.Filter = new(pattern.Filter)
 	}
-	if _, err := path.Match(strings.TrimSuffix(pattern, "/"), ""); err != nil {
-		return errors.New("not a pattern, such as *.tmp or .git/")
+	return o.scan.Filter
+}
+
+func (o *options) addOnly(s string) error {
+	o.filter().Only.Add(s)
+	return nil
+}
+
+func (o *options) addIgnore(s string) error {
+	o.filter().Ignore.Add(s)
+	return nil
+}
+
+func (o *options) addIgnoreFrom(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return oserr.Cause(err)
 	}
-	o.scan.Ignore = append(o.scan.Ignore, pattern)
+	defer f.Close()
+	if err := o.filter().Ignore.AddFile(f, name); err != nil {
+		return oserr.Cause(err)
+	}
 	return nil
 }
 

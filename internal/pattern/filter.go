@@ -90,6 +90,9 @@ func (d *Folder) Choose(base string, isDir bool) Choice {
 	return LeftOut
 }
 
+// Chosen reports whether d is chosen itself.
+func (d *Folder) Chosen() bool { return d == nil || d.picked }
+
 // LeavesOut reports whether the entry base of d is left out whether it is a directory or
 // not.
 func (d *Folder) LeavesOut(base string) bool {

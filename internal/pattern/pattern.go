@@ -31,13 +31,34 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 var (
 	errEmpty  = errors.New("it is empty")
 	errNoName = errors.New(`it has "//", "." or ".." where a name should be`)
 )
+
+// Check is Set.Check of both sets. What it returns begins with the flag.
+func (f *Filter) Check(targets []string) (refused error, warnings []string) {
+	if f == nil {
+		return nil, nil
+	}
+	for _, flag := range []struct {
+		name string
+		set  *Set
+	}{{"-only", &f.Only}, {"-ignore", &f.Ignore}} {
+		err, more := flag.set.Check(targets)
+		if err != nil && refused == nil {
+			refused = fmt.Errorf("%s: %w", flag.name, err)
+		}
+		warnings = append(warnings, more...)
+	}
+	return refused, warnings
+}
 
 // Check returns what is wrong with patterns: those that match nothing, and those that
 // most likely mean something else, each with the right spelling. refused is about the
@@ -53,9 +74,9 @@ func (s *Set) Check(targets []string) (refused error, warnings []string) {
 		switch {
 		case why == "":
 		case src.from != "":
-			warnings = append(warnings, fmt.Sprintf("%s: pattern %q: %s", src.from, src.text, why))
+			warnings = append(warnings, src.from+": pattern "+quote(src.text)+": "+why)
 		case refused == nil:
-			refused = fmt.Errorf("pattern %q: %s", src.text, why)
+			refused = errors.New("pattern " + quote(src.text) + ": " + why)
 		}
 	}
 	return refused, warnings
@@ -67,7 +88,7 @@ func (src *source) problem(targets []string) string {
 	if rest, ok := strings.CutPrefix(pattern, "!"); ok {
 		negation, pattern = "!", rest
 	}
-	instead := func(right string) string { return fmt.Sprintf("write %q", negation+right) }
+	instead := func(right string) string { return "write " + quote(negation+right) }
 	if strings.Trim(pattern, "/") == "" {
 		return "it matches nothing (patterns are for what is below a target)"
 	}
@@ -75,7 +96,7 @@ func (src *source) problem(targets []string) string {
 		if rest, ok := below(pattern, target); ok {
 			why := "it begins with the target, and patterns begin below that: " + instead("/"+rest)
 			if pattern[0] != '/' {
-				why += ", or " + fmt.Sprintf("%q", negation+"/"+pattern) + " if the target has another " + pattern[:len(pattern)-len(rest)-1] + " in it"
+				why += ", or " + quote(negation+"/"+pattern) + " if the target has another " + pattern[:len(pattern)-len(rest)-1] + " in it"
 			}
 			return why
 		}
@@ -173,12 +194,21 @@ func split(s string, separator byte) []string {
 	return parts
 }
 
+// quote returns s in quotes, as it is to be written: with escapes only if it has what
+// cannot be printed.
+func quote(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+		return strconv.Quote(s)
+	}
+	return `"` + s + `"`
+}
+
 // quoted returns the patterns that begin with before, have one of the choices, and end
 // with after.
 func quoted(before string, choices []string, after string) string {
 	var list []string
 	for _, choice := range choices {
-		list = append(list, fmt.Sprintf("%q", before+choice+after))
+		list = append(list, quote(before+choice+after))
 	}
 	return strings.Join(list, " and ")
 }

@@ -187,10 +187,11 @@ func TestCheck(t *testing.T) {
 		"a,b,":         `a comma does not separate patterns: write a flag for each, "a" and "b", or "\," if it is part of the name`,
 		"*.{go,js}":    `braces are no choice: write a pattern for each, "*.go" and "*.js"`,
 		"!{a,b}/c":     `braces are no choice: write a pattern for each, "!a/c" and "!b/c"`,
-		`src\gen\*.go`: `between names is "/", on every system: write "src/gen\\*.go"`,
+		`src\gen\*.go`: `between names is "/", on every system: write "src/gen\*.go"`,
 		`build\`:       `it matches nothing: it ends in \ (write \\ for that character)`,
 		"a[b":          `it matches nothing: it has a [ without ] (write \[ for that character)`,
 		"[[:x:]]":      "it matches nothing: there is no class [:x:]",
+		"./\x1b":       `it matches nothing: write "/\x1b"`,
 		"!x":           "it takes back from the patterns before it, and there are none",
 
 		"/x": "", "x/": "", "src": "", "src/": "", "/src/x": "", "**/src/x": "", "srcx/x": "", "*.o": "", `a\,b`: "", "[a,b]": "", ",v": "",
@@ -201,7 +202,7 @@ func TestCheck(t *testing.T) {
 		refused, warnings := s.Check(targets)
 		got := ""
 		if refused != nil {
-			got = strings.TrimPrefix(refused.Error(), fmt.Sprintf("pattern %q: ", pattern))
+			got = strings.TrimPrefix(refused.Error(), "pattern "+quote(pattern)+": ")
 		}
 		if got != want || len(warnings) > 0 {
 			t.Errorf("%s (-want +got):\n- %s\n+ %s\nwarnings: %q", pattern, want, got, warnings)

@@ -44,7 +44,7 @@ func readAll(t *testing.T, dir string, n int) []Entry {
 	buf := slices.Repeat([]Entry{{Name: "stale", Mode: fs.ModeSymlink, Size: -1, Err: io.ErrClosedPipe}}, n)
 	var all []Entry
 	for {
-		got, err := f.ReadEntries(buf)
+		got, err := f.ReadEntries(buf, nil)
 		if got > n || err != nil && got > 0 {
 			t.Errorf("%d entries and %v, want at most %d, or an error", got, err, n)
 		}
@@ -106,7 +106,7 @@ func TestReaddirVanished(t *testing.T) {
 	check.Must(t, err)
 	buf := make([]Entry, 9)
 	// The rest of the names is in the buffer of f from now on.
-	n, err := f.ReadEntries(buf[:1])
+	n, err := f.ReadEntries(buf[:1], nil)
 	check.Must(t, err)
 	first := buf[0].Name
 	if n != 1 || buf[0].Err != nil {
@@ -122,7 +122,7 @@ func TestReaddirVanished(t *testing.T) {
 	}
 	var vanished, there []string
 	for {
-		n, err := f.ReadEntries(buf)
+		n, err := f.ReadEntries(buf, nil)
 		if err == io.EOF {
 			break
 		}
@@ -145,7 +145,7 @@ func TestReaddirVanished(t *testing.T) {
 	check.Equal(t, "not removed", want, there)
 	check.Equal(t, "vanished", 19-len(want), len(vanished))
 	check.Must(t, f.Close())
-	if n, err := f.ReadEntries(buf); n != 0 || err == nil || err == io.EOF {
+	if n, err := f.ReadEntries(buf, nil); n != 0 || err == nil || err == io.EOF {
 		t.Errorf("closed: %d entries and %v", n, err)
 	}
 }

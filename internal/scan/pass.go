@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 )
 
 // maxUnsized is how much is read of a file that says it is empty, in bytes: those
@@ -137,15 +138,15 @@ func (p *pass) target(t *target) {
 		p.found.changes.set(&t.root, "", gone)
 	}
 	if s.kind == directory {
-		p.directory(&t.root, "", t.path, dev)
+		p.directory(&t.root, "", t.path, p.options.Filter.Root(), dev)
 	} else {
 		p.set(&t.root, "", s)
 	}
 }
 
 // directory scans the directory n, which is at path, in the directory above and on the
-// device dev, and all that is below it.
-func (p *pass) directory(n *node, above, path string, dev uint64) {
+// device dev, and all that is below it. folder is what the filter knows of it.
+func (p *pass) directory(n *node, above, path string, folder *pattern.Folder, dev uint64) {
 	name := above + n.name
 	if p.remotes.has(p.w, dev, path) {
 		p.w.revalidate(path)
@@ -154,9 +155,9 @@ func (p *pass) directory(n *node, above, path string, dev uint64) {
 	if d == nil {
 		d = &dir{}
 	}
-	listing, s := p.list(path, name, dev, d.nodes)
+	listing, s := p.list(path, name, folder, dev, d.nodes)
 	p.set(n, above, s)
-	if s.kind != directory {
+	if listing == nil {
 		return
 	}
 	n.setChildren(d)
@@ -182,7 +183,7 @@ func (p *pass) directory(n *node, above, path string, dev uint64) {
 	if len(dirs) > 0 {
 		p.parallelFor(len(dirs), func(p *pass, i int) {
 			base := strings.TrimSuffix(dirs[i].name, "/")
-			p.directory(dirs[i], name, Join(path, base), cmp.Or(listing.mounts[base], dev))
+			p.directory(dirs[i], name, Join(path, base), folder.Enter(base), cmp.Or(listing.mounts[base], dev))
 		})
 		d.dropGone()
 	}

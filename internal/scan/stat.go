@@ -38,6 +38,7 @@ const (
 	absent                // nothing exists there
 	file                  // anything but a directory
 	directory             // a directory
+	entered               // a directory that the filter does not choose, but something below it perhaps
 )
 
 // gone is the Stat of a path where nothing exists.
@@ -88,8 +89,9 @@ func errStat(err error) Stat {
 }
 
 // compare returns the change from was to is, "" for none, and the Stat to compare
-// the next one with. Of directories it compares only whether they exist.
-// docs/protocol.md has the table of transitions.
+// the next one with. Of directories it compares only whether they exist; and not even
+// that of those that are only entered, while they can be read. docs/protocol.md has the
+// table of transitions.
 func compare(was, is Stat) (wire.Change, Stat) {
 	switch {
 	case is.err != "":
@@ -99,10 +101,14 @@ func compare(was, is Stat) (wire.Change, Stat) {
 		was.err = is.err
 		return wire.Unreadable, was
 	case is.kind == absent:
-		if was.kind == absent && was.err == "" {
+		if (was.kind == absent || was.kind == entered) && was.err == "" {
 			return "", is
 		}
 		return wire.Removed, is
+	case is.kind == entered && was.err == "":
+		return "", is
+	case is.kind == entered:
+		return wire.Readable, is
 	case was.kind == absent:
 		return wire.Created, is
 	case was.kind == is.kind && (is.size != was.size || is.hash != was.hash || is.hash == 0 && (is.sec != was.sec || is.nsec != was.nsec)):

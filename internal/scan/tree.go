@@ -191,7 +191,9 @@ func (c *changes) remove(n *node, above string, counted bool) {
 		step.Sum = Sum{}.minus(n.stat().sum(step.Name))
 	}
 	c.sum = c.sum.plus(step.Sum)
-	c.steps = append(c.steps, step)
+	if n.kind != entered || n.unreadable() {
+		c.steps = append(c.steps, step)
+	}
 	if d := n.children(); d != nil {
 		for i := range d.nodes {
 			c.remove(&d.nodes[i], step.Name, counted && !n.unreadable())
@@ -223,7 +225,7 @@ func (c *changes) sorted(before Sum) []Step {
 // readable again, what is gone, and the rest.
 func (s *Step) rank() int {
 	switch {
-	case s.Change == wire.Readable && s.Stat.kind == directory:
+	case s.Change == wire.Readable && s.Stat.kind >= directory:
 		return 0
 	case s.Change == wire.Removed:
 		return 1
