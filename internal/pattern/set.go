@@ -219,6 +219,9 @@ func (x *nameIndex) add(r nameRule) {
 // find returns the rule of the highest index that matches the name base, which has these
 // bytes (bytesOf), or best if that one's is higher.
 func (x *nameIndex) find(base string, bytes uint64, isDir bool, best rule) rule {
+	if base == "" { // in a path from a server of another kind
+		return best
+	}
 	if len(x.exact) > 0 {
 		best = findIn(x.exact[base], base, bytes, isDir, best)
 	}
