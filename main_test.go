@@ -88,6 +88,13 @@ func TestParseOptions(t *testing.T) {
 			},
 		},
 		{
+			[]string{"-content=changed", "d"},
+			options{
+				files: []string{"d"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600,
+				scan: scan.Options{Content: true, SkipSame: true},
+			},
+		},
+		{
 			[]string{"-connect", "there", "-once", "-initial", "--", "make", "-v", ""},
 			options{
 				connect: &sock.Address{Network: "tcp", Name: "there:60300"}, once: true, initial: true,
@@ -312,6 +319,7 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -only ./x", 2, `-only: pattern "./x": it matches nothing: write "/x" .*`},
 		{"src -ignore=x -ignore src/*.o", 2, `-ignore: pattern "src/\*\.o": it begins with the target, .*: write "/\*\.o", .*`},
 		{"src -ignore-from there/is/none", 2, `invalid value "there/is/none" for flag -ignore-from: .* .*`},
+		{"d -content=change", 2, `invalid boolean value "change" for -content: must be -content or -content=changed .*`},
 		{"-connect x -only x", 2, `-only cannot be used with -connect .*`},
 		{"-connect localhost -content", 2, `-content cannot be used with -connect .*`},
 		{"-connect localhost -interval 1s", 2, `-interval cannot be used with -connect .*`},

@@ -37,6 +37,7 @@ Polls files once a second and sends every change to all connected clients. With
   -ignore PATTERN    below directories, leave out what matches; may be repeated
   -ignore-from PATH  leave out what matches a line of this file; may be repeated
   -content           compare contents, not times: reads every file at every scan
+  -content=changed   the same, but reads only files whose time or size changed
   -fresh             ask the server of a network file system about every file
                      below a directory too
   -connect ADDRESS   follow the server at ADDRESS, and reconnect when needed
@@ -101,7 +102,7 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("only", "", noDashes(o.addOnly))
 	set.Func("ignore", "", noDashes(o.addIgnore))
 	set.Func("ignore-from", "", noDashes(o.addIgnoreFrom))
-	set.BoolVar(&o.scan.Content, "content", false, "")
+	set.BoolFunc("content", "", o.setContent)
 	set.BoolVar(&o.scan.Fresh, "fresh", false, "")
 	set.Func("connect", "", o.setConnect)
 	set.BoolVar(&o.once, "once", false, "")
@@ -244,6 +245,19 @@ func (o *options) addIgnoreFrom(name string) error {
 	defer f.Close()
 	if err := o.filter().Ignore.AddFile(f, name); err != nil {
 		return oserr.Cause(err)
+	}
+	return nil
+}
+
+// setContent takes "true" from -content without a value.
+func (o *options) setContent(s string) error {
+	switch s {
+	case "true", "false":
+		o.scan.Content, o.scan.SkipSame = s == "true", false
+	case "changed":
+		o.scan.Content, o.scan.SkipSame = true, true
+	default:
+		return errors.New("must be -content or -content=changed")
 	}
 	return nil
 }

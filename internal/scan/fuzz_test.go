@@ -37,6 +37,7 @@ func fuzzSteps(t *testing.T, ops []byte) {
 		return
 	}
 	o := scan.Options{Content: ops[0]&1 > 0, Fresh: ops[0]&2 > 0, Filter: &pattern.Filter{}}
+	o.SkipSame = o.Content && ops[0]&64 > 0
 	if ops[0]&16 > 0 {
 		o.Filter.Only.Add("p")
 		o.Filter.Only.Add("y/")

@@ -70,8 +70,9 @@ type listing struct {
 	changed    []change          // what differs from old in those
 	all        []listed          // every entry, once one has another name; nil before
 	unfinished []unfinished
-	failed     []Entry // those that could not be examined
-	examined   int     // how many could be
+	byName     map[string]*node // of old; nil before it is needed
+	failed     []Entry          // those that could not be examined
+	examined   int              // how many could be
 }
 
 // listed is an entry of a listing, with a name as that of a node. Of directories only the
@@ -91,6 +92,7 @@ type change struct {
 type unfinished struct {
 	index int
 	entry Entry
+	known Stat // by the last scan, see listing.known
 	stat  Stat
 }
 
@@ -205,19 +207,44 @@ func (l *listing) add(e *Entry) {
 	if e.Unlinked && e.Mode.IsRegular() {
 		l.pass.found.unlinked = Join(l.path, e.Name)
 	}
+	if l.folder.Choose(e.Name, isDir) == pattern.LeftOut {
+		return
+	}
+	known := l.known(e)
 	switch {
-	case l.folder.Choose(e.Name, isDir) == pattern.LeftOut:
-	case l.pass.unfinished(e):
-		u := unfinished{entry: *e}
+	case l.pass.unfinished(e, known):
+		u := unfinished{entry: *e, known: known}
 		u.entry.Name = strings.Clone(e.Name)
 		if l.all == nil && l.same < len(l.old) {
 			u.stat = l.old[l.same].stat() // no change yet
 		}
 		u.index = l.put(e.Name, isDir, u.stat)
 		l.unfinished = append(l.unfinished, u)
+	case l.pass.isSame(e, known):
+		l.put(e.Name, isDir, known)
 	default:
 		l.put(e.Name, isDir, entryStat(e))
 	}
+}
+
+// known returns what the last scan found of e, if that matters: with SkipSame.
+func (l *listing) known(e *Entry) Stat {
+	if !l.pass.options.SkipSame || e.Mode.IsDir() {
+		return Stat{}
+	}
+	if l.all == nil && l.same < len(l.old) && l.old[l.same].is(e.Name, false) {
+		return l.old[l.same].stat()
+	}
+	if l.byName == nil {
+		l.byName = make(map[string]*node, len(l.old))
+		for i := range l.old {
+			l.byName[l.old[i].name] = &l.old[i]
+		}
+	}
+	if n := l.byName[e.Name]; n != nil {
+		return n.stat()
+	}
+	return Stat{}
 }
 
 // addFailed adds the entries that could not be examined. Which of them are
@@ -266,7 +293,7 @@ func (l *listing) finish() {
 	}
 	l.pass.parallelFor(len(l.unfinished), func(p *pass, i int) {
 		u := &l.unfinished[i]
-		u.stat = p.statEntry(l.path, &u.entry)
+		u.stat = p.statEntry(l.path, &u.entry, u.known)
 		if u.stat.err != "" {
 			u.stat.kind = file // and no directory: see match
 		}

@@ -131,6 +131,8 @@ func parseOptions(words []string) (o scan.Options, err error) {
 		switch {
 		case words[i] == "-content":
 			o.Content = true
+		case words[i] == "-content=changed":
+			o.Content, o.SkipSame = true, true
 		case words[i] == "-fresh":
 			o.Fresh = true
 		case (words[i] == "-ignore" || words[i] == "-only") && i+1 < len(words):

@@ -25,6 +25,10 @@ type Stat struct {
 	nsec int32 // of the mtime of a file, to be added to sec
 	kind kind
 
+	// young says that the contents were read so soon after the mtime that a later change
+	// may have the same one.
+	young bool
+
 	// inconclusive says that err tells nothing about the path: what was known of it
 	// stays. No tree has such a Stat.
 	inconclusive bool
@@ -55,6 +59,32 @@ func entryStat(e *Entry) Stat {
 		return Stat{kind: directory}
 	}
 	return fileStat(e.Size, e.Mtime)
+}
+
+// A file is young for so long after its mtime: times may be whole seconds, even ones on
+// FAT, or else those of the last tick of the kernel's clock, of which there are 100 a second
+// or more.
+const (
+	youngSecond = 2 * time.Second
+	youngTick   = 20 * time.Millisecond
+)
+
+// isYoung reports whether a file with the mtime of s that is read now may be changed again
+// without another mtime. Of one with a time to come nothing else can be said than of an
+// old one.
+func (s Stat) isYoung(now time.Time) bool {
+	window := youngTick
+	if s.nsec == 0 {
+		window = youngSecond
+	}
+	return now.Sub(time.Unix(s.sec, int64(s.nsec))).Abs() < window
+}
+
+// isSame reports whether e is a regular file as it was when the contents of s were read.
+func (s Stat) isSame(e *Entry) bool {
+	now := entryStat(e)
+	return e.Mode.IsRegular() && s.hash != 0 && s.err == "" && !s.young &&
+		now.size == s.size && now.sec == s.sec && now.nsec == s.nsec
 }
 
 // Err returns why the path cannot be examined, "" if it can.
