@@ -12,15 +12,16 @@ import (
 // docs/architecture.md says what each is for.
 var mayImport = map[string][]string{
 	"internal/wire":          nil,
-	"internal/scan":          {"internal/wire", "internal/oserr"},
+	"internal/scan":          {"internal/wire", "internal/oserr", "internal/pattern"},
 	"internal/feed":          {"internal/wire"},
 	"internal/sock":          {"internal/oserr"},
 	"internal/follow":        {"internal/wire", "internal/oserr", "internal/backoff"},
 	"internal/console":       nil,
 	"internal/oserr":         nil,
 	"internal/backoff":       nil,
+	"internal/pattern":       nil,
 	"internal/check":         {"internal/oserr"}, // for tests, as the next one
-	"internal/faults":        {"internal/check", "internal/scan"},
+	"internal/faults":        {"internal/check", "internal/scan", "internal/pattern"},
 	"internal/proof":         {"internal/wire"},
 	"internal/wire/wiretest": {"internal/wire"},
 	"scripts/bench":          nil,

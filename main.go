@@ -147,6 +147,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	stderrLog := console.NewWriter(stderr)
 	defer stderrLog.Wait()
+	for _, line := range o.warnings {
+		log.New(stderrLog, "", 0).Print(line)
+	}
 	if o.connect != nil {
 		return followServer(ctx, o, stdout, stderr, stderrLog)
 	}

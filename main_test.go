@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
@@ -50,6 +52,11 @@ func realProgram(t *testing.T, args ...string) *exec.Cmd {
 
 func TestParseOptions(t *testing.T) {
 	local := sock.Address{Network: "tcp", Name: "localhost:60300"}
+	filter := new(pattern.Filter)
+	filter.Only.Add("*.go")
+	filter.Ignore.Add("*.tmp")
+	filter.Ignore.Add(".git/")
+	sameFilter := cmp.Comparer(func(a, b *pattern.Filter) bool { return reflect.DeepEqual(a, b) })
 	for _, test := range []struct {
 		args []string
 		want options
@@ -88,10 +95,17 @@ func TestParseOptions(t *testing.T) {
 			options{files: []string{"d", "e", "/", ".", "-"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600},
 		},
 		{
-			[]string{"d", "-ignore", "*.tmp", "-ignore", ".git/", "-content", "-fresh"},
+			[]string{"d", "-ignore", "*.tmp", "-ignore", ".git/", "-only", "*.go", "-content", "-fresh"},
 			options{
 				files: []string{"d"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600,
-				scan: scan.Options{Ignore: []string{"*.tmp", ".git/"}, Content: true, Fresh: true},
+				scan: scan.Options{Filter: filter, Content: true, Fresh: true},
+			},
+		},
+		{
+			[]string{"-content=changed", "d"},
+			options{
+				files: []string{"d"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600,
+				scan: scan.Options{Content: true, SkipSame: true},
 			},
 		},
 		{
@@ -116,7 +130,7 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: %v", test.args, err)
 			continue
 		}
-		check.Equal(t, fmt.Sprintf("%q", test.args), test.want, *got, cmp.AllowUnexported(options{}, sock.Address{}))
+		check.Equal(t, fmt.Sprintf("%q", test.args), test.want, *got, cmp.AllowUnexported(options{}, sock.Address{}), sameFilter)
 	}
 	for _, args := range [][]string{{"-h"}, {"--help"}, {"a", "-h"}} {
 		if _, err := parseOptions(args); !errors.Is(err, flag.ErrHelp) {
@@ -314,8 +328,13 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -listen " + long, 1, `listen on unix socket "./x*": path too long by \d+ bytes \(a socket's may have \d+ there\)`},
 		{"-file -- target.txt", 2, `invalid value "--" for flag -file: a value is missing .*`},
 		{"-ignore -- target.txt", 2, `invalid value "--" for flag -ignore: a value is missing .*`},
-		{"target.txt -ignore [", 2, `invalid value "\[" for flag -ignore: not a pattern, such as \*.tmp or .git/ .*`},
-		{"target.txt -ignore ''", 2, `invalid value "" for flag -ignore: a PATTERN must not be empty .*`},
+		{"target.txt -ignore [", 2, `-ignore: pattern "\[": it matches nothing: it has a \[ without \] .*`},
+		{"target.txt -ignore ''", 2, `-ignore: pattern "": it matches nothing .*`},
+		{"target.txt -only ./x", 2, `-only: pattern "./x": it matches nothing: write "/x" .*`},
+		{"src -ignore=x -ignore src/*.o", 2, `-ignore: pattern "src/\*\.o": it begins with the target, .*: write "/\*\.o", .*`},
+		{"src -ignore-from there/is/none", 2, `invalid value "there/is/none" for flag -ignore-from: .* .*`},
+		{"d -content=change", 2, `invalid boolean value "change" for -content: must be -content or -content=changed .*`},
+		{"-connect x -only x", 2, `-only cannot be used with -connect .*`},
 		{"-connect localhost -content", 2, `-content cannot be used with -connect .*`},
 		{"-connect localhost -interval 1s", 2, `-interval cannot be used with -connect .*`},
 		{"-connect localhost -format json -- true", 2, `-format has no effect on a COMMAND, which gets JSON lines .*`},

@@ -8,14 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
@@ -36,10 +36,11 @@ server, or runs COMMAND on them.
   -format FORMAT     text or json (default text): for a subscriber that does not
                      ask for one, and for what is printed
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
-  -ignore PATTERN    below directories, leave out what matches by name or path,
-                     such as *.tmp; with / at the end, only directories; may be
-                     repeated
+  -only PATTERN      below directories, only what matches; may be repeated
+  -ignore PATTERN    below directories, leave out what matches; may be repeated
+  -ignore-from PATH  leave out what matches a line of this file; may be repeated
   -content           compare contents, not times: reads every file at every scan
+  -content=changed   the same, but reads only files whose time or size changed
   -fresh             ask the server of a network file system about every file
                      below a directory too
 
@@ -65,6 +66,9 @@ ADDRESS is host:port, host or :port (every interface; with -connect, this host),
 or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
 before or after FILEs. A FILE need not be there yet; of a directory, everything
 below it is watched. A FILE that begins with - is written ./-x or -file=-x.
+
+PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
+target, docs/**/*.html; a later !PATTERN takes back. -ignore wins over -only.
 
 A subscriber that sends the line json gets JSON lines from then on, one that
 sends the line text gets text lines, and for the line scan the server scans now.
@@ -103,6 +107,8 @@ type options struct {
 
 	verbose bool
 	version bool
+
+	warnings []string // of patterns in files, for the console
 }
 
 // parseOptions reads the command line. It returns flag.ErrHelp for -h.
@@ -115,8 +121,10 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("interval", "", setDuration(&o.interval))
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
+	set.Func("only", "", noDashes(o.addOnly))
 	set.Func("ignore", "", noDashes(o.addIgnore))
-	set.BoolVar(&o.scan.Content, "content", false, "")
+	set.Func("ignore-from", "", noDashes(o.addIgnoreFrom))
+	set.BoolFunc("content", "", o.setContent)
 	set.BoolVar(&o.scan.Fresh, "fresh", false, "")
 	set.Func("connect", "", o.setConnect)
 	set.BoolVar(&o.ask, "scan", false, "")
@@ -148,7 +156,8 @@ func parseOptions(args []string) (*options, error) {
 		args = args[1:]
 	}
 
-	var err error
+	err, warnings := o.scan.Filter.Check(o.files)
+	o.warnings = warnings
 	set.Visit(func(f *flag.Flag) { err = cmp.Or(err, o.checkEffect(f.Name)) })
 	switch {
 	case err != nil || o.version:
@@ -167,7 +176,7 @@ func parseOptions(args []string) (*options, error) {
 func (o *options) checkEffect(name string) error {
 	isUnix := func(a sock.Address) bool { return a.Network == "unix" }
 	switch name {
-	case "file", "listen", "interval", "socket-mode", "ignore", "content", "fresh":
+	case "file", "listen", "interval", "socket-mode", "content", "fresh":
 		switch {
 		case o.connect != nil:
 			return fmt.Errorf("-%s cannot be used with -connect", name)
@@ -241,14 +250,47 @@ func (o *options) addFile(name string) error {
 	return nil
 }
 
-func (o *options) addIgnore(pattern string) error {
-	if strings.TrimSuffix(pattern, "/") == "" {
-		return errors.New("a PATTERN must not be empty")
+// filter returns the Filter to add patterns to. What is wrong with these is checked when
+// all FILEs are known.
+func (o *options) filter() *pattern.Filter {
+	if o.scan.Filter == nil {
+		o.scan.Filter = new(pattern.Filter)
 	}
-	if _, err := path.Match(strings.TrimSuffix(pattern, "/"), ""); err != nil {
-		return errors.New("not a pattern, such as *.tmp or .git/")
+	return o.scan.Filter
+}
+
+func (o *options) addOnly(s string) error {
+	o.filter().Only.Add(s)
+	return nil
+}
+
+func (o *options) addIgnore(s string) error {
+	o.filter().Ignore.Add(s)
+	return nil
+}
+
+func (o *options) addIgnoreFrom(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return oserr.Cause(err)
 	}
-	o.scan.Ignore = append(o.scan.Ignore, pattern)
+	defer f.Close()
+	if err := o.filter().Ignore.AddFile(f, name); err != nil {
+		return oserr.Cause(err)
+	}
+	return nil
+}
+
+// setContent takes "true" from -content without a value.
+func (o *options) setContent(s string) error {
+	switch s {
+	case "true", "false":
+		o.scan.Content, o.scan.SkipSame = s == "true", false
+	case "changed":
+		o.scan.Content, o.scan.SkipSame = true, true
+	default:
+		return errors.New("must be -content or -content=changed")
+	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"net-watcher/internal/console"
 	"net-watcher/internal/follow"
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/wire"
 )
 
@@ -21,6 +22,7 @@ type receiver struct {
 	format  wire.Format     // of what is printed
 	output  console.Output  // to print to
 	command *follow.Command // or nil, to print
+	filter  *pattern.Filter // of what a server elsewhere sends; nil for everything
 	once    bool            // the first batch of changes is the last
 	before  func()          // is called before something is printed
 }
@@ -54,6 +56,9 @@ func newReceivers(o *options, stdout, stderr io.Writer, stderrLog *console.Write
 		printer.output = console.NewOutput(io.Discard)
 		all = append(all, printer)
 	}
+	if o.connect != nil { // else what is left out is not even scanned
+		all[0].filter = o.scan.Filter
+	}
 	return all, nil
 }
 
@@ -75,6 +80,9 @@ func (r *receiver) receive(ctx context.Context, c *follow.Client, initial bool) 
 		}
 	})
 	c.Handle = func(events []wire.Event) error {
+		if events = r.choose(events); len(events) == 0 {
+			return nil
+		}
 		r.before()
 		_, err := r.output.Write(wire.Encode(r.format, events))
 		if oserr.IsClosedPipe(err) || err == nil && r.once && slices.ContainsFunc(events, follow.Runs) {
@@ -89,6 +97,11 @@ func (r *receiver) receive(ctx context.Context, c *follow.Client, initial bool) 
 	return c.Run(ctx)
 }
 
+// choose returns those of the events, which it may change, that the filter chooses.
+func (r *receiver) choose(events []wire.Event) []wire.Event {
+	return slices.DeleteFunc(events, func(e wire.Event) bool { return !chosen(r.filter, &e) })
+}
+
 // runCommand is receive for COMMAND.
 func (r *receiver) runCommand(ctx context.Context, c *follow.Client, initial bool) error {
 	cmd := r.command
@@ -97,7 +110,7 @@ func (r *receiver) runCommand(ctx context.Context, c *follow.Client, initial boo
 			cmd.Trigger()
 		}
 	})
-	c.Handle = func(events []wire.Event) error { cmd.Add(events); return nil }
+	c.Handle = func(events []wire.Event) error { cmd.Add(r.choose(events)); return nil }
 	clientCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 )
 
@@ -422,13 +423,13 @@ func (o *openDir) Readdirnames(n int) ([]string, error) {
 	return names, err
 }
 
-func (o *openDir) ReadEntries(buf []scan.Entry) (n int, err error) {
+func (o *openDir) ReadEntries(buf []scan.Entry, folder *pattern.Folder) (n int, err error) {
 	defer func() { o.fs.leave(o.name, 1+n) }()
 	if err := o.fs.enter("readdir", o.name); err != nil {
 		return 0, err
 	}
 	if len(o.rest) == 0 {
-		n, err = o.Dir.ReadEntries(buf)
+		n, err = o.Dir.ReadEntries(buf, folder)
 		o.rest = o.edited(o.failed(buf[:n]))
 	}
 	n = copy(buf, o.rest)
@@ -441,6 +442,9 @@ func (o *openDir) failed(entries []scan.Entry) []scan.Entry {
 	o.fs.mu.Lock()
 	defer o.fs.mu.Unlock()
 	for i, e := range entries {
+		if e.LeftOut {
+			continue
+		}
 		if err := o.fs.failureLocked("lstat", o.name+"/"+e.Name); err != nil {
 			entries[i] = scan.Entry{Name: e.Name, Err: err}
 		}

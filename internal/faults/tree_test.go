@@ -370,7 +370,7 @@ func (tt treeTest) do(words []string) string {
 func list(d scan.Dir) (entries []string, err error) {
 	for {
 		buf := make([]scan.Entry, 1)
-		n, err := d.ReadEntries(buf)
+		n, err := d.ReadEntries(buf, nil)
 		if err == io.EOF {
 			return entries, nil
 		}
@@ -445,7 +445,7 @@ func TestTreeOpen(t *testing.T) {
 	file, err := tree.Open("d/a")
 	check.Must(t, err)
 	buf := make([]scan.Entry, 1)
-	n, err := dir.ReadEntries(buf)
+	n, err := dir.ReadEntries(buf, nil)
 	check.Equal(t, "the first", "1 a <nil>", fmt.Sprint(n, " ", buf[0].Name, " ", err))
 	check.Must(t, tree.RemoveAll("d"))
 	entries, err := list(dir)
@@ -492,7 +492,7 @@ func TestNumbered(t *testing.T) {
 		d, err := tree.OpenDir(".", false)
 		check.Must(t, err)
 		entries := make([]scan.Entry, 9)
-		n, err := d.ReadEntries(entries)
+		n, err := d.ReadEntries(entries, nil)
 		check.Must(t, err)
 		var numbers []uint64
 		for _, e := range entries[:n] {
@@ -531,7 +531,7 @@ func TestListed(t *testing.T) {
 		return entries
 	})
 	d := open()
-	n, err := d.ReadEntries(make([]scan.Entry, 4))
+	n, err := d.ReadEntries(make([]scan.Entry, 4), nil)
 	check.Equal(t, "the first portion", "4 <nil>", fmt.Sprint(n, " ", err))
 	names, err := d.Readdirnames(4)
 	check.Equal(t, "names after entries", "[0] <nil>", fmt.Sprint(names, " ", err))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 )
 
@@ -152,12 +153,15 @@ func (d *treeDir) nextLocked(n int) ([]string, error) {
 	return names, nil
 }
 
-func (d *treeDir) ReadEntries(buf []scan.Entry) (int, error) {
+func (d *treeDir) ReadEntries(buf []scan.Entry, folder *pattern.Folder) (int, error) {
 	d.tree.mu.Lock()
 	defer d.tree.mu.Unlock()
 	names, err := d.nextLocked(len(buf))
 	for i, name := range names {
-		if n := d.node.children[d.tree.key(name)].node; n != nil {
+		n := d.node.children[d.tree.key(name)].node
+		if n != nil && folder.Choose(name, n.Mode.IsDir()) == pattern.LeftOut {
+			buf[i] = scan.Entry{Name: name, LeftOut: true}
+		} else if n != nil {
 			buf[i] = d.tree.entryLocked(name, n)
 		} else {
 			buf[i] = scan.Entry{Name: name, Err: errNotExist}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"net-watcher/internal/pattern"
 )
 
 // openDir is an open directory. Most of the CPU time of a scan is spent here: it makes the
@@ -58,15 +60,16 @@ func (d *openDir) Close() error {
 	return syscall.Close(fd)
 }
 
-// next returns the name of the next entry, which is followed by a 0. It is part of buf,
-// which is filled again only if refill is set; else it returns nil at the end of it.
-func (d *openDir) next(refill bool) ([]byte, error) {
+// next returns the name of the next entry, which is followed by a 0, and its type as the
+// directory has it, a DT constant of readdir(3). The name is part of buf, which is filled
+// again only if refill is set; else it returns nil at the end of it.
+func (d *openDir) next(refill bool) ([]byte, byte, error) {
 	// The fields of struct linux_dirent64 in getdents(2).
-	const reclen, name = 16, 19
+	const reclen, kind, name = 16, 18, 19
 	for {
 		if len(d.rest) == 0 {
 			if !refill {
-				return nil, nil
+				return nil, 0, nil
 			}
 			if d.buf == nil {
 				d.buf = direntBuffers.Get().(*[direntSize]byte)
@@ -76,9 +79,9 @@ func (d *openDir) next(refill bool) ([]byte, error) {
 			case err == syscall.EINTR:
 				continue
 			case err != nil:
-				return nil, &fs.PathError{Op: "readdirent", Path: d.name, Err: err}
+				return nil, 0, &fs.PathError{Op: "readdirent", Path: d.name, Err: err}
 			case n <= 0:
-				return nil, io.EOF
+				return nil, 0, io.EOF
 			}
 			d.rest = d.buf[:n]
 		}
@@ -87,20 +90,24 @@ func (d *openDir) next(refill bool) ([]byte, error) {
 		base := entry[name:]
 		base = base[:bytes.IndexByte(base, 0)]
 		if inode := binary.NativeEndian.Uint64(entry); inode != 0 && string(base) != "." && string(base) != ".." {
-			return base, nil
+			return base, entry[kind], nil
 		}
 	}
 }
 
 // ReadEntries implements Dir.
-func (d *openDir) ReadEntries(buf []Entry) (int, error) {
+func (d *openDir) ReadEntries(buf []Entry, folder *pattern.Folder) (int, error) {
 	var st syscall.Stat_t
 	for n := range buf {
-		base, err := d.next(n == 0)
+		base, kind, err := d.next(n == 0)
 		if base == nil {
 			return n, err
 		}
 		name := unsafe.String(&base[0], len(base))
+		if leavesOut(folder, name, kind) {
+			buf[n] = Entry{Name: name, LeftOut: true}
+			continue
+		}
 		if errno := statAt(d.fd, &base[0], &st, symlinkNofollow); errno != 0 {
 			buf[n] = Entry{Name: name, Err: &fs.PathError{Op: "lstat", Path: Join(d.name, name), Err: errno}}
 			continue
@@ -111,10 +118,19 @@ func (d *openDir) ReadEntries(buf []Entry) (int, error) {
 	return len(buf), nil
 }
 
+// leavesOut reports whether folder leaves out the entry with the type that the directory
+// has, which not every file system knows.
+func leavesOut(folder *pattern.Folder, name string, kind byte) bool {
+	if kind == syscall.DT_UNKNOWN {
+		return folder.LeavesOut(name)
+	}
+	return folder.Choose(name, kind == syscall.DT_DIR) == pattern.LeftOut
+}
+
 // Readdirnames implements Dir.
 func (d *openDir) Readdirnames(n int) (names []string, err error) {
 	for len(names) < n {
-		base, err := d.next(len(names) == 0)
+		base, _, err := d.next(len(names) == 0)
 		if base == nil {
 			return names, err
 		}

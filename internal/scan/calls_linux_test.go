@@ -14,6 +14,7 @@ import (
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 )
 
 // entry is what a scan uses of an entry.
@@ -44,7 +45,7 @@ func readAll(t *testing.T, dir string, n int) []Entry {
 	buf := slices.Repeat([]Entry{{Name: "stale", Mode: fs.ModeSymlink, Size: -1, Err: io.ErrClosedPipe}}, n)
 	var all []Entry
 	for {
-		got, err := f.ReadEntries(buf)
+		got, err := f.ReadEntries(buf, nil)
 		if got > n || err != nil && got > 0 {
 			t.Errorf("%d entries and %v, want at most %d, or an error", got, err, n)
 		}
@@ -106,7 +107,7 @@ func TestReaddirVanished(t *testing.T) {
 	check.Must(t, err)
 	buf := make([]Entry, 9)
 	// The rest of the names is in the buffer of f from now on.
-	n, err := f.ReadEntries(buf[:1])
+	n, err := f.ReadEntries(buf[:1], nil)
 	check.Must(t, err)
 	first := buf[0].Name
 	if n != 1 || buf[0].Err != nil {
@@ -122,7 +123,7 @@ func TestReaddirVanished(t *testing.T) {
 	}
 	var vanished, there []string
 	for {
-		n, err := f.ReadEntries(buf)
+		n, err := f.ReadEntries(buf, nil)
 		if err == io.EOF {
 			break
 		}
@@ -145,7 +146,7 @@ func TestReaddirVanished(t *testing.T) {
 	check.Equal(t, "not removed", want, there)
 	check.Equal(t, "vanished", 19-len(want), len(vanished))
 	check.Must(t, f.Close())
-	if n, err := f.ReadEntries(buf); n != 0 || err == nil || err == io.EOF {
+	if n, err := f.ReadEntries(buf, nil); n != 0 || err == nil || err == io.EOF {
 		t.Errorf("closed: %d entries and %v", n, err)
 	}
 }
@@ -177,5 +178,41 @@ func TestOpenDir(t *testing.T) {
 		f, err := OS{}.Open(filepath.Join(dir, name))
 		check.Must(t, err)
 		f.Close()
+	}
+}
+
+// What is left out is not examined where the directory knows the type that decides.
+func TestReaddirLeavesOut(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.go", "b", "c.o"} {
+		check.Write(t, dir+"/"+name, "", time.Unix(1, 0))
+	}
+	for _, name := range []string{"d", "e.o"} {
+		check.Must(t, os.Mkdir(dir+"/"+name, 0o700))
+	}
+	check.Must(t, os.Symlink("d", dir+"/link"))
+	var filter pattern.Filter
+	filter.Only.Add("*.go")
+	filter.Ignore.Add("*.o")
+	f, err := OS{}.OpenDir(dir, false)
+	check.Must(t, err)
+	defer f.Close()
+	buf := make([]Entry, 10)
+	n, err := f.ReadEntries(buf, filter.Root())
+	check.Must(t, err)
+	got := make(map[string]bool)
+	for _, e := range buf[:n] {
+		if e.LeftOut != (e.Mtime.IsZero() && e.Inode == 0) {
+			t.Errorf("%+v", e)
+		}
+		got[strings.Clone(e.Name)] = e.LeftOut
+	}
+	check.Equal(t, "left out", map[string]bool{"a.go": false, "b": true, "c.o": true, "d": false, "e.o": true, "link": true}, got)
+
+	// Without the type, what may be a directory is examined.
+	for name, want := range map[string]bool{"a.go": false, "b": false, "c.o": true} {
+		if leavesOut(filter.Root(), name, syscall.DT_UNKNOWN) != want {
+			t.Errorf("%s is left out: %v", name, !want)
+		}
 	}
 }

@@ -5,6 +5,8 @@ package scan
 import (
 	"os"
 	"runtime"
+
+	"net-watcher/internal/pattern"
 )
 
 // Stat implements FileSystem.
@@ -38,10 +40,14 @@ func (OS) OpenDir(name string, follow bool) (Dir, error) {
 // See calls_linux.go. On Windows, listing a directory examines its entries.
 // Elsewhere ReadDir fails as a whole if it is not told the type of an entry, and
 // cannot examine that one.
-func (f openDir) ReadEntries(buf []Entry) (int, error) {
+func (f openDir) ReadEntries(buf []Entry, folder *pattern.Folder) (int, error) {
 	if runtime.GOOS != "windows" {
 		names, err := f.Readdirnames(len(buf))
 		for i, name := range names {
+			if folder.LeavesOut(name) {
+				buf[i] = Entry{Name: name, LeftOut: true}
+				continue
+			}
 			info, err := os.Lstat(Join(f.Name(), name))
 			buf[i] = newEntry(name, info, err)
 		}

@@ -1,8 +1,12 @@
 package scan_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/faults"
@@ -42,4 +46,122 @@ func TestContentSize(t *testing.T) {
 		contain(test.next)
 		check.Equal(t, test.name, test.want, d.scan())
 	}
+}
+
+// changed is the options for -content=changed.
+var changed = scan.Options{Content: true, SkipSame: true}
+
+// With SkipSame, a file is read again only if its size or mtime differ, in whatever order
+// it is listed; and the sums are those of without.
+func TestSkipSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, fresh := range []bool{false, true} {
+			ff := faults.Made()
+			putAll(ff, "d/a", "d/b", "d/e/c", "f")
+			check.Must(t, ff.Tree.Symlink("e/c", "d/l"))
+			o := changed
+			o.Fresh = fresh
+			d := newDriver(t, ff, o, "d", "f")
+			d.begin()
+			read := func(what string, want ...string) {
+				t.Helper()
+				var names []string
+				for _, name := range ff.Calls("read") {
+					if !slices.Contains(names, name) { // each takes two calls
+						names = append(names, name)
+					}
+				}
+				slices.Sort(names)
+				check.Equal(t, fmt.Sprintf("read (fresh is %v): %s", fresh, what), want, names)
+			}
+			read("at first", "d/a", "d/b", "d/e/c", "d/l", "f")
+			check.Equal(t, "steps", []string(nil), d.scan())
+			read("nothing was changed")
+
+			check.Must(t, ff.Tree.Chtimes("d/a", check.Day2))
+			check.Must(t, ff.Tree.Chtimes("f", check.Day1.Add(-1))) // as by cp -p
+			check.Equal(t, "a touch", []string(nil), d.scan())
+			read("a touch", "d/a", "f")
+			check.Equal(t, "after a touch", []string(nil), d.scan())
+			read("after a touch")
+
+			putAll(ff, "d/0")
+			ff.Entries(func(_ string, entries []scan.Entry) []scan.Entry {
+				slices.Reverse(entries)
+				return entries
+			})
+			check.Equal(t, "a new file, and another order", []string{"created d/0, 1 bytes"}, d.scan())
+			read("a new file, and another order", "d/0")
+
+			content := o
+			content.SkipSame = false
+			other := newDriver(t, ff, content, "d", "f")
+			other.begin()
+			check.Equal(t, "sums, beside those with every file read", other.sum, d.sum)
+			d.stop()
+			other.stop()
+		}
+	})
+}
+
+// What is changed so soon after it was read that its mtime stays the same is found all the
+// same: where times are whole seconds, even ones, or those of the kernel's ticks.
+func TestSkipSameYoung(t *testing.T) {
+	for name, test := range map[string]struct {
+		grain  time.Duration // of times
+		offset time.Duration // of what grains begin with
+	}{
+		"seconds":      {time.Second, 0},
+		"even seconds": {2 * time.Second, 0},
+		"ticks":        {10 * time.Millisecond, 3 * time.Millisecond},
+	} {
+		for _, target := range []string{"d", "d/f"} {
+			for at := time.Duration(0); at < test.grain; at += test.grain / 5 {
+				synctest.Test(t, func(t *testing.T) {
+					ff := faults.Made()
+					write := func(content string) {
+						check.Must(t, ff.Tree.MkdirAll("d"))
+						check.Must(t, ff.Tree.Write("d/f", content))
+						now := time.Now().Add(-test.offset)
+						check.Must(t, ff.Tree.Chtimes("d/f", now.Truncate(test.grain).Add(test.offset)))
+					}
+					time.Sleep(test.offset + at)
+					write("1")
+					d := newDriver(t, ff, changed, target)
+					d.begin()
+					// The last moment at which a change has the same mtime.
+					time.Sleep(test.grain - at - 1)
+					write("2")
+					check.Equal(t, name+": at once", []string{"modified d/f, 1 bytes"}, d.scan())
+					write("3") // and once more, in no time
+					time.Sleep(10 * time.Second)
+					check.Equal(t, name+": later", []string{"modified d/f, 1 bytes"}, d.scan())
+					ff.Calls("")
+					d.expect()
+					if calls := ff.Calls("read"); len(calls) > 2 { // of the new scanner
+						t.Errorf("%s: old contents are read once more: %q", name, calls)
+					}
+					d.stop()
+				})
+			}
+		}
+	}
+}
+
+// An edit that keeps size and mtime is not seen, later than that; and what has an mtime to
+// come is read once.
+func TestSkipSameOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, mtime := range []time.Time{time.Now().Add(-2 * time.Second), time.Now().Add(time.Hour)} {
+			ff := faults.Made()
+			ff.Put("f", 1, mtime)
+			d := newDriver(t, ff, changed, "f")
+			d.begin()
+			check.Must(t, ff.Tree.Edit("f", func(f *faults.Inode) { f.Content = "y" }))
+			ff.Calls("")
+			check.Equal(t, "steps", []string(nil), d.scan())
+			check.Equal(t, "read", []string(nil), ff.Calls("read"))
+			d.stop()
+		}
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"net-watcher/internal/pattern"
 )
 
 // FileSystem is the calls that scans make. Tests replace the system's own. Every
@@ -63,11 +65,12 @@ type Dir interface {
 	Readdirnames(n int) ([]string, error)
 
 	// ReadEntries reads the next entries of a directory into buf, and examines
-	// each without following links. It returns how many it has read; fewer than
-	// len(buf) are not the end, and 0 with io.EOF is. Any other error is one of
-	// reading the directory; that of examining an entry is in the entry. The names
-	// are valid until the next call of any method.
-	ReadEntries(buf []Entry) (int, error)
+	// each without following links, but for those that folder, which may be nil, is
+	// known to leave out. It returns how many it has read; fewer than len(buf) are not
+	// the end, and 0 with io.EOF is. Any other error is one of reading the directory;
+	// that of examining an entry is in the entry. The names are valid until the next
+	// call of any method.
+	ReadEntries(buf []Entry, folder *pattern.Folder) (int, error)
 }
 
 // Entry is a file, a directory or anything else, as it was when it was examined.
@@ -84,6 +87,8 @@ type Entry struct {
 	// Unlinked says that it has no name any more, though there is a way to it: an open
 	// descriptor, a working directory, or a mount of its own.
 	Unlinked bool
+
+	LeftOut bool // it was not examined; then only Name is set as well
 
 	Err error // why it could not be examined; then only Name is set as well
 }

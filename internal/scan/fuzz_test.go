@@ -11,6 +11,7 @@ import (
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/faults"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 )
@@ -35,14 +36,25 @@ func fuzzSteps(t *testing.T, ops []byte) {
 	if len(ops) == 0 {
 		return
 	}
-	o := scan.Options{Content: ops[0]&1 > 0, Fresh: ops[0]&2 > 0}
+	o := scan.Options{Content: ops[0]&1 > 0, Fresh: ops[0]&2 > 0, Filter: &pattern.Filter{}}
+	o.SkipSame = o.Content && ops[0]&64 > 0
+	if ops[0]&16 > 0 {
+		o.Filter.Only.Add("p")
+		o.Filter.Only.Add("y/")
+		o.Filter.Only.Add("/b/x")
+	}
+	if ops[0]&32 > 0 {
+		o.Filter.Ignore.Add("q")
+		o.Filter.Ignore.Add("/*/y")
+		o.Filter.Ignore.Add("!y/")
+	}
 	b := &breaker{fs: faults.Made(), reverse: ops[0]&4 > 0, typeless: ops[0]&8 > 0}
 	b.heal()
 	check.Must(t, b.fs.Tree.MkdirAll("t/a/x"))
 	check.Must(t, b.fs.Tree.MkdirAll("t/b"))
 	d := newDriver(t, b.fs, o, "t")
 	d.begin()
-	known := &transitions{there: make(map[string]bool), unreadable: make(map[string]bool)}
+	known := &transitions{filter: o.Filter, there: make(map[string]bool), unreadable: make(map[string]bool)}
 	for name, sum := range d.sums[0] {
 		known.there[name] = sum.Tag != 0
 	}
@@ -131,6 +143,7 @@ func (b *breaker) heal() {
 
 // transitions is what a subscriber knows of each path below a target.
 type transitions struct {
+	filter     *pattern.Filter
 	there      map[string]bool // when it was last readable
 	unreadable map[string]bool
 }
@@ -150,7 +163,7 @@ func (d *driver) scanStrictly(known *transitions) {
 		legal := false
 		switch wire.Change(change) {
 		case wire.Created:
-			legal = !known.there[name] && (name == "" || known.entered(name))
+			legal = !known.there[name] && (name == "" || known.entered(name) && known.choice(name) == pattern.Chosen)
 		case wire.Modified:
 			legal = known.there[name] && !strings.HasSuffix(name, "/") && known.entered(name)
 		case wire.Removed:
@@ -158,22 +171,33 @@ func (d *driver) scanStrictly(known *transitions) {
 		case wire.Unreadable:
 			legal = !known.unreadable[name] && (name == "" || known.entered(name))
 		case wire.Readable:
-			legal = known.unreadable[name] && known.there[name] && (name == "" || known.entered(name))
+			legal = known.unreadable[name] && (name == "" || known.entered(name)) &&
+				(known.there[name] || known.choice(name) == pattern.Entered)
 		}
+		legal = legal && known.choice(name) != pattern.LeftOut
 		if !legal {
 			d.Errorf("%q is not legal after there: %v, unreadable: %v", line, known.there, known.unreadable)
 		}
 		if known.unreadable[name] = change == string(wire.Unreadable); !known.unreadable[name] {
-			known.there[name] = change != string(wire.Removed)
+			known.there[name] = change != string(wire.Removed) && known.choice(name) == pattern.Chosen
 		}
 	}
 }
 
-// entered reports whether all directories that the path name is in are there and
-// readable.
+// choice returns what the filter chooses, whatever the path name is: "" is the target.
+func (k *transitions) choice(name string) pattern.Choice {
+	if name == "" {
+		return pattern.Chosen
+	}
+	path, isDir := strings.CutSuffix(name, "/")
+	return k.filter.Choose(path, isDir)
+}
+
+// entered reports whether all directories that the path name is in are there, unless they
+// are not reported, and readable.
 func (k *transitions) entered(name string) bool {
 	for i := range name {
-		if dir := name[:i]; (i == 0 || name[i-1] == '/') && (!k.there[dir] || k.unreadable[dir]) {
+		if dir := name[:i]; (i == 0 || name[i-1] == '/') && (!k.there[dir] && k.choice(dir) == pattern.Chosen || k.unreadable[dir]) {
 			return false
 		}
 	}

@@ -5,17 +5,18 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 )
 
 // list lists the directory at path, of which name is the path below the target,
-// either "" or ending in "/", dev the device, and old what the last listing had. It
-// returns the listing, and the Stat of the directory itself.
-func (p *pass) list(path, name string, dev uint64, old []node) (*listing, Stat) {
+// either "" or ending in "/", folder what the filter knows of it, dev the device, and old
+// what the last listing had. It returns the listing, nil if there is none, and the Stat of
+// the directory itself.
+func (p *pass) list(path, name string, folder *pattern.Folder, dev uint64, old []node) (*listing, Stat) {
 	for again := false; ; again = true {
 		if p.sched.stopped() {
 			return nil, Stat{inconclusive: true}
@@ -29,7 +30,7 @@ func (p *pass) list(path, name string, dev uint64, old []node) (*listing, Stat) 
 			}
 			return nil, pathStat(err)
 		}
-		l := &listing{pass: p, path: path, name: name, dev: dev, old: old}
+		l := &listing{pass: p, path: path, folder: folder, dev: dev, old: old}
 		err = l.read(f)
 		p.w.close(f)
 		if err == nil {
@@ -37,6 +38,9 @@ func (p *pass) list(path, name string, dev uint64, old []node) (*listing, Stat) 
 		}
 		if err == nil {
 			l.finish()
+			if name != "" && !folder.Chosen() {
+				return l, Stat{kind: entered}
+			}
 			return l, Stat{kind: directory}
 		}
 		e, statErr := p.w.stat(path)
@@ -57,7 +61,8 @@ func (p *pass) list(path, name string, dev uint64, old []node) (*listing, Stat) 
 // needs no memory.
 type listing struct {
 	pass       *pass
-	path, name string            // of the directory, as list has them
+	path       string            // of the directory
+	folder     *pattern.Folder   // what the filter knows of it
 	dev        uint64            // its device
 	mounts     map[string]uint64 // directories with another device, by name
 	old        []node            // what the last listing had
@@ -65,8 +70,9 @@ type listing struct {
 	changed    []change          // what differs from old in those
 	all        []listed          // every entry, once one has another name; nil before
 	unfinished []unfinished
-	failed     []Entry // those that could not be examined
-	examined   int     // how many could be
+	byName     map[string]*node // of old; nil before it is needed
+	failed     []Entry          // those that could not be examined
+	examined   int              // how many could be
 }
 
 // listed is an entry of a listing, with a name as that of a node. Of directories only the
@@ -86,6 +92,7 @@ type change struct {
 type unfinished struct {
 	index int
 	entry Entry
+	known Stat // by the last scan, see listing.known
 	stat  Stat
 }
 
@@ -138,7 +145,7 @@ func (l *listing) complete() []listed {
 func (l *listing) read(f Dir) error {
 	w := l.pass.w
 	for n := minPortion; !w.slow(); n = min(2*n, maxPortion) {
-		entries, err := w.readEntries(f, n)
+		entries, err := w.readEntries(f, n, l.folder)
 		if err == io.EOF {
 			return nil
 		}
@@ -160,7 +167,7 @@ func (l *listing) read(f Dir) error {
 			return err
 		}
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return l.pass.options.ignores(l.name, name, false) })
+	names = slices.DeleteFunc(names, l.folder.LeavesOut)
 	entries := make([]Entry, len(names))
 	l.pass.parallelFor(len(names), func(p *pass, i int) {
 		e, err := p.w.lstat(Join(l.path, names[i]))
@@ -176,10 +183,12 @@ func (l *listing) read(f Dir) error {
 	return nil
 }
 
-// add adds e, which need not stay valid, unless it is ignored or has vanished. It puts
+// add adds e, which need not stay valid, unless it is left out or has vanished. It puts
 // off an entry that could not be examined.
 func (l *listing) add(e *Entry) {
 	switch {
+	case e.LeftOut:
+		return
 	case e.Err == nil:
 		l.examined++
 	case oserr.IsNotExist(e.Err):
@@ -198,19 +207,44 @@ func (l *listing) add(e *Entry) {
 	if e.Unlinked && e.Mode.IsRegular() {
 		l.pass.found.unlinked = Join(l.path, e.Name)
 	}
+	if l.folder.Choose(e.Name, isDir) == pattern.LeftOut {
+		return
+	}
+	known := l.known(e)
 	switch {
-	case l.pass.options.ignores(l.name, e.Name, isDir):
-	case l.pass.unfinished(e):
-		u := unfinished{entry: *e}
+	case l.pass.unfinished(e, known):
+		u := unfinished{entry: *e, known: known}
 		u.entry.Name = strings.Clone(e.Name)
 		if l.all == nil && l.same < len(l.old) {
 			u.stat = l.old[l.same].stat() // no change yet
 		}
 		u.index = l.put(e.Name, isDir, u.stat)
 		l.unfinished = append(l.unfinished, u)
+	case l.pass.isSame(e, known):
+		l.put(e.Name, isDir, known)
 	default:
 		l.put(e.Name, isDir, entryStat(e))
 	}
+}
+
+// known returns what the last scan found of e, if that matters: with SkipSame.
+func (l *listing) known(e *Entry) Stat {
+	if !l.pass.options.SkipSame || e.Mode.IsDir() {
+		return Stat{}
+	}
+	if l.all == nil && l.same < len(l.old) && l.old[l.same].is(e.Name, false) {
+		return l.old[l.same].stat()
+	}
+	if l.byName == nil {
+		l.byName = make(map[string]*node, len(l.old))
+		for i := range l.old {
+			l.byName[l.old[i].name] = &l.old[i]
+		}
+	}
+	if n := l.byName[e.Name]; n != nil {
+		return n.stat()
+	}
+	return Stat{}
 }
 
 // addFailed adds the entries that could not be examined. Which of them are
@@ -239,10 +273,13 @@ func (l *listing) addFailed() error {
 	for _, e := range l.failed {
 		s := errStat(e.Err)
 		isDir := dirs[e.Name]
-		if err == nil && !isDir {
+		switch {
+		case err != nil: // if it would be left out as a file, it is to be a directory
+			isDir = l.folder.Choose(e.Name, false) == pattern.LeftOut
+		case !isDir:
 			s.kind = file
 		}
-		if !l.pass.options.ignores(l.name, e.Name, isDir || err != nil) {
+		if l.folder.Choose(e.Name, isDir || err != nil) != pattern.LeftOut {
 			l.put(e.Name, isDir, s)
 		}
 	}
@@ -256,7 +293,7 @@ func (l *listing) finish() {
 	}
 	l.pass.parallelFor(len(l.unfinished), func(p *pass, i int) {
 		u := &l.unfinished[i]
-		u.stat = p.statEntry(l.path, &u.entry)
+		u.stat = p.statEntry(l.path, &u.entry, u.known)
 		if u.stat.err != "" {
 			u.stat.kind = file // and no directory: see match
 		}
@@ -269,22 +306,4 @@ func (l *listing) finish() {
 	if vanished {
 		l.all = slices.DeleteFunc(l.complete(), func(e listed) bool { return e.stat == gone })
 	}
-}
-
-// ignores reports whether the entry base of the directory dir, "" or ending in
-// "/", is left out.
-func (o *Options) ignores(dir, base string, isDir bool) bool {
-	for _, pattern := range o.Ignore {
-		pattern, onlyDirs := strings.CutSuffix(pattern, "/")
-		if onlyDirs && !isDir {
-			continue
-		}
-		if ok, _ := path.Match(pattern, base); ok {
-			return true
-		}
-		if ok, _ := path.Match(pattern, dir+base); ok {
-			return true
-		}
-	}
-	return false
 }

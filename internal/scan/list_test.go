@@ -7,52 +7,8 @@ import (
 	"time"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/pattern"
 )
-
-func TestIgnores(t *testing.T) {
-	for _, test := range []struct {
-		pattern, dir, base string
-		isDir, want        bool
-	}{
-		{"*.tmp", "", "a.tmp", false, true},
-		{"*.tmp", "sub/deep/", "a.tmp", false, true},
-		{"*.tmp", "sub/", "a.tmp", true, true},
-		{"*.tmp", "", "a.tmp.d", true, false},
-		{"*.tmp", "x.tmp/", "a", false, false},
-		{"x", "", "x", false, true},
-		{"x", "", "xy", false, false},
-
-		{"sub/*.log", "sub/", "x.log", false, true},
-		{"sub/*.log", "", "x.log", false, false},
-		{"sub/*.log", "sub/deep/", "x.log", false, false},
-		{"sub/*.log", "other/sub/", "x.log", false, false},
-		{"sub/*", "sub/", "x", true, true},
-
-		{".git/", "", ".git", true, true},
-		{".git/", "sub/", ".git", true, true},
-		{".git/", "", ".git", false, false},
-		{"sub/build/", "sub/", "build", true, true},
-		{"sub/build/", "", "build", true, false},
-		{"sub/build/", "sub/", "build", false, false},
-
-		{"[ab]?", "", "ax", false, true},
-		{"[ab]?", "", "cx", false, false},
-		{`\*`, "", "*", false, true},
-		{`\*`, "", "a", false, false},
-		{"*", "sub/", "a", false, true},
-	} {
-		// A further pattern makes no difference.
-		for _, patterns := range [][]string{{test.pattern}, {"nothing", test.pattern}, {test.pattern, "nothing/"}} {
-			o := Options{Ignore: patterns}
-			if got := o.ignores(test.dir, test.base, test.isDir); got != test.want {
-				t.Errorf("%q ignores %q%q (directory: %v): %v", patterns, test.dir, test.base, test.isDir, got)
-			}
-		}
-	}
-	if (&Options{}).ignores("", "a", true) {
-		t.Error("without patterns, names are ignored")
-	}
-}
 
 // A directory is denied if permissions hide all that is in it, and only then.
 func TestDenied(t *testing.T) {
@@ -83,7 +39,9 @@ func TestDenied(t *testing.T) {
 		{"only descriptors are short", []Entry{noFiles, noFiles}, false, "e! e!"},
 	} {
 		w := &worker{fs: OS{}, clock: &clock{epoch: time.Now()}}
-		l := listing{pass: &pass{w: w, options: &Options{Ignore: []string{"x"}}}, path: "none"}
+		var filter pattern.Filter
+		filter.Ignore.Add("x")
+		l := listing{pass: &pass{w: w, options: &Options{}}, path: "none", folder: filter.Root()}
 		for i := range test.entries {
 			l.add(&test.entries[i])
 		}

@@ -11,6 +11,7 @@ import (
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/faults"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 )
 
@@ -38,9 +39,9 @@ type portionDir struct {
 	fs *portionFS
 }
 
-func (f *portionDir) ReadEntries(buf []scan.Entry) (int, error) {
+func (f *portionDir) ReadEntries(buf []scan.Entry, folder *pattern.Folder) (int, error) {
 	f.fs.portions = append(f.fs.portions, len(buf))
-	return f.Dir.ReadEntries(buf)
+	return f.Dir.ReadEntries(buf, folder)
 }
 
 func (f *portionDir) Close() error {
@@ -136,7 +137,10 @@ func TestIgnored(t *testing.T) {
 	for _, slow := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			ff := faults.Real()
-			o := scan.Options{Ignore: []string{"*.tmp", ".git/", "sub/*.log"}, Content: true}
+			o := scan.Options{Filter: &pattern.Filter{}, Content: true}
+			for _, p := range []string{"*.tmp", ".git/", "sub/*.log"} {
+				o.Filter.Ignore.Add(p)
+			}
 			d := newDriver(t, ff, o, "none", "d")
 			d.begin()
 			if slow {

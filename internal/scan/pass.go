@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 )
 
 // maxUnsized is how much is read of a file that says it is empty, in bytes: those
@@ -132,20 +133,20 @@ func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
 func (p *pass) target(t *target) {
 	p.found.files++
 	p.syncParent(t.parent)
-	s, dev := p.statLink(t.path, true)
+	s, dev := p.statLink(t.path, true, t.root.stat())
 	if was := t.root.kind; s.kind == directory && was == file || s.kind == file && was == directory {
 		p.found.changes.set(&t.root, "", gone)
 	}
 	if s.kind == directory {
-		p.directory(&t.root, "", t.path, dev)
+		p.directory(&t.root, "", t.path, p.options.Filter.Root(), dev)
 	} else {
 		p.set(&t.root, "", s)
 	}
 }
 
 // directory scans the directory n, which is at path, in the directory above and on the
-// device dev, and all that is below it.
-func (p *pass) directory(n *node, above, path string, dev uint64) {
+// device dev, and all that is below it. folder is what the filter knows of it.
+func (p *pass) directory(n *node, above, path string, folder *pattern.Folder, dev uint64) {
 	name := above + n.name
 	if p.remotes.has(p.w, dev, path) {
 		p.w.revalidate(path)
@@ -154,9 +155,9 @@ func (p *pass) directory(n *node, above, path string, dev uint64) {
 	if d == nil {
 		d = &dir{}
 	}
-	listing, s := p.list(path, name, dev, d.nodes)
+	listing, s := p.list(path, name, folder, dev, d.nodes)
 	p.set(n, above, s)
-	if s.kind != directory {
+	if listing == nil {
 		return
 	}
 	n.setChildren(d)
@@ -182,7 +183,7 @@ func (p *pass) directory(n *node, above, path string, dev uint64) {
 	if len(dirs) > 0 {
 		p.parallelFor(len(dirs), func(p *pass, i int) {
 			base := strings.TrimSuffix(dirs[i].name, "/")
-			p.directory(dirs[i], name, Join(path, base), cmp.Or(listing.mounts[base], dev))
+			p.directory(dirs[i], name, Join(path, base), folder.Enter(base), cmp.Or(listing.mounts[base], dev))
 		})
 		d.dropGone()
 	}
@@ -224,7 +225,7 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 			}
 		}
 		e.Name = base
-		return p.statEntry(path, &e)
+		return p.statEntry(path, &e, n.stat())
 	case err == nil || oserr.IsNotExist(err) || oserr.IsNameTooLong(err):
 		return gone
 	}
@@ -233,8 +234,8 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 
 // stat examines what exists at path, following links. It also returns the device that
 // it is on. Of a file that was named in the command line, its server is asked, if it has
-// one.
-func (p *pass) stat(path string, named bool) (Stat, uint64) {
+// one. known is what the last scan found.
+func (p *pass) stat(path string, named bool, known Stat) (Stat, uint64) {
 	e, err := p.w.stat(path)
 	if err == nil && e.Mode.IsRegular() && (p.options.Fresh || named && p.remotes.has(p.w, e.Dev, path)) {
 		p.w.revalidate(path)
@@ -246,17 +247,24 @@ func (p *pass) stat(path string, named bool) (Stat, uint64) {
 	if e.Unlinked && e.Mode.IsRegular() && !strings.HasPrefix(path, "/proc/") { // where paths lead to open files
 		p.found.unlinked = path
 	}
-	if p.options.Content && e.Mode.IsRegular() {
-		return p.read(path), e.Dev
+	switch {
+	case !p.options.Content || !e.Mode.IsRegular():
+		return entryStat(&e), e.Dev
+	case p.isSame(&e, known):
+		return known, e.Dev
 	}
-	return entryStat(&e), e.Dev
+	return p.read(path), e.Dev
 }
+
+// isSame reports whether e need not be read, because it is as it was when it was read for
+// the last scan, which has found known.
+func (p *pass) isSame(e *Entry, known Stat) bool { return p.options.SkipSame && known.isSame(e) }
 
 // statLink is stat for what may be reached by links. On read-only images all times may
 // be the same (1970, in Nix, OSTree and Bazel): then the path that links lead to takes
 // the place of the time.
-func (p *pass) statLink(path string, named bool) (Stat, uint64) {
-	s, dev := p.stat(path, named)
+func (p *pass) statLink(path string, named bool, known Stat) (Stat, uint64) {
+	s, dev := p.stat(path, named, known)
 	if s.err != "" || s.kind != file || s.hash != 0 || s.sec != s.sec&1 {
 		return s, dev
 	}
@@ -268,9 +276,13 @@ func (p *pass) statLink(path string, named bool) (Stat, uint64) {
 }
 
 // statEntry examines the entry e of the directory at dirPath, as far as the
-// listing did not.
-func (p *pass) statEntry(dirPath string, e *Entry) Stat {
-	if !p.unfinished(e) {
+// listing did not. known is what the last scan found.
+func (p *pass) statEntry(dirPath string, e *Entry, known Stat) Stat {
+	switch {
+	case p.unfinished(e, known):
+	case p.isSame(e, known):
+		return known
+	default:
 		return entryStat(e)
 	}
 	path := Join(dirPath, e.Name)
@@ -278,7 +290,7 @@ func (p *pass) statEntry(dirPath string, e *Entry) Stat {
 	if e.Mode.IsRegular() && !p.options.Fresh {
 		s = p.read(path)
 	} else {
-		s, _ = p.statLink(path, false)
+		s, _ = p.statLink(path, false, known)
 	}
 	if s.kind == directory {
 		if e.Mode.IsRegular() {
@@ -290,14 +302,17 @@ func (p *pass) statEntry(dirPath string, e *Entry) Stat {
 	return s
 }
 
-// unfinished reports whether there is more to examine of e than a listing does.
-func (p *pass) unfinished(e *Entry) bool {
-	return e.Mode.Type() == fs.ModeSymlink || e.Mode.IsRegular() && (p.options.Fresh || p.options.Content)
+// unfinished reports whether there is more to examine of e than a listing does. known is
+// what the last scan found.
+func (p *pass) unfinished(e *Entry, known Stat) bool {
+	return e.Mode.Type() == fs.ModeSymlink ||
+		e.Mode.IsRegular() && (p.options.Fresh || p.options.Content && !p.isSame(e, known))
 }
 
 // read examines the contents of the regular file at path. The mtime is that of
 // before they were read.
 func (p *pass) read(path string) Stat {
+	now := p.w.clock.wall()
 	f, err := p.w.open(path)
 	if err != nil {
 		return pathStat(err)
@@ -329,6 +344,7 @@ func (p *pass) read(path string) Stat {
 	}
 	s := fileStat(size, e.Mtime)
 	s.hash = shortHash(hash.Sum(nil))
+	s.young = p.options.SkipSame && s.isYoung(now)
 	return s
 }
 

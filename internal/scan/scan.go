@@ -46,18 +46,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/wire"
 )
 
 // Options is how to scan.
 type Options struct {
-	// Ignore has patterns, as of path.Match, of what is left out below a
-	// directory: by its name or by its path below the target. One that ends in "/"
-	// is for directories, which are then not entered.
-	Ignore []string
+	Filter *pattern.Filter // of what is below directories; nil for everything
 
 	Content bool // compare contents, not times; reads every regular file
-	Fresh   bool // ask servers about every file; on systems without a call for that, open it
+
+	// SkipSame is for Content: a file whose size and mtime are those of when it was last
+	// read is not read again, unless a further change might have left it the same mtime.
+	SkipSame bool
+
+	Fresh bool // ask servers about every file; on systems without a call for that, open it
 
 	// LateAfter is how long after it was due a scan may end before it is reported as
 	// late; 0 is for any time.

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 )
 
@@ -130,11 +131,20 @@ func parseOptions(words []string) (o scan.Options, err error) {
 		switch {
 		case words[i] == "-content":
 			o.Content = true
+		case words[i] == "-content=changed":
+			o.Content, o.SkipSame = true, true
 		case words[i] == "-fresh":
 			o.Fresh = true
-		case words[i] == "-ignore" && i+1 < len(words):
+		case (words[i] == "-ignore" || words[i] == "-only") && i+1 < len(words):
+			if o.Filter == nil {
+				o.Filter = &pattern.Filter{}
+			}
+			if words[i] == "-only" {
+				o.Filter.Only.Add(words[i+1])
+			} else {
+				o.Filter.Ignore.Add(words[i+1])
+			}
 			i++
-			o.Ignore = append(o.Ignore, words[i])
 		default:
 			return o, fmt.Errorf("unknown option %q", words[i])
 		}

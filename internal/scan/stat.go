@@ -25,6 +25,10 @@ type Stat struct {
 	nsec int32 // of the mtime of a file, to be added to sec
 	kind kind
 
+	// young says that the contents were read so soon after the mtime that a later change
+	// may have the same one.
+	young bool
+
 	// inconclusive says that err tells nothing about the path: what was known of it
 	// stays. No tree has such a Stat.
 	inconclusive bool
@@ -38,6 +42,7 @@ const (
 	absent                // nothing exists there
 	file                  // anything but a directory
 	directory             // a directory
+	entered               // a directory that the filter does not choose, but something below it perhaps
 )
 
 // gone is the Stat of a path where nothing exists.
@@ -54,6 +59,32 @@ func entryStat(e *Entry) Stat {
 		return Stat{kind: directory}
 	}
 	return fileStat(e.Size, e.Mtime)
+}
+
+// A file is young for so long after its mtime: times may be whole seconds, even ones on
+// FAT, or else those of the last tick of the kernel's clock, of which there are 100 a second
+// or more.
+const (
+	youngSecond = 2 * time.Second
+	youngTick   = 20 * time.Millisecond
+)
+
+// isYoung reports whether a file with the mtime of s that is read now may be changed again
+// without another mtime. Of one with a time to come nothing else can be said than of an
+// old one.
+func (s Stat) isYoung(now time.Time) bool {
+	window := youngTick
+	if s.nsec == 0 {
+		window = youngSecond
+	}
+	return now.Sub(time.Unix(s.sec, int64(s.nsec))).Abs() < window
+}
+
+// isSame reports whether e is a regular file as it was when the contents of s were read.
+func (s Stat) isSame(e *Entry) bool {
+	now := entryStat(e)
+	return e.Mode.IsRegular() && s.hash != 0 && s.err == "" && !s.young &&
+		now.size == s.size && now.sec == s.sec && now.nsec == s.nsec
 }
 
 // Err returns why the path cannot be examined, "" if it can.
@@ -88,8 +119,9 @@ func errStat(err error) Stat {
 }
 
 // compare returns the change from was to is, "" for none, and the Stat to compare
-// the next one with. Of directories it compares only whether they exist.
-// docs/protocol.md has the table of transitions.
+// the next one with. Of directories it compares only whether they exist; and not even
+// that of those that are only entered, while they can be read. docs/protocol.md has the
+// table of transitions.
 func compare(was, is Stat) (wire.Change, Stat) {
 	switch {
 	case is.err != "":
@@ -99,10 +131,14 @@ func compare(was, is Stat) (wire.Change, Stat) {
 		was.err = is.err
 		return wire.Unreadable, was
 	case is.kind == absent:
-		if was.kind == absent && was.err == "" {
+		if (was.kind == absent || was.kind == entered) && was.err == "" {
 			return "", is
 		}
 		return wire.Removed, is
+	case is.kind == entered && was.err == "":
+		return "", is
+	case is.kind == entered:
+		return wire.Readable, is
 	case was.kind == absent:
 		return wire.Created, is
 	case was.kind == is.kind && (is.size != was.size || is.hash != was.hash || is.hash == 0 && (is.sec != was.sec || is.nsec != was.nsec)):

@@ -19,6 +19,7 @@ type node struct {
 	size, sec int64
 	nsec      int32
 	kind      kind
+	young     bool
 
 	rare *rare // nil if it has none of that
 }
@@ -32,7 +33,7 @@ type rare struct {
 
 // stat returns the Stat that is known of n.
 func (n *node) stat() Stat {
-	s := Stat{size: n.size, sec: n.sec, nsec: n.nsec, kind: n.kind}
+	s := Stat{size: n.size, sec: n.sec, nsec: n.nsec, kind: n.kind, young: n.young}
 	if n.rare != nil {
 		s.hash, s.err = n.rare.hash, n.rare.err
 	}
@@ -41,7 +42,7 @@ func (n *node) stat() Stat {
 
 // setStat makes s what is known of n.
 func (n *node) setStat(s Stat) {
-	n.size, n.sec, n.nsec, n.kind = s.size, s.sec, s.nsec, s.kind
+	n.size, n.sec, n.nsec, n.kind, n.young = s.size, s.sec, s.nsec, s.kind, s.young
 	n.setRare(rare{s.hash, s.err, n.children()})
 }
 
@@ -167,8 +168,9 @@ func (c *changes) set(n *node, above string, s Stat) {
 		return
 	}
 	change, now := compare(n.stat(), s)
-	if change == "" && n.kind == now.kind {
-		return // as nearly always; a tag would cost a hash
+	if change == "" && n.kind == now.kind { // as nearly always; a tag would cost a hash
+		n.sec, n.nsec, n.young = now.sec, now.nsec, now.young // of a file that was touched
+		return
 	}
 	name := above + n.name
 	before, again := n.sum(name), n.unreadable()
@@ -191,7 +193,9 @@ func (c *changes) remove(n *node, above string, counted bool) {
 		step.Sum = Sum{}.minus(n.stat().sum(step.Name))
 	}
 	c.sum = c.sum.plus(step.Sum)
-	c.steps = append(c.steps, step)
+	if n.kind != entered || n.unreadable() {
+		c.steps = append(c.steps, step)
+	}
 	if d := n.children(); d != nil {
 		for i := range d.nodes {
 			c.remove(&d.nodes[i], step.Name, counted && !n.unreadable())
@@ -223,7 +227,7 @@ func (c *changes) sorted(before Sum) []Step {
 // readable again, what is gone, and the rest.
 func (s *Step) rank() int {
 	switch {
-	case s.Change == wire.Readable && s.Stat.kind == directory:
+	case s.Change == wire.Readable && s.Stat.kind >= directory:
 		return 0
 	case s.Change == wire.Removed:
 		return 1

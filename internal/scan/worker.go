@@ -4,6 +4,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"net-watcher/internal/pattern"
 )
 
 // slowCall is the average time of a call from which on several at a time pay.
@@ -104,14 +106,14 @@ func (w *worker) close(f io.Closer) {
 	w.end(1)
 }
 
-// readEntries returns the next n entries of the directory f, at most maxPortion.
-// They are valid until the next call.
-func (w *worker) readEntries(f Dir, n int) ([]Entry, error) {
+// readEntries returns the next n entries of the directory f, at most maxPortion. Those
+// that folder leaves out need not be examined. They are valid until the next call.
+func (w *worker) readEntries(f Dir, n int, folder *pattern.Folder) ([]Entry, error) {
 	if w.entries == nil {
 		w.entries = make([]Entry, maxPortion)
 	}
 	w.begin()
-	got, err := f.ReadEntries(w.entries[:n])
+	got, err := f.ReadEntries(w.entries[:n], folder)
 	w.end(1 + got)
 	return w.entries[:got], err
 }
