@@ -219,7 +219,7 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 	e, err := p.w.lstat(Join(path, base))
 	switch {
 	case err == nil && e.Mode.IsDir() == isDir:
-		for _, alias := range names.of(base, &e) {
+		for _, alias := range append(names.of(base, &e), names.ignored(base, p, path)...) {
 			if other, err := p.w.lstat(Join(path, alias)); err == nil && perhapsSame(&e, &other) {
 				return gone
 			}
@@ -230,6 +230,23 @@ func (p *pass) confirmMissing(n *node, path string, names *aliases) Stat {
 		return gone
 	}
 	return errStat(err)
+}
+
+// names returns what is in the directory at path, also what is ignored and so in no
+// listing. Of an error, the next listing knows.
+func (p *pass) names(path string) (all []string) {
+	f, err := p.w.openDir(path, true)
+	if err != nil {
+		return nil
+	}
+	defer p.w.close(f)
+	for {
+		names, err := timed(p.w, f.Readdirnames, maxPortion)
+		if err != nil {
+			return all
+		}
+		all = append(all, names...)
+	}
 }
 
 // stat examines what exists at path, following links. It also returns the device that
