@@ -319,6 +319,11 @@ func (f *FS) IsRemote(name string) bool {
 	return err == nil
 }
 
+func (f *FS) IsMounted(name string) bool {
+	is, err := ask(f, "ismounted", name, func(name string) (bool, error) { return f.inner.IsMounted(name), nil })
+	return is || err != nil
+}
+
 func (f *FS) Revalidate(name string) {
 	ask(f, "revalidate", name, func(name string) (any, error) {
 		f.inner.Revalidate(name)

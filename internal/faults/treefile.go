@@ -51,6 +51,9 @@ func (t *Tree) EvalSymlinks(name string) (string, error) {
 func (t *Tree) IsRemote(string) bool { return false }
 func (t *Tree) Revalidate(string)    {}
 
+// IsMounted: an Unlinked file is, or else nothing would lead to it.
+func (t *Tree) IsMounted(string) bool { return true }
+
 func (t *Tree) Open(name string) (scan.File, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

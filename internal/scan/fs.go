@@ -31,6 +31,9 @@ type FileSystem interface {
 	// answers for some time without asking it.
 	IsRemote(name string) bool
 
+	// IsMounted reports whether what name leads to is, perhaps, mounted by itself.
+	IsMounted(name string) bool
+
 	// Revalidate makes such a file system ask its server about name, following links.
 	// Elsewhere it is a call of no use. Nothing can be said of an error: the next call
 	// for name has it.
@@ -85,7 +88,8 @@ type Entry struct {
 	Dev, Inode uint64
 
 	// Unlinked says that it has no name any more, though there is a way to it: an open
-	// descriptor, a working directory, or a mount of its own.
+	// descriptor, a working directory, or a mount of its own. Some file systems (FUSE) say
+	// so of everything.
 	Unlinked bool
 
 	LeftOut bool // it was not examined; then only Name is set as well

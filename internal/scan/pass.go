@@ -261,7 +261,7 @@ func (p *pass) stat(path string, named bool, known Stat) (Stat, uint64) {
 	if err != nil {
 		return pathStat(err), 0
 	}
-	if e.Unlinked && e.Mode.IsRegular() && !strings.HasPrefix(path, "/proc/") { // where paths lead to open files
+	if e.Unlinked && e.Mode.IsRegular() {
 		p.found.unlinked = path
 	}
 	switch {

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"encoding/binary"
 	"runtime"
 	"slices"
 	"syscall"
@@ -10,20 +11,38 @@ import (
 // Revalidate implements FileSystem: statx(2) with AT_STATX_FORCE_SYNC asks the server
 // without opening anything, so it needs no descriptor, and no permission to read.
 func (OS) Revalidate(name string) {
-	path, err := syscall.BytePtrFromString(name)
-	if err != nil {
-		return
-	}
-	const (
-		cwd        = ^uintptr(99) // AT_FDCWD, which is -100
-		forceSync  = 0x2000       // AT_STATX_FORCE_SYNC
-		basicStats = 0x7ff        // STATX_BASIC_STATS
-	)
-	var result [256]byte // struct statx, on every architecture
-	_, _, errno := syscall.Syscall6(statxNumber(), cwd, uintptr(unsafe.Pointer(path)), forceSync, basicStats, uintptr(unsafe.Pointer(&result)), 0)
+	const forceSync = 0x2000 // AT_STATX_FORCE_SYNC
+	_, errno := statx(name, forceSync)
 	if errno == syscall.ENOSYS || errno == syscall.EPERM { // an old kernel, or one that a sandbox keeps it from
 		reopen(name)
 	}
+}
+
+// IsMounted implements FileSystem. Linux says so since 5.8.
+func (OS) IsMounted(name string) bool {
+	const (
+		dontSync  = 0x4000 // AT_STATX_DONT_SYNC
+		mountRoot = 0x2000 // STATX_ATTR_MOUNT_ROOT
+	)
+	result, errno := statx(name, dontSync)
+	attributes := binary.NativeEndian.Uint64(result[8:]) // stx_attributes
+	known := binary.NativeEndian.Uint64(result[56:])     // stx_attributes_mask
+	return errno != 0 || attributes&mountRoot != 0 || known&mountRoot == 0
+}
+
+// statx is statx(2) of what name leads to. The result is a struct statx, which is the
+// same on every architecture.
+func statx(name string, flags uintptr) (result [256]byte, errno syscall.Errno) {
+	path, err := syscall.BytePtrFromString(name)
+	if err != nil {
+		return result, syscall.EINVAL
+	}
+	const (
+		cwd        = ^uintptr(99) // AT_FDCWD, which is -100
+		basicStats = 0x7ff        // STATX_BASIC_STATS
+	)
+	_, _, errno = syscall.Syscall6(statxNumber(), cwd, uintptr(unsafe.Pointer(path)), flags, basicStats, uintptr(unsafe.Pointer(&result)), 0)
+	return result, errno
 }
 
 // statxNumber returns the number of statx in the kernel's system call tables.

@@ -201,7 +201,7 @@ func (s *Scanner) scan(w *worker, index int, first bool) findings {
 		t.countCoarse(found.changes.steps, w.clock.wall())
 	}
 	// One that is being replaced may be seen without a name once.
-	if found.unlinked != "" && found.unlinked == t.unlinked {
+	if found.unlinked != "" && found.unlinked == t.unlinked && !t.noticed[Replaced] && w.isMounted(found.unlinked) {
 		found.notices = t.notice(index, Replaced, found.unlinked)
 	}
 	t.unlinked = found.unlinked

@@ -100,6 +100,12 @@ func (w *worker) openDir(name string, follow bool) (Dir, error) {
 	return d, err
 }
 
+func (w *worker) isMounted(name string) bool {
+	w.begin()
+	defer w.end(1)
+	return w.fs.IsMounted(name)
+}
+
 func (w *worker) close(f io.Closer) {
 	w.begin()
 	f.Close()
