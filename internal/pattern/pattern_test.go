@@ -16,7 +16,7 @@ import (
 
 // setOf returns a Set of the patterns, which are words.
 func setOf(patterns string) (s Set) {
-	for _, p := range strings.Fields(patterns) {
+	for p := range strings.FieldsSeq(patterns) {
 		s.Add(p)
 	}
 	return s
