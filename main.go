@@ -10,6 +10,7 @@
 //	poll.go        the watching half: a tick, a scan, the events of what it found
 //	serve.go       the serving half: accept, limits, shutdown
 //	subscriber.go  one connection
+//	receive.go     the other end: changes are printed, or COMMAND runs on them
 //	reap_linux.go  children that nothing else waits for
 //
 // The engines are below internal/. docs/architecture.md has the whole house.
@@ -29,6 +30,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,7 +40,7 @@ import (
 	"net-watcher/internal/console"
 	"net-watcher/internal/feed"
 	"net-watcher/internal/follow"
-	"net-watcher/internal/oserr"
+	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
 )
 
@@ -61,6 +63,9 @@ func main() {
 	err := await(done)
 	if err == nil {
 		return
+	}
+	if status, ok := errors.AsType[commandStatus](err); ok {
+		os.Exit(int(status))
 	}
 	status, hint := 1, ""
 	if _, ok := errors.AsType[usageError](err); ok {
@@ -125,7 +130,8 @@ func exitAtLast() {
 }
 
 // run is the program: it does what the arguments say until that is done or ctx is
-// done. The error is a usageError if the arguments are wrong.
+// done. The error is a usageError if the arguments are wrong, and a commandStatus if
+// COMMAND has ended the program and failed.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseOptions(args)
 	output := console.NewOutput(stdout)
@@ -141,10 +147,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	stderrLog := console.NewWriter(stderr)
 	defer stderrLog.Wait()
+	for _, line := range o.warnings {
+		log.New(stderrLog, "", 0).Print(line)
+	}
 	if o.connect != nil {
 		return followServer(ctx, o, stdout, stderr, stderrLog)
 	}
-	return watch(ctx, o, log.New(stderrLog, "", 0))
+	return watch(ctx, o, stdout, stderr, stderrLog)
 }
 
 // usageError is an error in the command line.
@@ -165,14 +174,20 @@ func version() string {
 	return fmt.Sprintf("net-watcher %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// watch watches the files and serves the changes until ctx is done.
-func watch(ctx context.Context, o *options, log *log.Logger) error {
+// watch watches the files, serves the changes, prints them and runs COMMAND on them,
+// whatever the options say, until ctx is done or that is done.
+func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
+	log := log.New(stderrLog, "", 0)
 	limiter := console.NewLimiter(log, o.verbose, func(counts string) string { return "targets: " + counts })
 	defer limiter.Flush()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	receivers, err := newReceivers(o, stdout, stderr, stderrLog)
+	if err != nil {
+		return err
+	}
 	var listeners []net.Listener
 	defer func() {
 		for _, l := range listeners {
@@ -209,14 +224,32 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 			start = append(start, "cannot read "+line)
 		}
 	}
-	start = append(start, o.warnings...)
 	for _, line := range append(start, lines...) {
 		log.Print(line)
 	}
 
 	f := feed.New(watching)
 	s := newServer(f, o.format, subscribers, log, o.verbose)
+	s.ask, p.scanned = p.ask, s.scanned
+	initial := o.initial && (!o.once || slices.ContainsFunc(watching, isThere))
+	begun := make(chan struct{}, len(receivers))
+	ends := make(chan error, len(receivers))
+	for _, r := range receivers {
+		l := sock.NewLocal(r.name)
+		listeners = append(listeners, l)
+		c := &follow.Client{Server: r.name, Dial: l.Dial, Log: noLog, Begun: func() { begun <- struct{}{} }}
+		wg.Go(func() {
+			ends <- r.receive(ctx, c, initial)
+			cancel()
+		})
+	}
 	wg.Go(func() {
+		for range receivers { // or else they could miss the first changes
+			select {
+			case <-begun:
+			case <-ctx.Done():
+			}
+		}
 		for events := range p.changes(ctx) {
 			f.Publish(events)
 			if o.verbose {
@@ -226,54 +259,39 @@ func watch(ctx context.Context, o *options, log *log.Logger) error {
 			}
 		}
 	})
-	return s.serve(ctx, listeners...)
+	err = s.serve(ctx, listeners...)
+	cancel()
+	wg.Wait()
+	close(ends)
+	for end := range ends {
+		err = cmp.Or(err, end)
+	}
+	return err
 }
 
-// followServer follows a server, and prints the changes or runs the command on
-// them, until ctx is done or nothing reads what is printed.
-func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	output := console.NewOutput(stdout)
-	c := &follow.Client{
-		Server:  wire.Printable(o.connect.Name),
-		Dial:    o.connect.Dial,
-		Once:    o.once,
-		Log:     log.New(stderrLog, "", 0),
-		Verbose: o.verbose,
-		Begun:   func() {},
-		Handle: func(events []wire.Event) error {
-			stderrLog.Wait() // "reconnected to" goes before what was missed
-			_, err := output.Write(wire.Encode(o.format, events))
-			if oserr.IsClosedPipe(err) {
-				cancel()
-			}
-			return err
-		},
-	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	if len(o.command) == 0 {
-		defer cancel()
-		wg.Go(func() {
-			output.AwaitNoReader(ctx)
-			cancel()
-		})
-		return c.Run(ctx)
-	}
+// noLog is for a client whose server is in the same process: it connects at once, and
+// what becomes of the connection is on the server's console.
+var noLog = log.New(io.Discard, "", 0)
 
-	cmd, err := follow.NewCommand(o.command, stdout, stderr, c.Log)
+// isThere reports whether a target can be read.
+func isThere(watching wire.Event) bool { return !watching.Missing && watching.Error == "" }
+
+// followServer follows a server, and prints the changes or runs COMMAND on them, until
+// ctx is done or that is done.
+func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
+	receivers, err := newReceivers(o, stdout, stderr, stderrLog)
 	if err != nil {
 		return err
 	}
-	cmd.Verbose = o.verbose
-	c.Handle = func(events []wire.Event) error { cmd.Add(events); return nil }
-	if o.initial {
-		c.Begun = cmd.Trigger
-	}
-	wg.Go(func() { cmd.Run(ctx) })
-	defer cmd.Close()
-	return c.Run(ctx)
+	return receivers[0].receive(ctx, &follow.Client{
+		Server:  wire.Printable(o.connect.Name),
+		Dial:    o.connect.Dial,
+		Once:    o.once,
+		Scan:    o.ask,
+		Log:     log.New(stderrLog, "", 0),
+		Verbose: o.verbose,
+		Begun:   func() {},
+	}, o.initial)
 }
 
 // startLines returns the log lines about the targets at the start: of the first ten, or

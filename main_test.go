@@ -67,14 +67,28 @@ func TestParseOptions(t *testing.T) {
 			options{files: []string{"a", "b", "c", "d"}, listen: []sock.Address{local}, interval: 2 * time.Second, format: wire.JSON, socketMode: 0o600, verbose: true},
 		},
 		{
-			[]string{"-socket-mode", "660", "-listen", "unix:s", "-listen", "::1", "--", "-v", "a", "--"},
-			options{files: []string{"-v", "a", "--"}, listen: []sock.Address{
+			[]string{"-socket-mode", "660", "-listen", "unix:s", "-listen", "::1", "a", "./-b", "a", "-file=-c"},
+			options{files: []string{"a", "./-b", "-c"}, listen: []sock.Address{
 				{Network: "unix", Name: "s"}, {Network: "tcp", Name: "[::1]:60300"},
 			}, interval: time.Second, socketMode: 0o660},
 		},
 		{
-			[]string{"a", "b", "--", "a", "-file"},
-			options{files: []string{"a", "b", "-file"}, listen: []sock.Address{local}, interval: time.Second, socketMode: 0o600},
+			[]string{"a", "-restart", "b", "-settle", "1m", "-initial", "--", "make", "-v", "--", "c"},
+			options{
+				files: []string{"a", "b"}, command: []string{"make", "-v", "--", "c"}, restart: true, settle: time.Minute, initial: true,
+				interval: time.Second, socketMode: 0o600,
+			},
+		},
+		{
+			[]string{"-listen", ":7", "-listen", "-", "-format", "json", "a", "--", "make"},
+			options{
+				files: []string{"a"}, command: []string{"make"}, listen: []sock.Address{{Network: "tcp", Name: ":7"}}, print: true,
+				format: wire.JSON, interval: time.Second, socketMode: 0o600,
+			},
+		},
+		{
+			[]string{"-once", "-initial", "-listen", "-", "a"},
+			options{files: []string{"a"}, print: true, once: true, initial: true, interval: time.Second, socketMode: 0o600},
 		},
 		{
 			[]string{"d/", "d", "d///", "e//", "/", "//", "./", "-"},
@@ -336,7 +350,17 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -listen *:7000", 2, `invalid value "\*:7000" for flag -listen: address "\*:7000": every interface is written :7000 .*`},
 		{"-connect localhost:0", 2, `invalid value "localhost:0" for flag -connect: a server cannot be at port 0 .*`},
 		{"-connect localhost -connect ::1", 2, `invalid value "::1" for flag -connect: -connect may be given once .*`},
-		{"target.txt -once", 2, `-once needs -connect .*`},
+		{"-connect localhost -once -initial", 2, `-initial needs a COMMAND \(after --\) .*`},
+		{"-connect - ", 2, `invalid value "-" for flag -connect: .*`},
+		{"target.txt --", 2, `no COMMAND after -- .*`},
+		{"-- target.txt", 2, `no FILE given before -- \(what comes after it is the COMMAND\) .*`},
+		{"target.txt -initial", 2, `-initial needs a COMMAND \(after --\), or -once .*`},
+		{"target.txt -restart", 2, `-restart needs a COMMAND \(after --\) .*`},
+		{"target.txt -settle 1s", 2, `-settle needs a COMMAND \(after --\) .*`},
+		{"target.txt -settle 1 -- make", 2, `invalid value "1" for flag -settle: not a duration, such as 2s or 500ms .*`},
+		{"target.txt -scan", 2, `-scan needs -connect .*`},
+		{"target.txt -format json -- true", 2, `-format has no effect on a COMMAND, which gets JSON lines .*`},
+		{"target.txt -- ./none/command", 1, `.*./none/command.*`},
 		{"-connect ./none/s -once", 1, `follow ./none/s: .*`},
 		{"-connect localhost -- ./none/command", 1, `.*./none/command.*`},
 		{"target.txt -listen ./s -listen " + port, 1, `listen tcp .*`},

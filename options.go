@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,14 +22,16 @@ import (
 )
 
 // usage is what -h prints; docs/guide.md shows the same text.
-const usage = `usage: net-watcher [flags] FILE...
+const usage = `usage: net-watcher [flags] FILE... [-- COMMAND [ARG...]]
        net-watcher -connect ADDRESS [flags] [-- COMMAND [ARG...]]
 
-Polls files once a second and sends every change to all connected clients. With
--connect, acts as such a client: prints the changes, or runs COMMAND on them.
+Polls files once a second, and runs COMMAND on the changes or sends them to all
+connected clients. With -connect, acts as such a client: prints the changes of a
+server, or runs COMMAND on them.
 
   -file PATH         a file or directory to watch, as FILE; may be repeated
-  -listen ADDRESS    where to serve; may be repeated (default localhost:60300)
+  -listen ADDRESS    where to serve; may be repeated (default localhost:60300,
+                     and nowhere with COMMAND); - prints the changes
   -interval DURATION how often to scan, such as 500ms; at least 1ms (default 1s)
   -format FORMAT     text or json (default text): for a subscriber that does not
                      ask for one, and for what is printed
@@ -40,31 +43,45 @@ Polls files once a second and sends every change to all connected clients. With
   -content=changed   the same, but reads only files whose time or size changed
   -fresh             ask the server of a network file system about every file
                      below a directory too
+
   -connect ADDRESS   follow the server at ADDRESS, and reconnect when needed
-  -once              with -connect: end with the first connection
-  -initial           with -connect and a COMMAND: run it at the start too
-  -v                 log each change, each subscriber, each attempt to connect
+  -scan              with -connect: have the server scan now, and end when that
+                     is done
+
+  -once              end after the first batch of changes; with -connect, end
+                     with the first connection
+  -initial           run COMMAND at the start too; with -once, end at once if a
+                     FILE is there
+  -settle DURATION   run COMMAND when nothing has changed for so long, but after
+                     ten times that at the latest
+  -restart           end a running COMMAND when something changes, and start it
+                     anew, instead of running it once more after its end
+
+  -v                 log each change, each subscriber, each run, each attempt to
+                     connect
   -version           print the version
   -h                 print this
 
 ADDRESS is host:port, host or :port (every interface; with -connect, this host),
 or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
-before or after FILEs; after -- everything is a FILE, or the COMMAND. A FILE
-need not be there yet; of a directory, everything below it is watched.
+before or after FILEs. A FILE need not be there yet; of a directory, everything
+below it is watched. A FILE that begins with - is written ./-x or -file=-x.
 
 PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
 target, docs/**/*.html; a later !PATTERN takes back. -ignore wins over -only.
 
 A subscriber that sends the line json gets JSON lines from then on, one that
-sends the line text gets text lines. COMMAND gets the changes as JSON lines on
-its standard input, and the file and the change of the last one in
-NET_WATCHER_FILE and NET_WATCHER_CHANGE.
+sends the line text gets text lines, and for the line scan the server scans now.
+COMMAND gets the changes as JSON lines on its standard input, and the file and
+the change of the last one in NET_WATCHER_FILE and NET_WATCHER_CHANGE.
 
-Exit status: 0 stopped by a signal, 1 something failed, 2 wrong usage.
+Exit status: 0 stopped by a signal, or done; 1 something failed; 2 wrong usage;
+with -once and COMMAND, that of COMMAND.
 
 examples:
   net-watcher target.txt                       then: nc localhost 60300
-  net-watcher -interval 200ms -format json a.conf b.conf
+  net-watcher -initial src -- make
+  net-watcher -restart -initial -settle 100ms . -- go run .
   net-watcher -listen ./watch.sock /etc/hosts  then: nc -U ./watch.sock
   net-watcher -connect files.example -- systemctl reload nginx
 `
@@ -73,14 +90,19 @@ examples:
 type options struct {
 	files      []string
 	listen     []sock.Address
+	print      bool // listen on standard output, so to speak
 	interval   time.Duration
 	format     wire.Format
 	socketMode fs.FileMode
 	scan       scan.Options
 
 	connect *sock.Address // nil to watch
+	ask     bool          // for a scan
+
 	once    bool
 	initial bool
+	settle  time.Duration
+	restart bool
 	command []string
 
 	verbose bool
@@ -96,7 +118,7 @@ func parseOptions(args []string) (*options, error) {
 	set.SetOutput(io.Discard) // main prints the error
 	set.Func("file", "", noDashes(o.addFile))
 	set.Func("listen", "", o.addListen)
-	set.Func("interval", "", o.setInterval)
+	set.Func("interval", "", setDuration(&o.interval))
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
 	set.Func("only", "", noDashes(o.addOnly))
@@ -105,22 +127,27 @@ func parseOptions(args []string) (*options, error) {
 	set.BoolFunc("content", "", o.setContent)
 	set.BoolVar(&o.scan.Fresh, "fresh", false, "")
 	set.Func("connect", "", o.setConnect)
+	set.BoolVar(&o.ask, "scan", false, "")
 	set.BoolVar(&o.once, "once", false, "")
 	set.BoolVar(&o.initial, "initial", false, "")
+	set.Func("settle", "", setDuration(&o.settle))
+	set.BoolVar(&o.restart, "restart", false, "")
 	set.BoolVar(&o.verbose, "v", false, "")
 	set.BoolVar(&o.version, "version", false, "")
 
 	// Package flag stops at the first word that is no flag, and after "--",
 	// which is no flag's value; only the latter is for good.
-	dashes := false
 	for {
 		if err := set.Parse(args); err != nil {
 			return nil, err
 		}
 		read := args[:len(args)-set.NArg()]
 		args = set.Args()
-		dashes = len(read) > 0 && read[len(read)-1] == "--"
-		if dashes || len(args) == 0 {
+		if len(read) > 0 && read[len(read)-1] == "--" {
+			o.command = args
+			break
+		}
+		if len(args) == 0 {
 			break
 		}
 		if err := o.addFile(args[0]); err != nil {
@@ -128,69 +155,74 @@ func parseOptions(args []string) (*options, error) {
 		}
 		args = args[1:]
 	}
-	// What is left is after "--".
 
-	// A flag without effect is an error.
-	isUnix := func(a sock.Address) bool { return a.Network == "unix" }
-	var err error
-	set.Visit(func(f *flag.Flag) {
-		switch f.Name {
-		case "file", "listen", "interval", "socket-mode", "only", "ignore", "ignore-from", "content", "fresh":
-			if o.connect != nil {
-				err = fmt.Errorf("-%s cannot be used with -connect", f.Name)
-			} else if f.Name == "socket-mode" && !slices.ContainsFunc(o.listen, isUnix) {
-				err = errors.New("-socket-mode needs a Unix socket (-listen unix:PATH)")
-			} else if f.Name == "socket-mode" && runtime.GOOS == "windows" {
-				err = errors.New("-socket-mode has no effect on Windows: the permissions of the socket's directory count")
-			}
-		case "once", "initial":
-			if o.connect == nil {
-				err = fmt.Errorf("-%s needs -connect", f.Name)
-			}
-		case "format":
-			if o.connect != nil && dashes {
-				err = errors.New("-format has no effect on a COMMAND, which gets JSON lines")
-			}
-		}
-	})
+	err, warnings := o.scan.Filter.Check(o.files)
+	o.warnings = warnings
+	set.Visit(func(f *flag.Flag) { err = cmp.Or(err, o.checkEffect(f.Name)) })
 	switch {
 	case err != nil || o.version:
 		return o, err
+	case o.command != nil && len(o.command) == 0:
+		return nil, errors.New("no COMMAND after --")
 	case o.connect == nil:
-		return o, o.finishWatch(args)
+		return o, o.finishWatch()
 	case len(o.files) > 0:
 		return nil, fmt.Errorf("%q: -connect takes no FILE (a COMMAND goes after --)", o.files[0])
-	case dashes && len(args) == 0:
-		return nil, errors.New("no COMMAND after --")
-	case dashes:
-		o.command = args
-	case o.initial:
-		return nil, errors.New("-initial needs a COMMAND (after --)")
 	}
 	return o, nil
 }
 
-// finishWatch takes in the words after "--", and fills in what was left out.
-func (o *options) finishWatch(files []string) error {
-	for _, file := range files {
-		if err := o.addFile(file); err != nil {
-			return err
+// checkEffect returns an error if the flag, which was given, has no effect.
+func (o *options) checkEffect(name string) error {
+	isUnix := func(a sock.Address) bool { return a.Network == "unix" }
+	switch name {
+	case "file", "listen", "interval", "socket-mode", "content", "fresh":
+		switch {
+		case o.connect != nil:
+			return fmt.Errorf("-%s cannot be used with -connect", name)
+		case name != "socket-mode":
+		case !slices.ContainsFunc(o.listen, isUnix):
+			return errors.New("-socket-mode needs a Unix socket (-listen unix:PATH)")
+		case runtime.GOOS == "windows":
+			return errors.New("-socket-mode has no effect on Windows: the permissions of the socket's directory count")
+		}
+	case "scan":
+		if o.connect == nil {
+			return errors.New("-scan needs -connect")
+		}
+	case "initial":
+		if o.command == nil && o.connect == nil && !o.once {
+			return errors.New("-initial needs a COMMAND (after --), or -once")
+		}
+		if o.command == nil && o.connect != nil {
+			return errors.New("-initial needs a COMMAND (after --)")
+		}
+	case "settle", "restart":
+		if o.command == nil {
+			return fmt.Errorf("-%s needs a COMMAND (after --)", name)
+		}
+	case "format":
+		if o.command != nil && len(o.listen) == 0 && !o.print {
+			return errors.New("-format has no effect on a COMMAND, which gets JSON lines")
 		}
 	}
+	return nil
+}
+
+// finishWatch fills in what was left out.
+func (o *options) finishWatch() error {
 	seen := make(map[string]bool)
 	o.files = slices.DeleteFunc(o.files, func(name string) bool {
 		again := seen[name]
 		seen[name] = true
 		return again
 	})
-	if len(o.files) == 0 {
+	switch {
+	case len(o.files) == 0 && o.command != nil:
+		return errors.New("no FILE given before -- (what comes after it is the COMMAND)")
+	case len(o.files) == 0:
 		return errors.New("no FILE given (try: net-watcher target.txt)")
-	}
-	var err error
-	if err, o.warnings = o.scan.Filter.Check(o.files); err != nil {
-		return err
-	}
-	if len(o.listen) == 0 {
+	case len(o.listen) == 0 && o.command == nil && !o.print:
 		return o.addListen("localhost:" + sock.DefaultPort)
 	}
 	return nil
@@ -263,6 +295,10 @@ func (o *options) setContent(s string) error {
 }
 
 func (o *options) addListen(s string) error {
+	if s == "-" {
+		o.print = true
+		return nil
+	}
 	a, err := sock.Parse(s)
 	if err != nil {
 		return err
@@ -283,15 +319,18 @@ func (o *options) setConnect(s string) error {
 	return nil
 }
 
-func (o *options) setInterval(s string) (err error) {
-	o.interval, err = time.ParseDuration(s)
-	if err != nil {
-		return errors.New("not a duration, such as 2s or 500ms")
+// setDuration returns a function that reads a duration of at least 1 ms into d.
+func setDuration(d *time.Duration) func(string) error {
+	return func(s string) (err error) {
+		*d, err = time.ParseDuration(s)
+		if err != nil {
+			return errors.New("not a duration, such as 2s or 500ms")
+		}
+		if *d < time.Millisecond {
+			return errors.New("must be at least 1ms")
+		}
+		return nil
 	}
-	if o.interval < time.Millisecond {
-		return errors.New("must be at least 1ms")
-	}
-	return nil
 }
 
 func (o *options) setFormat(s string) error {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"net-watcher/internal/scan"
@@ -29,7 +30,21 @@ type poll struct {
 	full    bool // all file system calls are hung
 
 	maxCalls int // that may be outstanding
+
+	// A scan is made at once for those who ask for it. scanned is called when what it
+	// found has been yielded, with its number. newPoll sets one that does nothing.
+	scanned func(number uint64)
+	asked   chan struct{} // has one element if somebody has asked since the last such scan began
+	begun   atomic.Uint64 // the number of the last such scan that has begun
+	asking  bool          // it has not ended
+	met     bool          // it has ended, and scanned is to be called
+	since   time.Time     // when it began
+	rest    time.Time     // until then no other one begins
 }
+
+// minRest is the shortest time between two scans that were asked for: as often as a
+// subscriber is read from.
+const minRest = readInterval
 
 // newPoll returns a poll of the named targets, whose scans are interval apart. When
 // ctx is done, scans stop.
@@ -39,6 +54,7 @@ func newPoll(ctx context.Context, names []string, interval time.Duration, o scan
 	return &poll{
 		names: names, interval: interval, scanner: scan.New(ctx, names, o),
 		say: func(string, string, ...any) {}, maxCalls: o.MaxCalls,
+		scanned: func(uint64) {}, asked: make(chan struct{}, 1),
 	}
 }
 
@@ -73,6 +89,18 @@ func (p *poll) start(ctx context.Context) ([]wire.Event, error) {
 	return events, nil
 }
 
+// ask asks for a scan that begins after this call, and returns its number. Scans that
+// are asked for are shared, never two at a time, and apart by as long as the last one
+// took. It may be called from any goroutine.
+func (p *poll) ask() (number uint64) {
+	number = p.begun.Load() + 1
+	select {
+	case p.asked <- struct{}{}:
+	default:
+	}
+	return number
+}
+
 // changes scans every target once an interval, until ctx is done, and yields the
 // events of what has changed, of one or more targets at a time. A target whose scan
 // takes longer than the interval skips the ticks that it misses; the others do not
@@ -93,16 +121,27 @@ func (p *poll) changes(ctx context.Context) iter.Seq[[]wire.Event] {
 			if len(events) > 0 && !yield(events) {
 				return
 			}
+			if p.met {
+				p.met = false
+				p.scanned(p.begun.Load())
+			}
 		}
 	}
 }
 
-// wait waits for a tick, with which the next scans begin, for scans to end, for the
-// time to ask which of them hang, or for ctx. It returns the events, without a time.
+// wait waits for a tick or for somebody to ask, with which the next scans begin, for
+// scans to end, for the time to ask which of them hang, or for ctx. It returns the
+// events, without a time.
 func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 	var due <-chan time.Time
 	if d := p.scanner.CollectWithin(); d > 0 {
 		due = time.After(d)
+	}
+	asked, rested := p.asked, (<-chan time.Time)(nil)
+	if p.asking {
+		asked = nil
+	} else if d := time.Until(p.rest); d > 0 {
+		asked, rested = nil, time.After(d)
 	}
 	select {
 	case <-ctx.Done():
@@ -110,6 +149,11 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 	case <-due:
 	case <-tick:
 		p.scanner.Start()
+	case <-rested:
+	case <-asked:
+		p.asking, p.since = true, time.Now()
+		p.begun.Add(1)
+		p.scanner.Demand()
 	}
 	return p.collect()
 }
@@ -117,6 +161,10 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 // collect returns the events of the scans that have ended or are given up.
 func (p *poll) collect() []wire.Event {
 	report := p.scanner.Collect()
+	if report.Met {
+		now := time.Now()
+		p.asking, p.met, p.rest = false, true, now.Add(max(minRest, now.Sub(p.since)))
+	}
 	p.logReport(&report)
 	var events []wire.Event
 	for _, r := range report.Results {

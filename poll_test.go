@@ -317,3 +317,78 @@ func FuzzFollow(f *testing.F) {
 		}
 	})
 }
+
+// Who asks for a scan gets one that begins later, whatever is under way, and its events
+// before it is said to have ended. Any number who ask get one, and the next is apart from
+// it by as long as it took.
+func TestAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ff := faults.Made()
+		ff.Put("f", 1, check.Day1)
+		p := newPoll(ctx, []string{"f"}, time.Hour, scan.Options{FileSystem: ff})
+		begin := time.Now()
+		var got []string
+		note := func(format string, args ...any) {
+			got = append(got, fmt.Sprintf("%v: ", time.Since(begin))+fmt.Sprintf(format, args...))
+		}
+		p.scanned = func(n uint64) { note("scan %d has ended", n) }
+		mustStart(t, p)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for events := range p.changes(ctx) {
+				note("%d bytes", *events[0].Size)
+			}
+		}()
+		take := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			check.Equal(t, "what happened", want, got)
+			got = nil
+		}
+		synctest.Wait()
+		ff.Put("f", 2, check.Day2)
+		for range 100 {
+			if n := p.ask(); n != 1 {
+				t.Errorf("ask returns %d, want 1", n)
+			}
+		}
+		take("0s: 2 bytes", "0s: scan 1 has ended")
+
+		// The next one is a little later, though the first took no time.
+		ff.Put("f", 3, check.Day2)
+		check.Equal(t, "number", 2, int(p.ask()))
+		take()
+		time.Sleep(minRest)
+		take("10ms: 3 bytes", "10ms: scan 2 has ended")
+
+		// In a flood, half of the time is for other things.
+		time.Sleep(time.Minute - minRest)
+		ff.Slow(time.Second)
+		for range 95 {
+			p.ask()
+			time.Sleep(100 * time.Millisecond)
+		}
+		ff.Slow(0)
+		take("1m1s: scan 3 has ended", "1m3s: scan 4 has ended", "1m5s: scan 5 has ended", "1m7s: scan 6 has ended", "1m9s: scan 7 has ended")
+
+		// What changes while a scan is under way is in the next one.
+		time.Sleep(50*time.Second + 500*time.Millisecond)
+		got = nil
+		ff.Slow(time.Second)
+		first := p.ask()
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		ff.Slow(0)
+		got = nil
+		ff.Put("f", 4, check.Day2)
+		if second := p.ask(); second != first+1 {
+			t.Errorf("ask returns %d after %d", second, first)
+		}
+		time.Sleep(time.Second)
+		take("2m2s: 4 bytes", fmt.Sprintf("2m2s: scan %d has ended", first+1))
+		cancel()
+		<-done
+	})
+}

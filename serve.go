@@ -16,6 +16,7 @@ import (
 	"net-watcher/internal/feed"
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/scan"
+	"net-watcher/internal/sock"
 	"net-watcher/internal/wire"
 )
 
@@ -53,6 +54,12 @@ type server struct {
 	all      bool // no line about subscribers is left out
 	limiter  *console.Limiter
 
+	// ask asks for a scan, and returns its number; scanned is to be called with it.
+	// newServer sets one for a feed that is always up to date.
+	ask func() (number uint64)
+
+	awaiting awaiting
+
 	conns  atomic.Int64   // open connections
 	visits atomic.Int64   // short ones, not logged yet
 	wg     sync.WaitGroup // every goroutine of serve
@@ -77,6 +84,8 @@ func newServer(f *feed.Feed, format wire.Format, maxConns int, log *log.Logger, 
 		maxConns: maxConns,
 		log:      log,
 		all:      all,
+		ask:      func() uint64 { return 0 },
+		awaiting: awaiting{waits: make(map[*subscriber]wait)},
 		limiter: console.NewLimiter(log, all, func(counts string) string {
 			return fmt.Sprintf("subscribers: %s (%d now)", counts, f.Count())
 		}),
@@ -91,6 +100,63 @@ func (s *server) report(what, who, reason string, now int) {
 		kind, line = kind+" ("+reason+")", line+": "+reason
 	}
 	s.limiter.Print(kind, line)
+}
+
+// awaiting is who has asked for a scan.
+type awaiting struct {
+	mu    sync.Mutex // guards the fields below
+	ended uint64     // number of the last scan that has ended
+	waits map[*subscriber]wait
+}
+
+// wait is for two scans, by number: the first one to end, and a later one that was
+// asked for meanwhile, or 0.
+type wait struct{ first, later uint64 }
+
+// requestScan makes u get a fresh greeting when a scan that begins after the call has
+// ended.
+func (s *server) requestScan(u *subscriber) {
+	number := s.ask()
+	a := &s.awaiting
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if number <= a.ended {
+		s.feed.Renew(&u.reader)
+		return
+	}
+	w := a.waits[u]
+	if w.first == 0 {
+		w.first = number
+	} else if number > w.first {
+		w.later = number
+	}
+	a.waits[u] = w
+}
+
+// forgetScan ends the wait of u for scans.
+func (s *server) forgetScan(u *subscriber) {
+	s.awaiting.mu.Lock()
+	defer s.awaiting.mu.Unlock()
+	delete(s.awaiting.waits, u)
+}
+
+// scanned says that the scan with the number has ended and is in the feed.
+func (s *server) scanned(number uint64) {
+	a := &s.awaiting
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = number
+	for u, w := range a.waits {
+		if w.first > number {
+			continue
+		}
+		s.feed.Renew(&u.reader)
+		if w = (wait{first: w.later}); w.first == 0 {
+			delete(a.waits, u)
+		} else {
+			a.waits[u] = w
+		}
+	}
 }
 
 // countVisit counts a subscriber that came and left at once.
@@ -202,8 +268,11 @@ func (s *server) accept(ctx context.Context, l net.Listener) error {
 
 // admit serves conn, which l accepted, or refuses it if there are too many.
 func (s *server) admit(l net.Listener, conn net.Conn) {
-	peer := conn.RemoteAddr().String()
-	if l.Addr().Network() == "unix" {
+	peer, local := conn.RemoteAddr().String(), false
+	switch l.Addr().Network() {
+	case sock.LocalNetwork:
+		peer, local = l.Addr().String(), true
+	case "unix":
 		peer = wire.Printable(l.Addr().String()) // the peers have no names
 	}
 	if now := int(s.conns.Add(1)); now > s.maxConns {
@@ -213,5 +282,7 @@ func (s *server) admit(l net.Listener, conn net.Conn) {
 		s.report("refused", peer, "no file descriptors left (ulimit -n)", now-1)
 		return
 	}
-	s.wg.Go(func() { newSubscriber(s, conn).serve(peer) })
+	u := newSubscriber(s, conn)
+	u.quiet = local && !s.all
+	s.wg.Go(func() { u.serve(peer) })
 }

@@ -416,6 +416,58 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// A subscriber that asks for a scan is greeted again when a scan that begins later has
+// ended, after its changes; once for what it asks for before a scan begins. Others are
+// not, and one that has left is forgotten.
+func TestScanWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := newTestServer(newTestFeed("a"), wire.Text)
+		begun := uint64(0)
+		s.ask = func() uint64 { return begun + 1 }
+		s.start(t, l)
+		p, other, leaves := newPeer(t, l.dial()), newPeer(t, l.dial()), newPeer(t, l.dial())
+		for _, p := range []*peer{p, other, leaves} {
+			p.expect("[text] watching a (not there)")
+		}
+		say := func(p *peer, words string) {
+			p.send(words)
+			time.Sleep(readInterval)
+			synctest.Wait()
+		}
+		say(p, "scan\nscan\n")
+		say(p, "scan\n")
+		say(leaves, "scan\n")
+		leaves.Close()
+		begun = 1
+		say(p, "scan\n")
+		say(p, "scan\n")
+		s.feed.Publish([]wire.Event{change("a", 1)})
+		p.expect("[text] modified a")
+		other.expect("[text] modified a")
+		s.scanned(1)
+		p.expect("[text] watching a")
+		begun = 2
+		s.scanned(2)
+		p.expect("[text] watching a")
+		say(p, "json\nscan\n")
+		p.expect("[json] watching a 1")
+		begun = 3
+		s.scanned(3)
+		p.expect("[json] watching a 1")
+		check.Equal(t, "who waits", 0, len(s.awaiting.waits))
+
+		// A scan that has ended before the subscriber waits for it will do.
+		s.ask = func() uint64 { return 3 }
+		say(p, "scan\n")
+		p.expect("[json] watching a 1")
+		s.feed.Publish([]wire.Event{change("a", 2)})
+		p.expect("[json] modified a 2")
+		other.expect("[text] modified a")
+		s.stop(t)
+	})
+}
+
 // shutdownGrace is for all pieces together.
 func TestShutdownWhileTrickling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -476,6 +528,13 @@ func TestWords(t *testing.T) {
 		{"json text\n", ""},
 		{"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", ""},
 		{"\x00\xff\njson\n", "json"},
+		{"scan\n", "scan"},
+		{" scan\r\n", "scan"},
+		{"scan\njson\nscan\ntext\n", "text scan"},
+		{"scan", ""},
+		{"scan now\nSCAN\n", ""},
+		{spaces + "scan\n", "scan"},
+		{spaces + " scan\n", ""},
 		{spaces + "json\n", "json"},
 		{spaces + " json\n", ""},
 		{spaces + spaces + "json\n", ""},
@@ -483,14 +542,18 @@ func TestWords(t *testing.T) {
 		{strings.Repeat("x", maxWord+1) + "json\n", ""}, // the tail of a long line is no word
 	} {
 		for _, chunk := range []int{1, 3, 1 << 20} {
-			got := ""
+			var format, scan string
 			var w words
 			for r := (&chunks{[]byte(test.in), chunk}); len(r.b) > 0; {
-				if want, ok := w.find(r.next()); ok {
-					got = map[wire.Format]string{wire.Text: "text", wire.JSON: "json"}[want]
+				to, found := w.find(r.next())
+				if to != nil {
+					format = map[wire.Format]string{wire.Text: "text", wire.JSON: "json"}[*to]
+				}
+				if found {
+					scan = " scan"
 				}
 			}
-			if got != test.want {
+			if got := strings.TrimSpace(format + scan); got != test.want {
 				t.Errorf("%.50q by %d: %q, want %q", test.in, chunk, got, test.want)
 			}
 		}
@@ -525,12 +588,14 @@ func FuzzWords(f *testing.F) {
 			return
 		}
 		var got, want []wire.Format
+		var gotScan, wantScan bool
 		var w words
 		for r := (&chunks{in, chunk}); len(r.b) > 0; {
-			word, ok := w.find(r.next())
-			if ok && (len(got) == 0 || got[len(got)-1] != word) {
-				got = append(got, word)
+			word, scan := w.find(r.next())
+			if word != nil && (len(got) == 0 || got[len(got)-1] != *word) {
+				got = append(got, *word)
 			}
+			gotScan = gotScan || scan
 		}
 		for line := range bytes.Lines(in) {
 			line, ended := bytes.CutSuffix(line, []byte("\n"))
@@ -538,6 +603,12 @@ func FuzzWords(f *testing.F) {
 			if ended && ok && len(line) <= maxWord {
 				want = append(want, word)
 			}
+			if ended && strings.Trim(string(line), " \t\r") == "scan" && len(line) <= maxWord {
+				wantScan = true
+			}
+		}
+		if gotScan != wantScan {
+			t.Errorf("%q by %d: asks for a scan: %v, want %v", in, chunk, gotScan, wantScan)
 		}
 		// Of several words in one read only the last counts.
 		if len(want) > 0 && (len(got) == 0 || got[len(got)-1] != want[len(want)-1]) || len(want) == 0 && len(got) > 0 {

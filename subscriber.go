@@ -55,6 +55,7 @@ type subscriber struct {
 	words   words
 	buf     []byte // to read into
 	arrived bool   // it has sent something or stayed for visitTime, and the console has it
+	quiet   bool   // the console has only an end that has a reason
 
 	writer tryWriter // of the goroutine that has the flush token
 
@@ -92,6 +93,7 @@ func (u *subscriber) serve(peer string) {
 	}
 
 	reason := u.readCommands(peer)
+	s.forgetScan(u)
 	if u.deadline.Load() != nil { // and the peer has not left
 		u.arrive(peer, f.Count())
 	}
@@ -101,17 +103,22 @@ func (u *subscriber) serve(peer string) {
 	if !flushing {
 		u.close()
 	}
-	if u.arrived {
+	switch {
+	case u.quiet && reason == "":
+	case u.arrived:
 		s.report("disconnected", peer, reason, now)
-	} else {
+	default:
 		s.countVisit()
 	}
 }
 
 // arrive logs once that the subscriber is there.
 func (u *subscriber) arrive(peer string, now int) {
-	if !u.arrived {
-		u.arrived = true
+	if u.arrived {
+		return
+	}
+	u.arrived = true
+	if !u.quiet {
 		u.server.report("connected", peer, "", now)
 	}
 }
@@ -135,8 +142,12 @@ func (u *subscriber) readCommands(peer string) string {
 			u.arrive(peer, u.server.feed.Count())
 			u.setReadDeadline(time.Time{})
 		}
-		if to, ok := u.words.find(b); ok && u.server.feed.Switch(&u.reader, to) {
+		to, scan := u.words.find(b)
+		if to != nil && u.server.feed.Switch(&u.reader, *to) {
 			u.Flush()
+		}
+		if scan {
+			u.server.requestScan(u)
 		}
 		switch {
 		case stays:
@@ -239,7 +250,10 @@ func (u *subscriber) Drop(reason string) {
 // fail ends the connection after an error in writing.
 func (u *subscriber) fail(err error) {
 	reason := oserr.Cause(err).Error()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, io.ErrClosedPipe): // by the other end, in this process
+		reason = ""
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		reason = fmt.Sprintf("dropped: reads too slowly (a %d KiB write took more than %v)", writePiece>>10, writeTimeout)
 	}
 	if u.deadline.Load() == nil {
@@ -282,17 +296,21 @@ type words struct {
 	line []byte // so far, but for what is beyond maxWord and one more
 }
 
-// find returns the last format that the next bytes of the stream ask for, and
-// whether there is one.
-func (w *words) find(b []byte) (last wire.Format, found bool) {
+// find returns the last format that the next bytes of the stream ask for, or nil, and
+// whether they ask for a scan.
+func (w *words) find(b []byte) (last *wire.Format, scan bool) {
 	for {
 		part, rest, ended := bytes.Cut(b, []byte("\n"))
 		w.line = append(w.line, part[:min(len(part), maxWord+1-len(w.line))]...)
 		if !ended {
-			return last, found
+			return last, scan
 		}
-		if f, ok := wire.ParseFormat(string(bytes.Trim(w.line, " \t\r"))); ok && len(w.line) <= maxWord {
-			last, found = f, true
+		if len(w.line) <= maxWord {
+			word := string(bytes.Trim(w.line, " \t\r"))
+			if f, ok := wire.ParseFormat(word); ok {
+				last = &f
+			}
+			scan = scan || word == wire.Scan
 		}
 		w.line, b = nil, rest
 	}

@@ -28,7 +28,7 @@ import (
 // the encoding: TestJoinWhileEncoding has what may happen while Publish encodes.
 func TestExhaustive(t *testing.T) {
 	// world.save, world.restore and world.key have to know each field.
-	check.Equal(t, "fields of Feed, Reader, frame", [3]int{18, 9, 7}, [3]int{
+	check.Equal(t, "fields of Feed, Reader, frame", [3]int{19, 10, 7}, [3]int{
 		reflect.TypeFor[Feed]().NumField(), reflect.TypeFor[Reader]().NumField(), reflect.TypeFor[frame]().NumField(),
 	})
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // garbage is half of the work
@@ -40,6 +40,7 @@ func TestExhaustive(t *testing.T) {
 	}{
 		{"lines at once", "a", 2, []stepKind{stepPublish, stepReady, stepJoin, stepSwitch, stepNext, stepLeave}, 12},
 		{"lines later", "a", 2, []stepKind{stepPublish, stepReady, stepSecond, stepJoin, stepSwitch, stepNext, stepLines, stepLeave}, 9},
+		{"greetings renewed", "a", 2, []stepKind{stepPublish, stepReady, stepJoin, stepSwitch, stepRenew, stepNext, stepLeave}, 9},
 		{"two targets", "ab", 2, []stepKind{stepPublish, stepReady, stepJoin, stepSwitch, stepNext, stepLeave}, 7},
 		{"a batch beyond the log", "ab", 1, []stepKind{stepPublish, stepReady, stepJoin, stepSwitch, stepNext, stepLeave}, 5},
 	} {
@@ -85,6 +86,7 @@ const (
 	stepSecond           // passes, so greetings are made anew
 	stepJoin
 	stepSwitch
+	stepRenew
 	stepNext
 	stepLines // asks for the lines of a frame that was not encoded yet
 	stepLeave // of its own will, or because it is dropped
@@ -99,7 +101,7 @@ func (s step) String() string {
 	case stepSecond:
 		return "a second passes"
 	}
-	name := [...]string{stepJoin: "join ", stepSwitch: "switch to ", stepNext: "next", stepLines: "lines", stepLeave: "leave"}[s.kind]
+	name := [...]string{stepJoin: "join ", stepSwitch: "switch to ", stepRenew: "is to be greeted anew", stepNext: "next", stepLines: "lines", stepLeave: "leave"}[s.kind]
 	if s.kind <= stepSwitch {
 		name += formatNames[s.arg]
 	}
@@ -182,6 +184,7 @@ type snapshot struct {
 	head                 uint64
 	log                  batchLog
 	behind, more         bool
+	renewed              []*Reader
 	formats              [wire.NumFormats]int
 	flushing             int
 	sends                uint64
@@ -191,7 +194,7 @@ type snapshot struct {
 func (w *world) save() snapshot {
 	f := w.feed
 	s := snapshot{
-		world: *w, targets: f.targets, head: f.head, log: f.log, behind: f.behind, more: len(f.more) > 0,
+		world: *w, targets: f.targets, head: f.head, log: f.log, behind: f.behind, more: len(f.more) > 0, renewed: slices.Clone(f.renewed),
 		formats: f.formats, flushing: f.flushing, sends: f.sends, greetings: f.greetings, summaries: f.summaries,
 	}
 	s.log.batches = slices.Clone(f.log.batches)
@@ -206,7 +209,7 @@ func (w *world) save() snapshot {
 func (w *world) restore(s snapshot) {
 	f := w.feed
 	*w = s.world
-	f.targets, f.head, f.log, f.behind = s.targets, s.head, s.log, s.behind
+	f.targets, f.head, f.log, f.behind, f.renewed = s.targets, s.head, s.log, s.behind, s.renewed
 	f.formats, f.flushing, f.sends, f.greetings, f.summaries = s.formats, s.flushing, s.sends, s.greetings, s.summaries
 	woken(f)
 	if s.more {
@@ -314,6 +317,7 @@ func (w *world) appendKey(k []byte, first int, swap wire.Format) []byte {
 		}
 		flags(false, r.left, r.token, r.unread, other != nil && r.sent < other.sent)
 		flags(r.Reader.left, r.flushing, other != nil && r.sendSeq < other.sendSeq)
+		flags(r.renew, r.due, r.Reader.renew, slices.Contains(f.renewed, &r.Reader))
 		k = append(k, byte(r.Reader.format^swap), byte(r.Reader.want^swap), byte(r.format^swap), byte(r.want^swap))
 		k = append(k, byte(f.head-r.cursor), byte(head-r.at))
 		targets(r.at)

@@ -105,6 +105,7 @@ type Feed struct {
 	head      uint64     // number of the next batch, from 1 on; targets has those before it
 	log       batchLog   // up to head
 	behind    bool       // a batch came after the last Ready
+	renewed   []*Reader  // idle ones that are to be greeted anew, since the last Ready
 	closed    bool
 	readers   map[*Reader]struct{}
 	formats   [wire.NumFormats]int // readers of each format
@@ -121,6 +122,7 @@ type Reader struct {
 	cursor     uint64 // number of the batch to read next
 	format     wire.Format
 	want       wire.Format // to change to when all up to the head has been read
+	renew      bool        // to be greeted anew then
 	greeting   *frame      // to be read first, or nil
 	inFlight   *frame      // what Next returned last, or nil
 	sendSeq    uint64      // Feed.sends at that time
@@ -222,6 +224,18 @@ func (f *Feed) Switch(r *Reader, to wire.Format) bool {
 	return r.want != r.format && f.startLocked(r)
 }
 
+// Renew makes r get a greeting again, when it has read what is in the log. Ready hands
+// out its flush token for that.
+func (f *Feed) Renew(r *Reader) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.renew = true
+	if !r.flushing && !r.left {
+		f.renewed = append(f.renewed, r)
+		f.wake()
+	}
+}
+
 // startLocked hands out the flush token of r, and reports false if it is out.
 func (f *Feed) startLocked(r *Reader) bool {
 	if r.flushing {
@@ -250,9 +264,10 @@ func (f *Feed) Next(r *Reader) (Frame, State) {
 	case r.cursor < f.head:
 		next = f.log.batches[r.cursor-oldest].frames[r.format]
 		r.cursor++
-	case r.want != r.format:
+	case r.want != r.format || r.renew:
 		f.formats[r.format]--
 		f.formats[r.want]++
+		r.renew = false
 		next = f.greetLocked(r)
 	default:
 		state, r.flushing = Idle, false
@@ -271,20 +286,28 @@ func (f *Feed) trimLocked() {
 	}
 }
 
-// Ready appends to ready, which may be nil, the subscribers that a batch has come
-// for since the last call and that nobody is flushing. It hands out their flush
+// Ready appends to ready, which may be nil, the subscribers that a batch or Renew has
+// come for since the last call and that nobody is flushing. It hands out their flush
 // tokens.
 func (f *Feed) Ready(ready []Subscriber) []Subscriber {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.behind {
-		for r := range f.readers {
-			if f.startLocked(r) {
-				ready = append(ready, r.subscriber)
-			}
+	start := func(r *Reader) {
+		if f.startLocked(r) {
+			ready = append(ready, r.subscriber)
 		}
 	}
-	f.behind = false
+	if f.behind {
+		for r := range f.readers {
+			start(r)
+		}
+	}
+	for _, r := range f.renewed {
+		if !r.left {
+			start(r)
+		}
+	}
+	f.behind, f.renewed = false, nil
 	f.trimLocked() // all may have left
 	return ready
 }

@@ -37,6 +37,7 @@ type walker struct {
 
 	left, token  bool
 	format, want wire.Format
+	renew, due   bool   // a greeting is to come; Ready is to hand out the token for it
 	at           int    // all batches up to this one are known to it
 	greeting     *share // what Next is to return first, or nil
 	inFlight     *share // what Next returned last, or nil
@@ -223,7 +224,7 @@ func (w *world) can(s step) bool {
 		return len(w.feed.more) > 0
 	case stepJoin:
 		return r == nil
-	case stepSwitch, stepLeave:
+	case stepSwitch, stepRenew, stepLeave:
 		return r != nil && !r.left
 	case stepNext: // also where Lines was not called, because the connection has failed
 		return r != nil && r.token && (!r.unread || r.left)
@@ -256,6 +257,9 @@ func (w *world) take(s step) {
 			w.fail("Switch hands out the flush token: %v", got)
 		}
 		r.token = r.token || out
+	case stepRenew:
+		r.renew, r.due = true, r.due || !r.token
+		w.feed.Renew(&r.Reader)
 	case stepNext:
 		if w.next(r); r.unread && (w.atOnce || r.inFlight.encoded) {
 			w.lines(r)
@@ -296,7 +300,8 @@ func (w *world) ready() {
 	for r := range w.joined {
 		n := len(got)
 		got = slices.DeleteFunc(got, func(s Subscriber) bool { return s == Subscriber(r) })
-		out := w.fresh && !r.token
+		out := (w.fresh || r.due) && !r.token
+		r.due = false
 		if n -= len(got); n > 1 || out != (n == 1) {
 			w.fail("Ready hands out %d flush tokens of a reader, want one: %v", n, out)
 		}
@@ -352,8 +357,8 @@ func (w *world) next(r *walker) {
 				b = other.inFlight
 			}
 		}
-	case r.want != r.format:
-		r.format = r.want
+	case r.want != r.format || r.renew:
+		r.format, r.renew = r.want, false
 		b = w.greeting(r.format)
 	default:
 		want, r.token = Idle, false
@@ -402,9 +407,9 @@ func (w *world) check() {
 		switch {
 		case r.token:
 			flushing++
-		case w.fresh && len(f.more) == 0:
+		case (w.fresh || r.due) && len(f.more) == 0:
 			w.fail("a reader is ready, and More has no value")
-		case !w.fresh && (r.at < len(w.batches) || r.want != r.format):
+		case !w.fresh && !r.due && (r.at < len(w.batches) || r.want != r.format || r.renew):
 			w.fail("a reader without a flush token has something to read")
 		}
 	}

@@ -57,6 +57,7 @@ type Client struct {
 	Server  string // its name in messages
 	Dial    func(context.Context) (net.Conn, error)
 	Once    bool // end with the first connection
+	Scan    bool // have the server scan, and end when its changes have been handled
 	Log     *log.Logger
 	Verbose bool // log every failed attempt to connect, not only the first
 
@@ -73,9 +74,9 @@ type Client struct {
 	saidRetrying  bool              // the log says that there is no connection
 }
 
-// Run follows the server until ctx is done, Handle fails, or, with Once, the first
-// connection fails or ends. It returns nil if ctx is done, and if the server has
-// ended the only connection.
+// Run follows the server until ctx is done, Handle fails, with Scan until the scan has
+// ended, or, with Once, until the first connection fails or ends. It returns nil if ctx
+// is done, after Scan, and if the server has ended the only connection.
 func (c *Client) Run(ctx context.Context) error {
 	c.states = make(map[string]string)
 	retry := backoff.Backoff{Min: minRetry, Max: maxRetry}
@@ -114,6 +115,7 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 
 	s := newSession(conn)
 	var events []wire.Event // came together with the next line, and not yet handled
+	greetings := 0
 	for {
 		m, err := s.next()
 		if s.good && since.IsZero() {
@@ -121,11 +123,20 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 			c.logConnection()
 		}
 		events = c.apply(m, events)
-		if len(events) > 0 && (err != nil || !s.lines.ready()) {
+		if c.Scan && m.greeting != nil && m.event.Targets > 0 {
+			if greetings++; greetings == 1 {
+				s.send(wire.Scan+"\n", blankInterval)
+			}
+		}
+		scanned := greetings == 2
+		if len(events) > 0 && (err != nil || scanned || !s.lines.ready()) {
 			if err := c.Handle(events); err != nil {
 				return since, true, err
 			}
 			events = nil
+		}
+		if scanned {
+			return since, true, nil
 		}
 		if err != nil {
 			return since, false, err

@@ -683,3 +683,32 @@ func FuzzClient(f *testing.F) {
 		check.Equal(t, fmt.Sprintf("in pieces of %d", chunk), follow(len(stream)+1), follow(int(chunk)))
 	})
 }
+
+// With Scan, the client asks for a scan after each first greeting, and ends when the
+// server has greeted again, with the changes in between.
+func TestClientScan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ct := startClient(t, func(c *Client) { c.Scan = true })
+		conn := ct.accept()
+		ct.send(conn, textLine)
+		ct.expectSent("json\n")
+		ct.send(conn, watchingLine("a", "1", 2))
+		ct.expectSent("")
+		ct.send(conn, watchingLine("b", "1", 2))
+		ct.expectSent("scan\n")
+		conn.Close()
+		ct.expect(nil, following, closed)
+
+		time.Sleep(time.Second)
+		conn = ct.accept()
+		ct.send(conn, watchingLine("a", "2", 2)+watchingLine("b", "1", 2))
+		ct.expectSent("scan\n")
+		ct.expect([]string{"missed a 2"}, reconnected)
+		ct.send(conn, modifiedLine("b", "2"))
+		ct.send(conn, modifiedLine("b", "3")+watchingLine("a", "2", 2))
+		ct.expect([]string{"modified b 2", "modified b 3"})
+		ct.send(conn, watchingLine("b", "3", 2)+modifiedLine("b", "4"))
+		ct.end("")
+		ct.expect(nil)
+	})
+}

@@ -15,19 +15,28 @@ import (
 const maxBatch = 1 << 20
 
 // Command runs a command on events, one run at a time. Events that come during a
-// run are kept for the next one, and so are those of a run that failed: each event
-// is in a run that succeeds, at least once, or covered by a Missed in it, unless the
-// program ends before. One goroutine calls Run, and another one all other methods.
+// run are kept for the next one, and so are those of a run that failed or was ended
+// by Restart: each event is in a run that succeeds, at least once, or covered by a
+// Missed in it, unless the program ends before. One goroutine calls Run, and another
+// one all other methods. The exported fields are to be set before Run.
 type Command struct {
-	Verbose bool // log each run, its end and its time; to be set before Run
+	Verbose bool          // log each run, its end and its time
+	Once    bool          // Run returns after the first run
+	Restart bool          // events end a run, and the next one begins when all of it has gone
+	Settle  time.Duration // events wait until there were none for so long, but at most maxSettle times that
 
 	args           []string
 	stdout, stderr io.Writer
 	log            *log.Logger
 	killDelay      time.Duration
+	status         int // of the last run, as Status returns it
 
 	next chan pending // has one element if there is a reason for a run
 }
+
+// maxSettle is how many times Settle events may wait: what changes all the time would
+// never be settled.
+const maxSettle = 10
 
 // pending is what the next run of a command is about.
 type pending struct {
@@ -52,50 +61,119 @@ func NewCommand(args []string, stdout, stderr io.Writer, log *log.Logger) (*Comm
 }
 
 // Run runs the command whenever there is a reason to. It returns when Close was
-// called and the last run has ended, or when ctx is done: then it ends a command
-// that is running.
+// called and the last run has ended, after the first run if Once is set, or when ctx
+// is done: then it ends a command that is running.
 func (c *Command) Run(ctx context.Context) {
 	var input pending // of the next run; at first what the runs before have failed on
 	var own feedback
-	for {
-		select {
-		case <-ctx.Done():
+	p, ok := c.receive(ctx)
+	for ok {
+		if !c.holdBack(ctx, own.judge(p.events, p.ahead, time.Now()), &p) {
 			return
-		case p, ok := <-c.next:
-			if !ok {
-				return
-			}
-			switch own.judge(p.events, p.ahead, time.Now()) {
-			case manyRuns - 1:
-				select {
-				case <-ctx.Done():
-				case <-time.After(probe):
-				}
-			case manyRuns:
-				c.log.Printf("%s has run %d times in a row, each time after changes made while it ran: does it write below what is watched? -ignore leaves that out (the last: %v)",
-					c.name(), manyRuns, &p.events[len(p.events)-1])
-			}
-			input.add(p.events)
 		}
+		input.add(p.events)
 		r := c.start(ctx, &input)
 		if r == nil {
 			return
 		}
-		if c.wait(ctx, r) {
+		var restart *pending
+		if ok, restart = c.wait(ctx, r); ok {
 			input = pending{}
 		}
-		own.ran(r.begin, time.Now())
+		own.ran(r.begin, time.Now(), c.Restart)
+		switch {
+		case c.Once:
+			return
+		case restart != nil:
+			p, ok = *restart, true
+			c.addPending(&p) // while it ended
+		default:
+			p, ok = c.receive(ctx)
+		}
 	}
 }
+
+// receive waits for a reason for a run, until events have settled. It returns false
+// if ctx is done, or Close was called and nothing is pending.
+func (c *Command) receive(ctx context.Context) (pending, bool) {
+	select {
+	case <-ctx.Done():
+		return pending{}, false
+	case p, ok := <-c.next:
+		if ok {
+			c.settle(ctx, &p)
+		}
+		return p, ok && ctx.Err() == nil
+	}
+}
+
+// addPending adds to p what is pending, without waiting.
+func (c *Command) addPending(p *pending) {
+	select {
+	case more, ok := <-c.next:
+		if ok {
+			p.join(more)
+		}
+	default:
+	}
+}
+
+// settle adds to p, if there are events in it, those that come until there were none
+// for the time of Settle.
+func (c *Command) settle(ctx context.Context, p *pending) {
+	if c.Settle == 0 || len(p.events) == 0 {
+		return
+	}
+	end := time.After(maxSettle * c.Settle)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-end:
+			return
+		case <-time.After(c.Settle):
+			return
+		case more, ok := <-c.next:
+			if !ok {
+				return
+			}
+			p.join(more)
+		}
+	}
+}
+
+// holdBack does what the number of runs in a row that the command has caused asks for,
+// before one on p. It returns false if ctx is done.
+func (c *Command) holdBack(ctx context.Context, runs int, p *pending) bool {
+	switch runs {
+	case manyRuns - 1:
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(probe):
+		}
+	case manyRuns:
+		c.log.Printf("%s has run %d times in a row, each time after changes made while it ran: does it write below what is watched? -ignore leaves that out (the last: %v)",
+			c.name(), manyRuns, &p.events[len(p.events)-1])
+	}
+	return true
+}
+
+// Status returns the exit status of the last run, as a shell has it: 128 and the number
+// of the signal that ended it, if one did; 0 if there was no run. It may be called when
+// Run has returned.
+func (c *Command) Status() int { return c.status }
 
 // Trigger asks for a run even if nothing changes.
 func (c *Command) Trigger() { c.enqueue(nil) }
 
-// Add asks for a run on events, but for those that say that a path is unreadable:
-// a command could not read it either. It never waits.
+// Runs reports whether e is a reason for a run. That a path is unreadable is none: a
+// command could not read it either.
+func Runs(e wire.Event) bool { return e.Change != wire.Unreadable }
+
+// Add asks for a run on the events that are a reason for one. It never waits.
 func (c *Command) Add(events []wire.Event) {
-	unreadable := func(e wire.Event) bool { return e.Change == wire.Unreadable }
-	events = slices.DeleteFunc(slices.Clone(events), unreadable)
+	events = slices.DeleteFunc(slices.Clone(events), func(e wire.Event) bool { return !Runs(e) })
 	if len(events) > 0 {
 		c.enqueue(events)
 	}
@@ -116,17 +194,25 @@ func (c *Command) enqueue(events []wire.Event) {
 	if len(events) > 0 {
 		p.ahead = time.Since(time.UnixMilli(events[len(events)-1].Timestamp))
 	}
-	if p.bytes > max(maxBatch, p.limit) {
-		p.collapse()
-		p.limit = 2 * p.bytes // many targets need more than maxBatch: not every Add collapses them anew
-	}
 	c.next <- p // never waits: only this goroutine sends
 }
 
-// add adds events.
+// add adds events. Where that makes more than maxBatch of it, they collapse.
 func (p *pending) add(events []wire.Event) {
 	p.events = append(p.events, events...)
 	p.bytes += len(wire.Encode(wire.JSON, events))
+	if p.bytes > max(maxBatch, p.limit) {
+		p.collapse()
+		p.limit = 2 * p.bytes // many targets need more than maxBatch: not each add collapses them anew
+	}
+}
+
+// join adds what is pending after p.
+func (p *pending) join(more pending) {
+	p.add(more.events)
+	if len(more.events) > 0 {
+		p.ahead = more.ahead
+	}
 }
 
 // collapse replaces the events by a Missed for each target, in the order of the

@@ -23,6 +23,11 @@ const (
 	// calm is how long after a run another one is no longer due to it.
 	calm = time.Minute
 
+	// ownTime is how long after its begin a run that is to be restarted counts as the
+	// cause of changes. A development server runs all the time, and so does whatever
+	// edits its files; but what it writes at its start comes soon, after each start.
+	ownTime = 10 * time.Second
+
 	// clockError is how far the times of files, and the time that a line takes from
 	// the server, may make a change seem to be outside a run.
 	clockError = 100 * time.Millisecond
@@ -78,8 +83,11 @@ func (f *feedback) during(at time.Time, run int) bool {
 	return !at.Before(f.begin[run].Add(-clockError)) && !at.After(f.end[run].Add(clockError))
 }
 
-// ran takes the times of a run.
-func (f *feedback) ran(begin, end time.Time) {
+// ran takes the times of a run. Of one that changes end, only the first ownTime count.
+func (f *feedback) ran(begin, end time.Time, restart bool) {
+	if most := begin.Add(ownTime); restart && end.After(most) {
+		end = most
+	}
 	f.begin[1], f.end[1] = f.begin[0], f.end[0]
 	f.begin[0], f.end[0] = begin, end
 }

@@ -18,6 +18,7 @@ type play struct {
 	own             []time.Duration
 	other           func(time.Duration) bool
 	stops           time.Duration // how long it does not write, from minute 5 on
+	restart         bool          // changes end the command
 }
 
 // told returns after how many runs the feedback is told of, each time.
@@ -45,8 +46,8 @@ func (p play) told() (told []int) {
 			}
 			reported = last
 		}
-		if running && now >= since+p.takes {
-			f.ran(begin.Add(ahead+since), begin.Add(ahead+now))
+		if running && (now >= since+p.takes || p.restart && len(waiting) > 0) {
+			f.ran(begin.Add(ahead+since), begin.Add(ahead+now), p.restart)
 			running = false
 		}
 		if !running && !held && len(waiting) > 0 {
@@ -84,21 +85,26 @@ func TestFeedback(t *testing.T) {
 		play
 		want []int
 	}{
-		"it writes":                           {play{time.Second, 50 * ms, times(20 * ms), edit, 0}, []int{10}},
-		"it writes at its end":                {play{time.Second, 50 * ms, times(40 * ms), edit, 0}, []int{10}},
-		"it writes, and scans are fast":       {play{10 * ms, 50 * ms, times(20 * ms), edit, 0}, []int{10}},
-		"it writes for long":                  {play{time.Second, 4700 * ms, times(10*ms, 2000*ms, 4690*ms), edit, 0}, []int{10}},
-		"it writes at the end of a long run":  {play{time.Second, 5000 * ms, times(4990 * ms), edit, 0}, []int{10}},
-		"it writes again after a calm":        {play{time.Second, 50 * ms, times(20 * ms), later, 2 * time.Minute}, []int{10, 308}},
-		"another writes too, while it writes": {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 200*time.Second+500*ms), 0}, []int{10}},
-		"another writes once, in the probe":   {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 10500*ms), 0}, []int{120}},
+		"it writes":                           {play{time.Second, 50 * ms, times(20 * ms), edit, 0, false}, []int{10}},
+		"it writes at its end":                {play{time.Second, 50 * ms, times(40 * ms), edit, 0, false}, []int{10}},
+		"it writes, and scans are fast":       {play{10 * ms, 50 * ms, times(20 * ms), edit, 0, false}, []int{10}},
+		"it writes for long":                  {play{time.Second, 4700 * ms, times(10*ms, 2000*ms, 4690*ms), edit, 0, false}, []int{10}},
+		"it writes at the end of a long run":  {play{time.Second, 5000 * ms, times(4990 * ms), edit, 0, false}, []int{10}},
+		"it writes again after a calm":        {play{time.Second, 50 * ms, times(20 * ms), later, 2 * time.Minute, false}, []int{10, 308}},
+		"another writes too, while it writes": {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 200*time.Second+500*ms), 0, false}, []int{10}},
+		"another writes once, in the probe":   {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 10500*ms), 0, false}, []int{120}},
 
-		"it writes nothing":                          {play{time.Second, 50 * ms, nil, edit, 0}, nil},
-		"another writes often":                       {play{time.Second, 50 * ms, nil, each(100 * ms), 0}, nil},
-		"another writes often, runs are long":        {play{time.Second, 5000 * ms, nil, each(100 * ms), 0}, nil},
-		"another writes each second, runs are long":  {play{time.Second, 5000 * ms, nil, each(time.Second), 0}, nil},
-		"another writes often, and scans are fast":   {play{10 * ms, 50 * ms, nil, each(10 * ms), 0}, nil},
-		"another writes each minute, runs are short": {play{time.Second, 50 * ms, nil, each(time.Minute), 0}, nil},
+		"it writes nothing":                          {play{time.Second, 50 * ms, nil, edit, 0, false}, nil},
+		"another writes often":                       {play{time.Second, 50 * ms, nil, each(100 * ms), 0, false}, nil},
+		"another writes often, runs are long":        {play{time.Second, 5000 * ms, nil, each(100 * ms), 0, false}, nil},
+		"another writes each second, runs are long":  {play{time.Second, 5000 * ms, nil, each(time.Second), 0, false}, nil},
+		"another writes often, and scans are fast":   {play{10 * ms, 50 * ms, nil, each(10 * ms), 0, false}, nil},
+		"another writes each minute, runs are short": {play{time.Second, 50 * ms, nil, each(time.Minute), 0, false}, nil},
+
+		"a server that writes at its start":         {play{time.Second, time.Hour, times(20 * ms), edit, 0, true}, []int{10}},
+		"a server that writes when it has compiled": {play{time.Second, time.Hour, times(4 * time.Second), edit, 0, true}, []int{10}},
+		"a server that is edited each 20 s":         {play{time.Second, time.Hour, nil, each(20 * time.Second), 0, true}, nil},
+		"a server that is edited each minute":       {play{time.Second, time.Hour, nil, each(time.Minute), 0, true}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			check.Equal(t, "told after runs", test.want, test.told())

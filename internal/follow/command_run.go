@@ -35,6 +35,8 @@ const (
 // run is one run of a command.
 type run struct {
 	cmd        *exec.Cmd
+	ctx        context.Context // done when the run is to end
+	cancel     func()
 	endSession func() // see cancelBySession
 	begin      time.Time
 }
@@ -53,9 +55,6 @@ func (c *Command) start(ctx context.Context, input *pending) *run {
 	retry := backoff.Backoff{Min: minRetry, Max: maxRetry}
 	begin := time.Now()
 	for tries := 0; ; tries++ {
-		if input.bytes > maxBatch {
-			input.collapse()
-		}
 		r, err := c.tryStart(ctx, input.events)
 		switch {
 		case err == nil:
@@ -108,42 +107,66 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 	if len(events) > 0 {
 		last = events[len(events)-1]
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin = bytes.NewReader(wire.Encode(wire.JSON, events))
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
 	cmd.WaitDelay = c.killDelay
-	r := &run{cmd: cmd, endSession: cancelBySession(cmd), begin: time.Now()}
-	return r, cmd.Start()
+	r := &run{cmd: cmd, ctx: ctx, cancel: cancel, begin: time.Now()}
+	started, endSession := cancelBySession(cmd)
+	r.endSession = endSession
+	if err := cmd.Start(); err != nil {
+		endSession()
+		cancel()
+		return nil, err
+	}
+	started()
+	return r, nil
 }
 
-// wait waits for the end of r, and reports whether r has succeeded.
-func (c *Command) wait(ctx context.Context, r *run) bool {
+// wait waits for the end of r, and reports whether r has succeeded. With Restart, it
+// ends r when there is a reason for the next run, and returns that.
+func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) {
+	defer r.cancel()
 	done := make(chan error, 1)
 	go func() { done <- r.cmd.Wait() }()
-	err, named := c.await(done, r)
+	err, named, restart := c.await(ctx, done, r)
 	// With ErrWaitDelay the command has succeeded; something that it has started
 	// keeps its standard input or output open.
-	ok := err == nil || errors.Is(err, exec.ErrWaitDelay)
-	if !ok && ctx.Err() == nil {
+	ok = err == nil || errors.Is(err, exec.ErrWaitDelay)
+	if !ok && r.ctx.Err() == nil {
 		c.log.Printf("%s failed after %v: %v", c.name(), r.since(), err)
 	} else if named || c.Verbose {
 		c.log.Printf("%s ended after %v: %v", c.name(), r.since(), r.cmd.ProcessState)
 	}
 	r.endSession()
-	return ok
+	c.status = exitStatus(r.cmd.ProcessState)
+	return ok, restart
 }
 
 // await returns what done receives at the end of r, and whether the log has named r
 // before. The program does not know whether a process waits for something, was
-// stopped (SIGSTOP) or will never end; an operator can find out.
-func (c *Command) await(done <-chan error, r *run) (err error, named bool) {
+// stopped (SIGSTOP) or will never end; an operator can find out. With Restart, await
+// cancels r when there is a reason for the next run, and returns that too.
+func (c *Command) await(ctx context.Context, done <-chan error, r *run) (err error, named bool, restart *pending) {
 	tick := time.NewTicker(longRun)
 	defer tick.Stop()
+	var next <-chan pending
+	if c.Restart {
+		next = c.next
+	}
 	for {
 		select {
 		case err := <-done:
-			return err, named
+			return err, named, restart
+		case p, ok := <-next:
+			next = nil
+			if ok {
+				c.settle(ctx, &p)
+				restart = &p
+				r.cancel()
+			}
 		case <-tick.C:
 			if !named && len(c.next) > 0 {
 				named = true

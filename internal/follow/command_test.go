@@ -1,9 +1,12 @@
 package follow
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -101,7 +104,7 @@ func TestCommandTakesLong(t *testing.T) {
 		end, ended := make(chan error), make(chan bool)
 		r := &run{cmd: &exec.Cmd{Process: &os.Process{Pid: 7}}, begin: time.Now()}
 		go func() {
-			err, named := c.await(end, r)
+			err, named, _ := c.await(t.Context(), end, r)
 			ended <- named && err == io.EOF
 		}()
 		time.Sleep(10*longRun + longRun/2)
@@ -114,6 +117,126 @@ func TestCommandTakesLong(t *testing.T) {
 			t.Error("await returns something else")
 		}
 		check.Equal(t, "log", []string{"c has run for 11m0s, and changes wait for its end (process 7)"}, out.Take())
+	})
+}
+
+// With Once, Run returns after the first run, whatever is pending, with its status.
+func TestCommandOnce(t *testing.T) {
+	c := startCommand(t)
+	c.cmd.Once = true // nothing has been added yet
+	c.cmd.Add([]wire.Event{unreadable})
+	c.cmd.Add([]wire.Event{change("a", 1)})
+	_, conn := c.next()
+	c.cmd.Add([]wire.Event{change("b", 1)})
+	end(conn, 7)
+	<-c.done
+	check.Equal(t, "status", 7, c.cmd.Status())
+	c.logged("COMMAND failed after TIME: exit status 7")
+}
+
+// With Restart, a change ends a run, and the next one gets its events again, with all
+// that came meanwhile. A run that has ended by itself is started as ever.
+func TestCommandRestart(t *testing.T) {
+	c := startCommand(t)
+	c.cmd.Restart, c.cmd.Verbose = true, true // nothing has been added yet
+	c.cmd.Trigger()
+	_, first := c.next()
+	c.logged("COMMAND started (process PID, events: 0)")
+	c.cmd.Add([]wire.Event{change("a", 1)})
+	r, second := c.next()
+	check.Equal(t, "events", []string{"modified a"}, r.Events)
+	if _, err := first.Read(make([]byte, 1)); err == nil {
+		t.Error("the first run goes on")
+	}
+	c.cmd.Add([]wire.Event{change("b", 1)})
+	r, third := c.next()
+	second.Close()
+	check.Equal(t, "events", []string{"modified a", "modified b"}, r.Events)
+	end(third, 0)
+	check.Eventually(t, "the third run has ended", func() bool {
+		return strings.Contains(strings.Join(c.log.Take(), "\n"), "exit status 0")
+	})
+	c.cmd.Add([]wire.Event{change("c", 1)})
+	c.expect(commandRun{File: "c", Change: "modified", Events: []string{"modified c"}}, 0)
+	c.cmd.Close()
+	<-c.done
+}
+
+// What a command has started ends with it: when it is started anew, and when ctx is done.
+func TestCommandTree(t *testing.T) {
+	t.Setenv("NET_WATCHER_TEST_CHILD", "1")
+	c := startCommand(t)
+	c.cmd.Restart = true // nothing has been added yet
+	for n := range 3 {
+		c.cmd.Add([]wire.Event{change("a", int64(n))})
+		_, one := c.next()
+		_, other := c.next()
+		if n == 2 {
+			c.cancel()
+			<-c.done
+		} else {
+			c.cmd.Add([]wire.Event{change("b", int64(n))})
+		}
+		for _, conn := range []net.Conn{one, other} {
+			conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("after change %d a process goes on: %v", n, err)
+			}
+		}
+		if n < 2 { // the run after b
+			c.next()
+			c.next()
+		}
+	}
+}
+
+// With Settle, events wait until there were none for so long, but no longer than ten
+// times that. Without an event a run begins at once.
+func TestCommandSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Command{Settle: time.Second, next: make(chan pending, 1)}
+		var got []string
+		ctx, cancel := context.WithCancel(t.Context())
+		receive := func() {
+			began := time.Now()
+			p, ok := c.receive(ctx)
+			got = append(got, fmt.Sprintf("%d after %v, %v", len(p.events), time.Since(began), ok))
+		}
+		add := func(n int, each time.Duration) {
+			for range n {
+				c.Add([]wire.Event{change("a", 1)})
+				time.Sleep(each)
+			}
+		}
+		c.Trigger()
+		receive()
+		go add(1, 0)
+		receive()
+		go add(5, 900*time.Millisecond)
+		receive()
+		go add(20, 900*time.Millisecond)
+		receive() // while events still come
+		receive()
+		go func() { add(1, 0); c.Trigger(); time.Sleep(500 * time.Millisecond); cancel() }()
+		receive() // ctx is done
+		check.Equal(t, "settled", []string{
+			"0 after 0s, true", "1 after 1s, true", "5 after 4.6s, true",
+			"12 after 10s, true", "8 after 8.1s, true", "1 after 500ms, false",
+		}, got)
+	})
+}
+
+// Close does not wait until events have settled.
+func TestCommandSettleClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Command{Settle: time.Hour, next: make(chan pending, 1)}
+		c.Add([]wire.Event{change("a", 1)})
+		began := time.Now()
+		time.AfterFunc(time.Minute, c.Close)
+		p, ok := c.receive(t.Context())
+		if len(p.events) != 1 || !ok || time.Since(began) != time.Minute {
+			t.Errorf("%d events after %v, %v", len(p.events), time.Since(began), ok)
+		}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -16,14 +17,16 @@ import (
 // own. A session has no terminal: a command that opens /dev/tty fails at once, where
 // one in the background of a terminal's session is stopped by the system for reading
 // it, for good. The processes of the session get SIGTERM when the context of cmd is
-// done. Once cmd has ended because of that, endSession is to be called: it waits for
-// the others, and sends them SIGKILL cmd.WaitDelay after the SIGTERM.
-func cancelBySession(cmd *exec.Cmd) (endSession func()) {
+// done. Once cmd has ended, or could not be started, endSession is to be called: if that
+// context is done, it waits for the others, and sends them SIGKILL cmd.WaitDelay after
+// the SIGTERM. started does nothing on these systems.
+func cancelBySession(cmd *exec.Cmd) (started, endSession func()) {
 	var cancelled time.Time
 	signal := func(s syscall.Signal) error {
-		err := syscall.Kill(-cmd.Process.Pid, s)
-		for _, pid := range otherGroups(cmd.Process.Pid) {
-			if syscall.Kill(pid, s) == nil {
+		session := cmd.Process.Pid
+		err := syscall.Kill(-session, s)
+		for _, p := range members(session) {
+			if p.group != session && syscall.Kill(p.pid, s) == nil {
 				err = nil
 			}
 		}
@@ -35,13 +38,13 @@ func cancelBySession(cmd *exec.Cmd) (endSession func()) {
 		defer signal(syscall.SIGCONT) // a stopped process does not act on SIGTERM
 		return signal(syscall.SIGTERM)
 	}
-	return func() {
+	return func() {}, func() {
 		if cancelled.IsZero() {
 			return // cmd had ended by itself: what it leaves behind may stay
 		}
 		// A session and a group live as long as one process in them, and their
 		// number is not given to others before.
-		for signal(0) == nil {
+		for signal(0) == nil && !onlyZombies(members(cmd.Process.Pid)) {
 			if time.Since(cancelled) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
 				return
@@ -51,22 +54,44 @@ func cancelBySession(cmd *exec.Cmd) (endSession func()) {
 	}
 }
 
-// otherGroups returns the processes of a session that are not in its first group, as
-// those of timeout(1) and of a shell with job control are. It returns none where
-// /proc does not list processes as it does on Linux.
-func otherGroups(session int) []int {
-	var pids []int
+// process is one of a session.
+type process struct {
+	pid, group int
+	zombie     bool // it has ended, and its parent has not noticed yet, or never will
+}
+
+// members returns the processes of a session, those too that are not in its first
+// group, as those of timeout(1) and of a shell with job control are. It returns none
+// where /proc does not list processes as it does on Linux.
+func members(session int) []process {
+	var all []process
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
 		stat, _ := os.ReadFile(file)              // gone with the process
 		at := bytes.LastIndex(stat, []byte(") ")) // the name before that may have any characters
-		var pid, parent, group, sid int
+		var p process
+		var parent, sid int
 		var state string
-		fmt.Sscan(string(stat), &pid)
-		fmt.Sscan(string(stat[at+1:]), &state, &parent, &group, &sid)
-		if sid == session && group != session {
-			pids = append(pids, pid)
+		fmt.Sscan(string(stat), &p.pid)
+		fmt.Sscan(string(stat[at+1:]), &state, &parent, &p.group, &sid)
+		if sid == session {
+			p.zombie = state == "Z"
+			all = append(all, p)
 		}
 	}
-	return pids
+	return all
+}
+
+// onlyZombies reports whether there are processes, and all are zombies: their parent is
+// the first process of a container, maybe, that waits for none.
+func onlyZombies(all []process) bool {
+	return len(all) > 0 && !slices.ContainsFunc(all, func(p process) bool { return !p.zombie })
+}
+
+// exitStatus returns the exit status of a process that has ended, as a shell has it.
+func exitStatus(p *os.ProcessState) int {
+	if w := p.Sys().(syscall.WaitStatus); w.Signaled() {
+		return 128 + int(w.Signal())
+	}
+	return p.ExitCode()
 }

@@ -23,7 +23,7 @@ import (
 
 // runShell runs a shell script on an event until ctx is done. It returns what the
 // script prints, and a channel that is closed when Run has returned.
-func runShell(t *testing.T, ctx context.Context, killDelay time.Duration, script string) (*Command, *bufio.Reader, <-chan struct{}) {
+func runShell(t *testing.T, ctx context.Context, killDelay time.Duration, restart bool, script string) (*Command, *bufio.Reader, <-chan struct{}) {
 	t.Helper()
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip(err)
@@ -33,6 +33,7 @@ func runShell(t *testing.T, ctx context.Context, killDelay time.Duration, script
 	t.Cleanup(func() { r.Close() })
 	c := newCommand(t, w, t.Output(), "sh", "-c", script)
 	c.killDelay = killDelay
+	c.Restart = restart
 	c.Add([]wire.Event{change("a", 1)})
 	done := make(chan struct{})
 	go func() {
@@ -47,7 +48,7 @@ func runShell(t *testing.T, ctx context.Context, killDelay time.Duration, script
 // ended with the client.
 func TestCommandLeavesSomething(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c, out, done := runShell(t, ctx, KillDelay, "sleep 1000 & echo $!")
+	c, out, done := runShell(t, ctx, KillDelay, false, "sleep 1000 & echo $!")
 	pids := []int{}
 	for range 2 {
 		line, err := out.ReadString('\n')
@@ -97,7 +98,7 @@ func TestCommandStopped(t *testing.T) {
 		t.Skip("no way to know that a process is stopped")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, out, done := runShell(t, ctx, 30*time.Second, "trap 'echo end; exit' TERM; echo $$; kill -STOP $$; sleep 1000")
+	_, out, done := runShell(t, ctx, 30*time.Second, false, "trap 'echo end; exit' TERM; echo $$; kill -STOP $$; sleep 1000")
 	pid, err := out.ReadString('\n')
 	check.Must(t, err)
 	check.Eventually(t, "the command is stopped", func() bool {
@@ -128,7 +129,7 @@ func TestCommandSession(t *testing.T) {
 				t.Skip("no way to know the processes of a session")
 			}
 			ctx, cancel := context.WithCancel(t.Context())
-			_, out, done := runShell(t, ctx, 300*time.Millisecond, script)
+			_, out, done := runShell(t, ctx, 300*time.Millisecond, false, script)
 			line, err := out.ReadString('\n')
 			if err != nil || line != "ready\n" {
 				t.Fatalf("%q, %v", line, err)
@@ -140,6 +141,58 @@ func TestCommandSession(t *testing.T) {
 				t.Errorf("%q, %v", rest, err)
 			}
 		})
+	}
+}
+
+// With Restart, the next run begins when all of the one before has gone: the command
+// itself has ended at once, but its child takes its time, as a server does that
+// closes its sockets.
+func TestCommandRestartWaits(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	c, out, done := runShell(t, ctx, 30*time.Second, true, `
+		(mkdir port || { echo taken; exit; }; trap "sleep 0.2; rmdir port; exit" TERM; echo listening; while :; do sleep 0.02; done) &
+		trap exit TERM; wait`)
+	for range 3 {
+		line, err := out.ReadString('\n')
+		if err != nil || line != "listening\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+		c.Add([]wire.Event{change("a", 1)})
+	}
+	line, err := out.ReadString('\n')
+	cancel()
+	<-done
+	if err != nil || line != "listening\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+}
+
+// A session of which only zombies are left has ended: the first process of a container
+// may never wait for them.
+func TestOnlyZombies(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("no way to know the processes of a session")
+	}
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	check.Must(t, cmd.Start())
+	session := cmd.Process.Pid
+	check.Equal(t, "only zombies", false, onlyZombies(members(session)))
+	check.Must(t, cmd.Process.Kill())
+	check.Eventually(t, "only zombies", func() bool { return onlyZombies(members(session)) })
+	cmd.Wait()
+	check.Equal(t, "only zombies", false, onlyZombies(members(session)))
+}
+
+// The status of a command that a signal ends is as a shell has it.
+func TestCommandStatus(t *testing.T) {
+	for script, want := range map[string]int{"exit 3": 3, "kill -9 $$": 128 + 9, ":": 0} {
+		c := newCommand(t, io.Discard, io.Discard, "sh", "-c", script)
+		c.Trigger()
+		c.Close()
+		c.Run(t.Context())
+		check.Equal(t, script, want, c.Status())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -23,6 +24,9 @@ import (
 // an address: the test binary is also the command that the tests run.
 func TestMain(m *testing.M) {
 	if address := os.Getenv("NET_WATCHER_TEST_COMMAND"); address != "" {
+		if os.Getenv("NET_WATCHER_TEST_CHILD") != "" {
+			startChild()
+		}
 		os.Exit(testCommand(address))
 	}
 	os.Exit(m.Run())
@@ -226,6 +230,15 @@ func testCommand(address string) int {
 		return 104
 	}
 	return int(status[0])
+}
+
+// startChild starts another process that runs testCommand.
+func startChild() {
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), "NET_WATCHER_TEST_CHILD=")
+	if err := child.Start(); err != nil {
+		panic(err)
+	}
 }
 
 // commandTest is a Command that runs testCommand, and the server of its runs.

@@ -30,6 +30,7 @@ type driver struct {
 	stop     func()          // ends ctx
 	late     []scan.Late
 	notices  []scan.Notice
+	met      int  // how often a demand was met
 	full     int  // how often all calls were hung
 	isFull   bool // they are
 
@@ -119,6 +120,9 @@ func (d *driver) collect() []string {
 	report := d.scanner.Collect()
 	d.late = append(d.late, report.Lates...)
 	d.notices = append(d.notices, report.Notices...)
+	if report.Met {
+		d.met++
+	}
 	if report.Full && !d.isFull {
 		d.full++
 	}

@@ -111,6 +111,11 @@ type Report struct {
 	Lates   []Late
 	Notices []Notice
 
+	// Met says that each target has been scanned from its begin to its end since the last
+	// Demand, and that this report and those before it have what was found; but for
+	// targets that are unreadable because no scan of them ends.
+	Met bool
+
 	// Full says that all calls that may be outstanding are hung, or were and more
 	// than half still are.
 	Full bool
@@ -240,6 +245,14 @@ func (s *Scanner) Start() {
 	s.sched.start()
 }
 
+// Demand is Start for those who cannot wait for the next one: each target that is being
+// scanned is scanned once more after that. Report.Met says when this is done. A demand
+// that is not met yet is part of the next one.
+func (s *Scanner) Demand() {
+	s.starts.Add(1)
+	s.sched.demand()
+}
+
 // Ready receives a value when a worker has run out of targets: call Collect. Results
 // may be there earlier.
 func (s *Scanner) Ready() <-chan struct{} { return s.sched.ready }
@@ -260,7 +273,7 @@ func (s *Scanner) Known() bool { return s.unknown == 0 }
 // Collect returns what has happened since it was last called.
 func (s *Scanner) Collect() Report {
 	c := s.sched.collect()
-	report := Report{Lates: c.lates, Full: c.full}
+	report := Report{Lates: c.lates, Met: c.met, Full: c.full}
 	for i := range c.results {
 		report.Notices = append(report.Notices, c.results[i].found.notices...)
 		if steps := s.steps(&c.results[i]); len(steps) > 0 {

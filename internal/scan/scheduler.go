@@ -37,6 +37,8 @@ type job struct {
 	seen     bool          // a scan was complete
 	late     bool          // the last scan was
 	retry    time.Duration // when to scan again, if not started before (by clock); 0 for not
+	began    uint64        // scheduler.demands when the last scan began
+	met      uint64        // the same of the last scan that was complete
 	doubt    string        // why the last scan was not complete; "" if it was
 }
 
@@ -85,6 +87,8 @@ type scheduler struct {
 	results   []result      // not yet collected
 	began     time.Duration // when the first start was
 	lates     []Late        // since the last collect
+	demands   uint64        // calls of demand
+	open      bool          // the last demand is not met
 
 	watchdog watchdog
 }
@@ -146,6 +150,38 @@ func (s *scheduler) start() {
 	if s.busy == 0 {
 		s.spawnLocked(now)
 	}
+}
+
+// demand makes every job due that is not. Each of the others is due again when its scan
+// has ended, if that has begun before.
+func (s *scheduler) demand() {
+	s.mu.Lock()
+	s.demands++
+	s.open = true
+	s.mu.Unlock()
+	s.start()
+}
+
+// demandLocked makes the jobs due that keep a demand open. It reports whether the last
+// one is met: each job has had a complete scan that began later, or is reported as
+// unreadable because no scan ends.
+func (s *scheduler) demandLocked(now time.Duration) (met bool) {
+	met = true
+	for i := range s.jobs {
+		j := &s.jobs[i]
+		if j.met == s.demands || j.reported {
+			continue
+		}
+		met = false
+		if j.due == 0 && j.retry == 0 {
+			s.queueLocked(j, now)
+		}
+	}
+	s.open = !met
+	if !met && s.busy == 0 {
+		s.spawnLocked(now)
+	}
+	return met
 }
 
 // queueLocked makes j due, which it is not.
@@ -212,6 +248,7 @@ func (s *scheduler) nextLocked(now time.Duration) *job {
 		}
 		d.running++
 		d.last, s.lastStart = now, now
+		j.began = s.demands
 		return j
 	}
 	return nil
@@ -257,11 +294,12 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 	if j.doubt = r.found.reason; incomplete {
 		j.retry = w.ended + max(retryDelay, took)
 		s.retries++
-	} else if !j.seen {
-		j.seen = true
-		if !j.reported {
+	} else {
+		j.met = j.began
+		if !j.seen && !j.reported {
 			s.unknown--
 		}
+		j.seen = true
 	}
 	if changed := !r.first && len(r.found.changes.steps) > 0; r.first || j.reported || changed || len(r.found.notices) > 0 {
 		if r.recovered = j.reported && (!incomplete || changed); r.recovered {
@@ -334,7 +372,7 @@ func (s *scheduler) collectWithin() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.pending > 0 || s.retries > 0 || len(s.results) > 0:
+	case s.pending > 0 || s.retries > 0 || len(s.results) > 0 || s.open:
 		return spawnDelay
 	case len(s.queue) > 0:
 		return hungAfter

@@ -37,6 +37,7 @@ type collected struct {
 	expired []expired // reported from now on
 	full    bool      // all calls are hung, or were lately
 	lates   []Late
+	met     bool // the last demand has been met
 }
 
 // expired is a job that is given up, and why.
@@ -56,8 +57,8 @@ func (s *scheduler) collect() collected {
 			s.queueLocked(j, now)
 		}
 	}
-	// After the retries: the caller is yet to take the results from the trees.
-	c := collected{results: s.results, lates: s.lates}
+	// After the retries and demands: the caller is yet to take the results from the trees.
+	c := collected{met: s.open && s.demandLocked(now), results: s.results, lates: s.lates}
 	s.results, s.lates = nil, nil
 	for _, r := range c.results {
 		r.job.due, r.job.expired = 0, false

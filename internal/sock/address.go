@@ -8,6 +8,7 @@
 //	unix.go        how a Unix socket is bound: its permissions hold from the first
 //	               moment, and it replaces stale sockets only
 //	bind_linux.go  permissions before bind
+//	local.go       a listener for connections from this process
 //
 // Package main calls Listen at the start and closes the listeners at the end;
 // Dial may be called from any goroutine. The limits: connecting takes 10 s at

@@ -22,6 +22,9 @@ const (
 	NumFormats               // the number of formats
 )
 
+// Scan is the word by which a subscriber asks for a scan at once.
+const Scan = "scan"
+
 // ParseFormat returns the Format named by a word of the command line or of a
 // subscriber, and false if the word names none.
 func ParseFormat(word string) (Format, bool) {
