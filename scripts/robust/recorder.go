@@ -1,0 +1,211 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"net-watcher/internal/proof"
+	"net-watcher/internal/wire"
+)
+
+const (
+	// stallTick is how often the recorder looks at its own delay, and stallAfter is when
+	// it says that it was stopped: then the whole machine was, or had too much to do.
+	stallTick  = 10 * time.Millisecond
+	stallAfter = 40 * time.Millisecond
+
+	// afterStop is how late calls may still be when what was stopped goes on, in ms.
+	afterStop = 300
+)
+
+// recorder has the history of a round. All methods may be called by any goroutine.
+type recorder struct {
+	mu    sync.Mutex // guards all fields
+	begin int64      // ms since 1970
+	h     proof.History
+	conns int
+	stall int64 // ms, when it was last stopped
+}
+
+// now returns the time, in ms since the round began. COMMANDs, which are other processes,
+// have the same clock.
+func (r *recorder) now() int64 { return time.Now().UnixMilli() - r.begin }
+
+// add adds a record of now, or of its own time if it has one.
+func (r *recorder) add(x proof.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if x.T == 0 {
+		x.T = r.now()
+	}
+	r.h = append(r.h, x)
+}
+
+// join adds a Join, and returns the number of the connection.
+func (r *recorder) join(reader string, server int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conns++
+	r.h = append(r.h, proof.Record{T: r.now(), Kind: proof.Join, Reader: reader, Server: server, Conn: r.conns})
+	return r.conns
+}
+
+// fault adds a Fault, and returns a function that calls its argument and heals it.
+func (r *recorder) fault(name, path, reader, reason string) (heal func(func())) {
+	r.add(proof.Record{Kind: proof.Fault, Name: name, Path: path, Reader: reader, Error: reason})
+	return func(undo func()) {
+		begin := r.now()
+		undo()
+		now := r.now()
+		r.add(proof.Record{T: now, Kind: proof.Heal, Name: name, Path: path, Reader: reader, Took: now - begin + 1, Value: afterStop})
+	}
+}
+
+// watchSelf records the times when this process did not run as it should. Then the
+// others may not have either.
+func (r *recorder) watchSelf(ctx context.Context) {
+	for last := time.Now(); ctx.Err() == nil; {
+		time.Sleep(stallTick)
+		now := time.Now()
+		if now.Sub(last) > stallTick+stallAfter {
+			r.mu.Lock()
+			r.stall = r.now()
+			r.h = append(r.h,
+				proof.Record{T: last.UnixMilli() - r.begin, Kind: proof.Fault, Name: "stop"},
+				proof.Record{T: r.stall, Kind: proof.Heal, Name: "stop", Value: afterStop})
+			r.mu.Unlock()
+		}
+		last = now
+	}
+}
+
+// lastStall returns when the recorder was last stopped, in ms.
+func (r *recorder) lastStall() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stall
+}
+
+// history returns what was recorded so far, finished.
+func (r *recorder) history() proof.History {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return finish(slices.Clone(r.h))
+}
+
+// finish returns a history of what was recorded as it came:
+//   - A witness records each line as a Publish. Those of one scan become one.
+//   - A server may accept before its witness has the greeting, and Serve is when the first
+//     follower has one; a server without a Serve has never served.
+//   - What a server has sent before it ended is recorded later: it is no later than its End.
+//   - A server that was killed may have sent to some what its witness did not get.
+func finish(h proof.History) proof.History {
+	byTime := func(a, b proof.Record) int { return cmp.Compare(a.T, b.T) }
+	slices.SortStableFunc(h, byTime)
+	serves, ends, server := make(map[int]*proof.Record), make(map[int]int64), make(map[int]int)
+	for i := range h {
+		switch r := &h[i]; {
+		case r.Kind == proof.Serve:
+			serves[r.Server] = r
+		case r.Kind == proof.End && r.Reader == "":
+			ends[r.Server] = r.T
+		case r.Kind == proof.Join:
+			server[r.Conn] = r.Server
+		}
+	}
+	left := make(map[int]int64)
+	for i := range h {
+		s := serves[server[h[i].Conn]]
+		switch r := &h[i]; {
+		case r.Kind == proof.Got && s != nil && r.T < s.T:
+			s.Took, s.T = s.Took-(s.T-r.T), r.T
+		case r.Kind == proof.Leave:
+			left[r.Conn] = r.T
+		}
+	}
+	h = append(h, unwitnessed(h, server)...)
+	h = slices.DeleteFunc(h, func(r proof.Record) bool {
+		n := cmp.Or(r.Server, server[r.Conn])
+		at, hasLeft := left[r.Conn]
+		return n != 0 && (serves[n] == nil || r.Conn != 0 && hasLeft && at < serves[n].T)
+	})
+	for i := range h {
+		if r := &h[i]; r.Kind == proof.Join || r.Kind == proof.Publish {
+			r.T = max(r.T, serves[r.Server].T)
+			if end, ok := ends[r.Server]; ok {
+				r.T = min(r.T, end)
+			}
+		}
+	}
+	rank := func(r proof.Record) int {
+		switch r.Kind {
+		case proof.Config:
+			return -2
+		case proof.Serve:
+			return -1
+		case proof.End:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(h, func(a, b proof.Record) int {
+		return cmp.Or(cmp.Compare(a.T, b.T), cmp.Compare(rank(a), rank(b)))
+	})
+	return batched(h)
+}
+
+// batched returns h with the Publish records of each scan as one. Its events have one time,
+// and the order of the targets.
+func batched(h proof.History) (all proof.History) {
+	targets := h[0].Targets
+	index := func(e *wire.Event) int { return slices.Index(targets, e.TargetName()) }
+	open := make(map[int]int) // by server, the place of its last Publish in all
+	for _, r := range h {
+		if at, ok := open[r.Server]; ok && r.Kind == proof.Publish {
+			last, e := &all[at].Events[len(all[at].Events)-1], &r.Events[0]
+			if last.Timestamp == e.Timestamp && index(last) <= index(e) {
+				all[at].Events = append(all[at].Events, r.Events...)
+				continue
+			}
+		}
+		if r.Kind == proof.Publish {
+			open[r.Server] = len(all)
+			r.Events = slices.Clone(r.Events)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// unwitnessed returns, as Publish records, what other readers got of a server that its
+// witness did not. server has that of each connection.
+func unwitnessed(h proof.History, server map[int]int) (all proof.History) {
+	last, known := make(map[int]int64), make(map[int]map[string]bool)
+	for _, r := range h {
+		for _, e := range r.Events {
+			if r.Kind == proof.Publish {
+				last[r.Server] = e.Timestamp
+				if known[r.Server] == nil {
+					known[r.Server] = make(map[string]bool)
+				}
+				known[r.Server][e.State+e.File] = true
+			}
+		}
+	}
+	for _, r := range h {
+		n := server[r.Conn]
+		for _, e := range r.Events {
+			isNew := r.Kind == proof.Got && e.Type == wire.Changed && e.State != "" && e.Change != wire.Missed
+			if isNew && known[n] != nil && e.Timestamp >= last[n] && !known[n][e.State+e.File] {
+				known[n][e.State+e.File] = true
+				all = append(all, proof.Record{T: r.T, Kind: proof.Publish, Server: n, Events: []wire.Event{e}})
+			}
+		}
+	}
+	return all
+}
