@@ -107,11 +107,11 @@ func (r *recorder) history() proof.History {
 func finish(h proof.History) proof.History {
 	byTime := func(a, b proof.Record) int { return cmp.Compare(a.T, b.T) }
 	slices.SortStableFunc(h, byTime)
-	serves, ends, server := make(map[int]*proof.Record), make(map[int]int64), make(map[int]int)
-	for i := range h {
-		switch r := &h[i]; {
+	began, ends, server := make(map[int]int64), make(map[int]int64), make(map[int]int)
+	for _, r := range h {
+		switch {
 		case r.Kind == proof.Serve:
-			serves[r.Server] = r
+			began[r.Server] = r.T
 		case r.Kind == proof.End && r.Reader == "":
 			ends[r.Server] = r.T
 		case r.Kind == proof.Join:
@@ -119,24 +119,28 @@ func finish(h proof.History) proof.History {
 		}
 	}
 	left := make(map[int]int64)
-	for i := range h {
-		s := serves[server[h[i].Conn]]
-		switch r := &h[i]; {
-		case r.Kind == proof.Got && s != nil && r.T < s.T:
-			s.Took, s.T = s.Took-(s.T-r.T), r.T
-		case r.Kind == proof.Leave:
+	for _, r := range h {
+		n := server[r.Conn]
+		if at, ok := began[n]; ok && r.Kind == proof.Got {
+			began[n] = min(at, r.T)
+		} else if r.Kind == proof.Leave {
 			left[r.Conn] = r.T
 		}
 	}
 	h = append(h, unwitnessed(h, server)...)
 	h = slices.DeleteFunc(h, func(r proof.Record) bool {
 		n := cmp.Or(r.Server, server[r.Conn])
-		at, hasLeft := left[r.Conn]
-		return n != 0 && (serves[n] == nil || r.Conn != 0 && hasLeft && at < serves[n].T)
+		at, serves := began[n]
+		until, hasLeft := left[r.Conn]
+		return n != 0 && (!serves || r.Conn != 0 && hasLeft && until < at)
 	})
 	for i := range h {
-		if r := &h[i]; r.Kind == proof.Join || r.Kind == proof.Publish {
-			r.T = max(r.T, serves[r.Server].T)
+		switch r := &h[i]; r.Kind {
+		case proof.Serve:
+			r.Took -= r.T - began[r.Server]
+			r.T = began[r.Server]
+		case proof.Join, proof.Publish:
+			r.T = max(r.T, began[r.Server])
 			if end, ok := ends[r.Server]; ok {
 				r.T = min(r.T, end)
 			}

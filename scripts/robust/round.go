@@ -410,10 +410,9 @@ func (r *round) restart(ctx context.Context, sig syscall.Signal, few bool) error
 			return err
 		}
 		time.Sleep(upTo(r.rand, 20*time.Millisecond))
-		if err := s.end(syscall.SIGKILL); err != nil {
+		if err := r.endOne(s, syscall.SIGKILL); err != nil {
 			return err
 		}
-		<-s.ended
 	}
 	goOn()
 	r.few = few
