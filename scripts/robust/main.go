@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return fmt.Errorf("%q: too many arguments", flags.Arg(0))
 	}
 	if *file != "" {
-		return check(*file, stdout)
+		return judge(*file, stdout)
 	}
 	syscall.Umask(0o022) // a server that is another user reads the files
 	work, err := os.MkdirTemp("", "robust")
@@ -122,8 +122,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	return nil
 }
 
-// check validates the history in a file.
-func check(name string, stdout io.Writer) error {
+// judge validates the history in a file.
+func judge(name string, stdout io.Writer) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err

@@ -76,8 +76,8 @@ func (r *recorder) watchSelf(ctx context.Context) {
 			r.mu.Lock()
 			r.stall = r.now()
 			r.h = append(r.h,
-				proof.Record{T: last.UnixMilli() - r.begin, Kind: proof.Fault, Name: "stop"},
-				proof.Record{T: r.stall, Kind: proof.Heal, Name: "stop", Value: afterStop})
+				proof.Record{T: last.UnixMilli() - r.begin, Kind: proof.Fault, Name: "late"},
+				proof.Record{T: r.stall, Kind: proof.Heal, Name: "late", Value: afterStop})
 			r.mu.Unlock()
 		}
 		last = now

@@ -190,7 +190,7 @@ func (w *writer) do(p *place, op, path, to string, change func() error) {
 // isPinned reports whether name must not change: it is the pinned directory or above it,
 // or is below it and cannot be reached.
 func (w *writer) isPinned(name string) bool {
-	return w.pinned != "" && (name == w.pinned || isBelow(name, w.pinned) || !w.isRoot && isBelow(w.pinned, name))
+	return w.pinned != "" && name != "" && (name == w.pinned || isBelow(name, w.pinned) || !w.isRoot && isBelow(w.pinned, name))
 }
 
 // isBelow reports whether q is below the directory p.
