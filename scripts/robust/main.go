@@ -93,6 +93,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "net-watcher").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	fmt.Fprintf(stdout, "seed %d, %v minutes\n", *seed, *minutes)
 	var failed []string
 	begin, length := time.Now(), time.Duration(*minutes*float64(time.Minute))
 	for i := uint64(0); i == 0 || time.Since(begin)+roundTime/2 < length; i++ {
