@@ -144,6 +144,7 @@ func TestRhythm(t *testing.T) {
 func TestStartBesideHung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		ff := faults.Made()
 		ff.Put("f", 1, check.Day1)
 		ff.Put("nfs/f", 1, check.Day1)

@@ -23,7 +23,7 @@ import (
 // rawReader connects, reads and now and then sends something, until ctx is done. From
 // quiet on it only reads.
 func rawReader(ctx, quiet context.Context, at net.Addr, rng *rand.Rand) {
-	words := []string{"json\n", "text\n", "text\r\n json \n", "\n", "GET / HTTP/1.1\r\n\r\n", "js", "on\n"}
+	words := []string{"json\n", "scan\n", "text\n", "text\r\n json \n", "\n", "GET / HTTP/1.1\r\n\r\n", "js", "on\n"}
 	for ctx.Err() == nil {
 		conn, err := net.Dial(at.Network(), at.String())
 		if err == nil {
