@@ -188,7 +188,8 @@ func (r *round) mount() error {
 		time.Sleep(10 * time.Millisecond)
 	}
 	console, _ := os.ReadFile(r.bindfs.log)
-	r.bindfs.end(syscall.SIGKILL)
+	r.bindfs.expected = true
+	r.bindfs.signal(syscall.SIGKILL)
 	r.bindfs = nil
 	return fmt.Errorf("it does not mount: %s", bytes.TrimSpace(console))
 }

@@ -117,14 +117,12 @@ func (r *round) serve(few bool) error {
 	if err := s.await(); err != nil {
 		return err
 	}
-	console, err := os.ReadFile(s.log)
+	address, err := s.listens()
 	if err != nil {
 		return err
 	}
-	_, rest, _ := bytes.Cut(console, []byte("listening on 127.0.0.1:"))
-	port, _, _ := bytes.Cut(rest, []byte(" "))
 	r.mu.Lock()
-	s.tcp = "127.0.0.1:" + string(port)
+	s.tcp = address
 	r.mu.Unlock()
 	if few {
 		for range fewFiles {
@@ -134,6 +132,21 @@ func (r *round) serve(few bool) error {
 		}
 	}
 	return nil
+}
+
+// listens returns the address of s, which the console has a while after the greeting.
+func (s *server) listens() (string, error) {
+	for begin := time.Now(); time.Since(begin) < greetTime && s.alive(); time.Sleep(time.Millisecond) {
+		console, err := os.ReadFile(s.log)
+		if err != nil {
+			return "", err
+		}
+		_, rest, _ := bytes.Cut(console, []byte("listening on "))
+		if address, _, ok := bytes.Cut(rest, []byte(" ")); ok {
+			return string(address), nil
+		}
+	}
+	return "", fmt.Errorf("%s does not say where it listens", s.log)
 }
 
 // await waits for the greeting.
