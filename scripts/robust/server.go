@@ -210,9 +210,13 @@ func (r *round) endOne(s *server, sig syscall.Signal) error {
 	default:
 	}
 	at := r.rec.now()
-	if r.hung && sig == syscall.SIGTERM {
-		// What waits for an answer of a file system that never comes cannot be killed.
-		defer time.AfterFunc(endTime/2, func() { r.bindfs.signal(syscall.SIGCONT) }).Stop()
+	if r.hung { // what waits for the answer of a file system that has the call cannot be killed
+		answer := time.AfterFunc(endTime/2, func() { r.bindfs.signal(syscall.SIGCONT) })
+		defer func() {
+			if !answer.Stop() {
+				r.bindfs.signal(syscall.SIGSTOP)
+			}
+		}()
 	}
 	err := s.end(sig)
 	<-s.ended
