@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,6 +111,18 @@ func usage(pid int) (memory, files, threads int, err error) {
 	fds, err2 := os.ReadDir(dir + "/fd")
 	tasks, err3 := os.ReadDir(dir + "/task")
 	return memory / 1024, len(fds), len(tasks), errors.Join(err1, err2, err3)
+}
+
+// idleFiles returns how many descriptors a process has while it makes no calls.
+func idleFiles(pid int) int {
+	least := math.MaxInt
+	for range 20 {
+		if _, files, _, err := usage(pid); err == nil {
+			least = min(least, files)
+		}
+		time.Sleep(interval * time.Millisecond / 7)
+	}
+	return least
 }
 
 // processes returns those of all processes that match, as a text by number. match gets the

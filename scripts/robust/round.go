@@ -299,6 +299,10 @@ func (r *round) connectAll(ctx context.Context) error {
 // endAll ends all processes in order, and records what is left behind.
 func (r *round) endAll(fresh *server) error {
 	r.sample(r.server)
+	r.rec.add(proof.Record{
+		Kind: proof.Usage, Server: r.server.number, Name: "descriptors, without those of subscribers",
+		Value: int64(idleFiles(r.server.pid()) - len(r.proxies) - 1), Limit: int64(idleFiles(fresh.pid()) - 1 + 2),
+	})
 	for _, c := range r.clients {
 		for _, what := range zombies(c.pid()) {
 			r.left("process", what)
