@@ -29,7 +29,6 @@ type recorder struct {
 	begin int64      // ms since 1970
 	h     proof.History
 	conns int
-	stall int64 // ms, when it was last stopped
 }
 
 // now returns the time, in ms since the round began. COMMANDs, which are other processes,
@@ -73,22 +72,11 @@ func (r *recorder) watchSelf(ctx context.Context) {
 		time.Sleep(stallTick)
 		now := time.Now()
 		if now.Sub(last) > stallTick+stallAfter {
-			r.mu.Lock()
-			r.stall = r.now()
-			r.h = append(r.h,
-				proof.Record{T: last.UnixMilli() - r.begin, Kind: proof.Fault, Name: "late"},
-				proof.Record{T: r.stall, Kind: proof.Heal, Name: "late", Value: afterStop})
-			r.mu.Unlock()
+			r.add(proof.Record{T: last.UnixMilli() - r.begin, Kind: proof.Fault, Name: "late"})
+			r.add(proof.Record{Kind: proof.Heal, Name: "late", Value: afterStop})
 		}
 		last = now
 	}
-}
-
-// lastStall returns when the recorder was last stopped, in ms.
-func (r *recorder) lastStall() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stall
 }
 
 // history returns what was recorded so far, finished.
