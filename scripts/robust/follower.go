@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -162,11 +163,13 @@ func command(name string, stdin io.Reader) int {
 	if note(name, run) != nil {
 		return 4
 	}
-	d := rand.N(250 * time.Millisecond)
-	if rand.IntN(25) == 0 {
-		d = 4 * time.Second // long enough to be left behind
+	if rand.IntN(25) == 0 { // long enough to be left behind, in a group of its own
+		cmd := exec.Command("/bin/sh", "-c", "sleep 4; true", name)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Run()
+	} else {
+		time.Sleep(rand.N(250 * time.Millisecond))
 	}
-	time.Sleep(d)
 	ran := proof.Record{Kind: proof.Ran, Reader: run.Reader}
 	if rand.IntN(8) == 0 {
 		ran.Value = 1

@@ -5,8 +5,10 @@ package main
 import (
 	"bytes"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,10 +60,18 @@ type proxy struct {
 	mu     sync.Mutex // guards the fields below
 	rand   *rand.Rand // nil: pass everything on
 	reader string
-	conns  map[net.Conn]bool // of the reader; true if it is disturbed
-	good   bool              // the last one passes everything on, and lines have come
+	conns  map[net.Conn]connState // of the reader
 	wg     sync.WaitGroup
 }
+
+// connState is how a connection is.
+type connState int
+
+const (
+	disturbed connState = iota
+	waiting             // everything is passed on
+	good                // and lines have come
+)
 
 // newProxy returns a proxy for the reader, which listens at address, and connects to the
 // server over another network. Without rng it passes everything on.
@@ -70,7 +80,7 @@ func newProxy(r *round, reader, network, address, server string, rng *rand.Rand)
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{round: r, listener: l, network: server, rand: rng, reader: reader, conns: make(map[net.Conn]bool)}
+	p := &proxy{round: r, listener: l, network: server, rand: rng, reader: reader, conns: make(map[net.Conn]connState)}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -86,15 +96,15 @@ func (p *proxy) accept() {
 		if p.rand != nil {
 			plan = drawPlan(p.rand)
 		}
-		p.conns[conn] = plan.name != ""
-		p.good = false
+		if p.conns[conn] = disturbed; plan.name == "" {
+			p.conns[conn] = waiting
+		}
 		p.mu.Unlock()
 		p.wg.Go(func() {
 			p.pass(conn, reader, &plan)
 			conn.Close()
 			p.mu.Lock()
 			delete(p.conns, conn)
-			p.good = p.good && len(p.conns) > 0
 			p.mu.Unlock()
 		})
 	}
@@ -150,7 +160,9 @@ func (p *proxy) forward(conn, server net.Conn, plan *plan, got proof.Record) {
 		if len(got.Events) > 0 {
 			p.round.rec.add(got)
 			p.mu.Lock()
-			p.good = plan.name == ""
+			if p.conns[conn] == waiting {
+				p.conns[conn] = good
+			}
 			p.mu.Unlock()
 		}
 		n += len(b)
@@ -189,8 +201,8 @@ func (p *proxy) calm() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rand = nil
-	for conn, disturbed := range p.conns {
-		if disturbed {
+	for conn, state := range p.conns {
+		if state == disturbed {
 			conn.Close()
 		}
 	}
@@ -200,7 +212,7 @@ func (p *proxy) calm() {
 func (p *proxy) isGood() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.good
+	return slices.Contains(slices.Collect(maps.Values(p.conns)), good)
 }
 
 // setReader makes the next connection one of this reader.

@@ -152,13 +152,14 @@ func finish(h proof.History) proof.History {
 }
 
 // batched returns h with the Publish records of each scan as one. Its events have one time,
-// and the order of the targets.
+// the order of the targets, and no name twice. Where one comes twice, there were two scans in
+// one millisecond, and which line is of which is not known: each line stays a batch.
 func batched(h proof.History) (all proof.History) {
-	targets := h[0].Targets
-	index := func(e *wire.Event) int { return slices.Index(targets, e.TargetName()) }
+	index := func(e *wire.Event) int { return slices.Index(h[0].Targets, e.TargetName()) }
 	open := make(map[int]int) // by server, the place of its last Publish in all
 	for _, r := range h {
-		if at, ok := open[r.Server]; ok && r.Kind == proof.Publish {
+		at, ok := open[r.Server]
+		if ok && r.Kind == proof.Publish {
 			last, e := &all[at].Events[len(all[at].Events)-1], &r.Events[0]
 			if last.Timestamp == e.Timestamp && index(last) <= index(e) {
 				all[at].Events = append(all[at].Events, r.Events...)
@@ -170,6 +171,20 @@ func batched(h proof.History) (all proof.History) {
 			r.Events = slices.Clone(r.Events)
 		}
 		all = append(all, r)
+	}
+	for i := 0; i < len(all); i++ {
+		r, names := all[i], make(map[string]bool)
+		for _, e := range r.Events {
+			names[e.File] = true
+		}
+		if r.Kind == proof.Publish && len(names) < len(r.Events) {
+			var lines proof.History
+			for _, e := range r.Events {
+				r.Events = []wire.Event{e}
+				lines = append(lines, r)
+			}
+			all = slices.Replace(all, i, i+1, lines...)
+		}
 	}
 	return all
 }

@@ -188,6 +188,9 @@ func TestFinish(t *testing.T) {
 			{T: 1, Kind: proof.Serve, Server: 1},
 			line(2, 7, "t", "A"), line(3, 7, "u", "B"), line(3, 8, "u", "C"), line(3, 8, "t", "D"),
 		}},
+		{"two scans in one millisecond", "serve@1 publish@2(A) publish@2(B)", proof.History{
+			{T: 1, Kind: proof.Serve, Server: 1}, line(2, 7, "t", "A"), line(2, 7, "t", "B"),
+		}},
 		{"a follower is greeted before the witness", "serve@4 join@4 got@4()", proof.History{
 			{T: 2, Kind: proof.Join, Server: 1, Conn: 1}, {T: 4, Kind: proof.Got, Conn: 1}, {T: 5, Kind: proof.Serve, Server: 1},
 		}},
