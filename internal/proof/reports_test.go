@@ -42,7 +42,7 @@ const startScript = `
 9000 end 1 stopped
 `
 
-func TestStart(t *testing.T) {
+func TestSlowStart(t *testing.T) {
 	testRows(t, startScript,
 		breaks("Honest", "the start did not wait", "+5000", ""),
 		breaks("Timely", "the next scan is an interval later", "5200 publish", "5300 publish"),

@@ -41,7 +41,7 @@ type round struct {
 	rec           *recorder
 	out           io.Writer // what it says, if it is the first one
 	uid           int
-	content       bool
+	content       string // a flag of the servers, or ""
 	targets       []string
 
 	writer   *writer
@@ -68,7 +68,7 @@ func newRound(work, program string, seed uint64, first bool, out io.Writer) *rou
 	if first {
 		r.out = out
 	}
-	r.content = r.rand.IntN(4) == 0
+	r.content = []string{"", "", "-content", "-content=changed"}[r.rand.IntN(4)]
 	r.writer = &writer{rec: r.rec, rand: rand.New(rand.NewPCG(seed, 1)), isRoot: os.Getuid() == 0, fail: r.fail}
 	if r.writer.isRoot {
 		r.uid = nobody
@@ -143,7 +143,7 @@ func (r *round) setUp() (err error) {
 			r.rec.add(proof.Record{Kind: proof.Op, Name: "mkdir", Path: p.target})
 		}
 	}
-	r.rec.add(proof.Record{T: -1, Kind: proof.Config, Interval: interval, Scan: scanTime, Targets: r.targets, Content: r.content})
+	r.rec.add(proof.Record{T: -1, Kind: proof.Config, Interval: interval, Scan: scanTime, Targets: r.targets, Content: r.content != ""})
 	r.writer.burst(20)
 	for i, f := range []struct{ name, network, server string }{
 		{"direct", "tcp", "tcp"}, {"raw1", "tcp", "unix"}, {"raw2", "unix", "tcp"},

@@ -49,8 +49,8 @@ func (r *round) launch(kind proof.Kind, socket string, few, text bool) (*server,
 	if !text {
 		args = append(args, "-format", "json")
 	}
-	if r.content {
-		args = append(args, "-content")
+	if r.content != "" {
+		args = append(args, r.content)
 	}
 	if few {
 		args = append([]string{"/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$@"`, fewFiles), "sh"}, args...)
