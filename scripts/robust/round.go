@@ -224,13 +224,13 @@ func (r *round) play(ctx context.Context, length time.Duration) error {
 	defer watching.Wait()
 	defer watchNoMore()
 	busy, noMore := context.WithTimeout(ctx, length-endOfRound)
+	defer writing.Wait()
 	defer noMore()
 
 	if err := r.serve(false); err != nil {
 		return err
 	}
 	writing.Go(func() { r.writer.run(busy) })
-	defer writing.Wait()
 	for i, p := range r.proxies[:3] {
 		rng := rand.New(rand.NewPCG(r.rand.Uint64(), uint64(i)))
 		all.Go(func() { rawReader(ctx, quiet, p.listener.Addr(), rng) })
