@@ -56,12 +56,12 @@ type proxy struct {
 	round    *round
 	listener net.Listener
 	network  string // to the server
+	wg       sync.WaitGroup
 
 	mu     sync.Mutex // guards the fields below
 	rand   *rand.Rand // nil: pass everything on
 	reader string
 	conns  map[net.Conn]connState // of the reader
-	wg     sync.WaitGroup
 }
 
 // connState is how a connection is.
