@@ -21,10 +21,15 @@ import (
 // with much to do.
 const endTime = 10 * time.Second
 
+// catchTime is how long a process may take until it catches signals, where there is much
+// to do.
+const catchTime = 2 * time.Second
+
 // child is a process that a round has started.
 type child struct {
 	cmd      *exec.Cmd
 	log      string // the file that has its stderr
+	begun    time.Time
 	done     chan struct{}
 	err      error // how it ended; to be read when done is closed
 	expected bool  // it is to end
@@ -33,7 +38,7 @@ type child struct {
 // start starts a process, as the user uid if that is not 0. stdout may be nil. The kernel
 // ends the process if this one dies.
 func (r *round) start(log string, uid int, stdout *os.File, args ...string) (*child, error) {
-	c := &child{cmd: exec.Command(args[0], args[1:]...), log: r.path(log), done: make(chan struct{})}
+	c := &child{cmd: exec.Command(args[0], args[1:]...), log: r.path(log), begun: time.Now(), done: make(chan struct{})}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if uid != 0 {
 		c.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
@@ -75,7 +80,9 @@ func (c *child) end(s syscall.Signal) error {
 		c.signal(syscall.SIGKILL)
 		return fmt.Errorf("%s did not end within %v", c.log, endTime)
 	}
-	if s == syscall.SIGTERM && c.err != nil {
+	exit, _ := errors.AsType[*exec.ExitError](c.err)
+	atOnce := exit != nil && exit.Sys().(syscall.WaitStatus).Signaled() && time.Since(c.begun) < catchTime // by what it did not catch yet
+	if s == syscall.SIGTERM && c.err != nil && !atOnce {
 		return fmt.Errorf("%s: after SIGTERM: %w", c.log, c.err)
 	}
 	return nil
