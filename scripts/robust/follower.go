@@ -163,8 +163,8 @@ func command(name string, stdin io.Reader) int {
 	if note(name, run) != nil {
 		return 4
 	}
-	if rand.IntN(25) == 0 { // long enough to be left behind, in a group of its own
-		cmd := exec.Command("/bin/sh", "-c", "sleep 4; true", name)
+	if rand.IntN(12) == 0 { // long enough to be left behind, in a group of its own
+		cmd := exec.Command("/bin/sh", "-c", "sleep 3; true", name)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Run()
 	} else {

@@ -120,6 +120,19 @@ func usage(pid int) (memory, files, threads int, err error) {
 	return memory / 1024, len(fds), len(tasks), errors.Join(err1, err2, err3)
 }
 
+// runDelay returns how long the threads of a process have waited for a processor, all
+// together.
+func runDelay(pid int) (sum time.Duration) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, file := range files {
+		b, _ := os.ReadFile(file)
+		var ran, waited int64 // ns
+		fmt.Sscan(string(b), &ran, &waited)
+		sum += time.Duration(waited)
+	}
+	return sum
+}
+
 // idleFiles returns how many descriptors a process has while it makes no calls.
 func idleFiles(pid int) int {
 	least := math.MaxInt

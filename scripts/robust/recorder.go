@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -14,8 +15,9 @@ import (
 )
 
 const (
-	// stallTick is how often the recorder looks at its own delay, and stallAfter is when
-	// it says that it was stopped: then the whole machine was, or had too much to do.
+	// stallTick is how often the recorder looks at its own delay, and stallAfter is the one
+	// from which on it says that all may be late: the machine was stopped, or has too much
+	// to do.
 	stallTick  = 10 * time.Millisecond
 	stallAfter = 40 * time.Millisecond
 
@@ -65,17 +67,28 @@ func (r *recorder) fault(name, path, reader, reason string) (heal func(func())) 
 	}
 }
 
-// watchSelf records the times when this process did not run as it should. Then the
-// others may not have either.
-func (r *recorder) watchSelf(ctx context.Context) {
-	for last := time.Now(); ctx.Err() == nil; {
+// watch records the times when this process did not run as it should, or when one of those
+// that pids returns had to wait for a processor: then the others may be late.
+func (r *recorder) watch(ctx context.Context, pids func() []int) {
+	waited := make(map[int]time.Duration)
+	last, sampled := time.Now(), time.Now()
+	for ; ctx.Err() == nil; last = time.Now() {
 		time.Sleep(stallTick)
-		now := time.Now()
-		if now.Sub(last) > stallTick+stallAfter {
-			r.add(proof.Record{T: last.UnixMilli() - r.begin, Kind: proof.Fault, Name: "late"})
+		since, late := last, time.Since(last) > stallTick+stallAfter
+		if time.Since(sampled) > stallAfter {
+			for _, pid := range append(pids(), os.Getpid()) {
+				now := runDelay(pid)
+				before, known := waited[pid]
+				if waited[pid] = now; known && now-before > stallAfter {
+					late, since = true, sampled
+				}
+			}
+			sampled = time.Now()
+		}
+		if late {
+			r.add(proof.Record{T: since.UnixMilli() - r.begin, Kind: proof.Fault, Name: "late"})
 			r.add(proof.Record{Kind: proof.Heal, Name: "late", Value: afterStop})
 		}
-		last = now
 	}
 }
 

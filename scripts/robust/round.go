@@ -220,7 +220,7 @@ func (r *round) play(ctx context.Context, length time.Duration) error {
 	quiet, beQuiet := context.WithCancel(ctx)
 	defer beQuiet()
 	watched, watchNoMore := context.WithCancel(ctx)
-	watching.Go(func() { r.rec.watchSelf(watched) })
+	watching.Go(func() { r.rec.watch(watched, r.watched) })
 	defer watching.Wait()
 	defer watchNoMore()
 	busy, noMore := context.WithTimeout(ctx, length-endOfRound)
@@ -280,6 +280,19 @@ func (r *round) play(ctx context.Context, length time.Duration) error {
 		return err
 	}
 	return r.endAll(fresh)
+}
+
+// watched returns the processes that must not wait for a processor.
+func (r *round) watched() (pids []int) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.server != nil {
+		pids = append(pids, r.server.pid())
+	}
+	if r.bindfs != nil {
+		pids = append(pids, r.bindfs.pid())
+	}
+	return pids
 }
 
 // connectAll ends all that disturbs followers, and waits until all are connected.
