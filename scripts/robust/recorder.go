@@ -164,17 +164,17 @@ func finish(h proof.History) proof.History {
 	return batched(h)
 }
 
-// batched returns h with the Publish records of each scan as one. Its events have one time,
-// the order of the targets, and no name twice. Where one comes twice, there were two scans in
-// one millisecond, and which line is of which is not known: each line stays a batch.
+// batched returns h with the Publish records of each scan of a target as one. Its events
+// have one time, and no name twice. Where one comes twice, there were two scans in one
+// millisecond, and which line is of which is not known: each line stays a batch. (So it is
+// with two targets, whose scans may have been published together or not.)
 func batched(h proof.History) (all proof.History) {
-	index := func(e *wire.Event) int { return slices.Index(h[0].Targets, e.TargetName()) }
 	open := make(map[int]int) // by server, the place of its last Publish in all
 	for _, r := range h {
 		at, ok := open[r.Server]
 		if ok && r.Kind == proof.Publish {
 			last, e := &all[at].Events[len(all[at].Events)-1], &r.Events[0]
-			if last.Timestamp == e.Timestamp && index(last) <= index(e) {
+			if last.Timestamp == e.Timestamp && last.TargetName() == e.TargetName() {
 				all[at].Events = append(all[at].Events, r.Events...)
 				continue
 			}

@@ -180,13 +180,15 @@ func TestFinish(t *testing.T) {
 	line := func(at, time int64, target, state string) proof.Record {
 		return proof.Record{T: at, Kind: proof.Publish, Server: 1, Events: []wire.Event{event(time, target, state)}}
 	}
+	other := line(2, 7, "t", "E")
+	other.Events[0].File = "t/g"
 	for _, row := range []struct {
 		name, want string
 		records    proof.History
 	}{
-		{"one scan is one batch", "serve@1 publish@2(A,B) publish@3(C) publish@3(D)", proof.History{
+		{"one scan is one batch", "serve@1 publish@2(A,E) publish@3(B) publish@3(C) publish@3(D)", proof.History{
 			{T: 1, Kind: proof.Serve, Server: 1},
-			line(2, 7, "t", "A"), line(3, 7, "u", "B"), line(3, 8, "u", "C"), line(3, 8, "t", "D"),
+			line(2, 7, "t", "A"), other, line(3, 7, "u", "B"), line(3, 8, "u", "C"), line(3, 8, "t", "D"),
 		}},
 		{"two scans in one millisecond", "serve@1 publish@2(A) publish@2(B)", proof.History{
 			{T: 1, Kind: proof.Serve, Server: 1}, line(2, 7, "t", "A"), line(2, 7, "t", "B"),
