@@ -404,6 +404,7 @@ func TestAsk(t *testing.T) {
 
 		// What changes while a scan is under way is in the next one.
 		time.Sleep(50*time.Second + 500*time.Millisecond)
+		synctest.Wait()
 		got = nil
 		ff.Slow(time.Second)
 		first := p.ask()
