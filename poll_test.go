@@ -357,9 +357,9 @@ func TestAsk(t *testing.T) {
 		ff.Put("f", 1, check.Day1)
 		p := newPoll(ctx, []string{"f"}, time.Hour, scan.Options{FileSystem: ff})
 		begin := time.Now()
-		var got []string
+		var got check.Buffer
 		note := func(format string, args ...any) {
-			got = append(got, fmt.Sprintf("%v: ", time.Since(begin))+fmt.Sprintf(format, args...))
+			fmt.Fprintf(&got, "%v: "+format+"\n", append([]any{time.Since(begin)}, args...)...)
 		}
 		p.scanned = func(n uint64) { note("scan %d has ended", n) }
 		mustStart(t, p)
@@ -373,8 +373,7 @@ func TestAsk(t *testing.T) {
 		take := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
-			check.Equal(t, "what happened", want, got)
-			got = nil
+			check.Equal(t, "what happened", want, got.Take())
 		}
 		synctest.Wait()
 		ff.Put("f", 2, check.Day2)
@@ -405,13 +404,13 @@ func TestAsk(t *testing.T) {
 		// What changes while a scan is under way is in the next one.
 		time.Sleep(50*time.Second + 500*time.Millisecond)
 		synctest.Wait()
-		got = nil
+		got.Take()
 		ff.Slow(time.Second)
 		first := p.ask()
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
 		ff.Slow(0)
-		got = nil
+		got.Take()
 		ff.Put("f", 4, check.Day2)
 		if second := p.ask(); second != first+1 {
 			t.Errorf("ask returns %d after %d", second, first)
