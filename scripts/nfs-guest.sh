@@ -1,6 +1,6 @@
 #!/bin/bash
-# The first process of the virtual machine that nfs-check.sh starts: an NFS and an SMB
-# server and their clients in one kernel, which share no cache. What is written in /srv is
+# The first process of the virtual machine that nfs-check.sh starts: an NFS
+# server and its clients in one kernel, which share no cache. What is written in /srv is
 # what another host would write. It prints tables, and at the end "nfs-check: STATUS".
 set -uo pipefail
 export PATH=/usr/sbin:/usr/bin HOME=/
@@ -24,7 +24,7 @@ truncate -s 64M /disk
 mkdir -p /tree/named/{edit,replace,create,remove} /tree/tree/{edit,replace,create,remove} /tree/aside
 for d in /tree/{named,tree}; do echo 1 | tee "$d"/{edit,replace,remove}/f >/dev/null; done
 mkfs.ext4 -q -N 20000 -d /tree /disk
-modprobe -a loop nfsd nfsv4 cifs fuse
+modprobe -a loop nfsd nfsv4 fuse
 mkdir /srv
 mount -o loop /disk /srv
 
@@ -40,19 +40,6 @@ serve_nfs() {
 }
 nfs() { mount -t nfs4 -o nosharecache 127.0.0.1:/ "$1"; } # each with caches of its own
 
-serve_smb() {
-	modprobe ksmbd
-	printf '[global]\n\tmap to guest = bad user\n' >/etc/smb.conf
-	for s in {0..15}; do printf '[s%d]\n\tpath = /srv\n\tguest ok = yes\n\tread only = no\n' "$s"; done >>/etc/smb.conf
-	touch /etc/smb.users
-	ksmbd.mountd -c /etc/smb.conf -u /etc/smb.users
-}
-tries=0
-smb() {
-	until (: </dev/tcp/127.0.0.1/445) 2>/dev/null; do sleep 0.1; ((++tries < 50)) || return 1; done
-	mount -t cifs -o guest,vers=3.1.1,nosharesock "//127.0.0.1/s${1#/m/}" "$1" || { timeout 1 cat /dev/kmsg | grep -aiE 'smb|cifs' | tail; return 1; }
-}
-
 printf '#!/bin/bash\nexec /usr/lib/openssh/sftp-server\n' >/usr/bin/pipe
 chmod +x /usr/bin/pipe
 by_sshfs() { sshfs -o ssh_command=/usr/bin/pipe local:/srv "$1"; }
@@ -62,8 +49,7 @@ by_bindfs() { bindfs /srv "$1"; }
 calls() {
 	case $(stat -f -c %T "$1") in
 	nfs) awk -v dir="$1" '$1 == "device" { on = $5 == dir } on && /^\t *[A-Z_]+: / { n += $2 } END { print n + 0 }' /proc/self/mountstats ;;
-	fuse*) echo 0 ;;
-	*) awk -v share="s${1#/m/}" '$2 ~ "\\\\" share "$" { on = 1 } on && $1 == "SMBs:" { print $2; exit }' /proc/fs/cifs/Stats ;;
+	*) echo 0 ;;
 	esac
 }
 
@@ -87,13 +73,13 @@ watch() {
 	began=$(calls "$dir")
 	"${command[@]}" -listen "127.0.0.1:$((6000 + n))" "${@/#/$dir/}" 2>"/log/$n.console" &
 	pids+=($!)
-	until grep -q listening "/log/$n.console"; do
+	until grep -qs listening "/log/$n.console"; do
 		kill -0 "${pids[n]}" || { cat "/log/$n.console"; return 1; }
 		sleep 0.1
 	done
 	while read -r _ line; do echo "$EPOCHREALTIME $line"; done <"/dev/tcp/127.0.0.1/$((6000 + n))" >"/log/$n.events" &
 	for _ in $(seq 300); do
-		! grep -q " watching .*$dir/${!#}" "/log/$n.events" || return 0
+		! grep -qs " watching .*$dir/${!#}" "/log/$n.events" || return 0
 		sleep 0.1
 	done
 	cat "/log/$n.events"
@@ -177,7 +163,6 @@ large() {
 status=0
 : "${pause:=65}" "${folders:=100}" # or by the command line of the kernel
 serve_nfs
-serve_smb
 uname -r
 targets=({named/{edit,replace,create,remove}/f,tree})
 for version in "" .before; do
@@ -185,8 +170,6 @@ for version in "" .before; do
 	suffix=${version:+, before}
 	watch "NFS$suffix" nfs "net-watcher$version" -- "${targets[@]}"
 	watch "NFS, \`-fresh\`$suffix" nfs "net-watcher$version" -fresh -- "${targets[@]}"
-	watch "SMB$suffix" smb "net-watcher$version" -- "${targets[@]}"
-	watch "SMB, \`-fresh\`$suffix" smb "net-watcher$version" -fresh -- "${targets[@]}"
 	watch "sshfs$suffix" by_sshfs "net-watcher$version" -- "${targets[@]}"
 	watch "sshfs, \`-fresh\`$suffix" by_sshfs "net-watcher$version" -fresh -- "${targets[@]}"
 	watch "bindfs$suffix" by_bindfs "net-watcher$version" -- "${targets[@]}"
