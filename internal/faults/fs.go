@@ -57,7 +57,8 @@ func (l *Level) add(n int) {
 }
 
 // call is a call for a name: "stat", "lstat", "evalsymlinks", "open" (a directory,
-// too), "read", "readdir", "names", "dirnames", "revalidate" or "isremote".
+// too), "read", "readdir", "names", "dirnames", "revalidate", "refresh" or
+// "isremote".
 type call struct{ op, name string }
 
 // Real returns the file system of the operating system, to which faults can be
@@ -403,6 +404,13 @@ func (o *openFile) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return o.File.Read(b)
+}
+
+func (o *openDir) Refresh() {
+	defer o.fs.leave(o.name, 1)
+	if o.fs.enter("refresh", o.name) == nil {
+		o.Dir.Refresh()
+	}
 }
 
 func (o *openDir) Readdirnames(n int) ([]string, error) {

@@ -131,6 +131,9 @@ type treeDir struct {
 
 func (d *treeDir) Close() error { return nil }
 
+// Refresh does nothing: a Tree has no server.
+func (d *treeDir) Refresh() {}
+
 func (d *treeDir) Readdirnames(n int) ([]string, error) {
 	d.tree.mu.Lock()
 	defer d.tree.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -177,5 +178,27 @@ func TestOpenDir(t *testing.T) {
 		f, err := OS{}.Open(filepath.Join(dir, name))
 		check.Must(t, err)
 		f.Close()
+	}
+}
+
+// The number of fadvise64, and the order of its arguments, differ by architecture.
+func TestForgetListing(t *testing.T) {
+	f, err := os.Open(t.TempDir())
+	check.Must(t, err)
+	defer f.Close()
+	want := syscall.Errno(0)
+	if !slices.Contains([]string{"amd64", "arm64", "riscv64", "loong64", "386"}, runtime.GOARCH) {
+		want = syscall.ENOSYS
+	}
+	check.Equal(t, "a directory", want, forgetListing(f.Fd()))
+	if forgetListing(^uintptr(0)) == 0 {
+		t.Error("no descriptor, and no error")
+	}
+	r, w, err := os.Pipe()
+	check.Must(t, err)
+	defer r.Close()
+	defer w.Close()
+	if errno := forgetListing(r.Fd()); want == 0 && errno != syscall.ESPIPE {
+		t.Errorf("a pipe: %v, want %v", errno, syscall.ESPIPE)
 	}
 }

@@ -63,6 +63,11 @@ type File interface {
 type Dir interface {
 	io.Closer
 
+	// Refresh makes a network file system ask its server for the listing that is read
+	// next, even if it has one, and the server's answer may say how the entries are, too:
+	// NFS examines them all with one call. Nothing can be said of an error.
+	Refresh()
+
 	// Readdirnames reads the names of the next entries, at most n, which is positive.
 	// Without any it returns an error, io.EOF at the end.
 	Readdirnames(n int) ([]string, error)

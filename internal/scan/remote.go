@@ -60,6 +60,13 @@ func (p *pass) syncParent(d *parent) {
 	}
 }
 
+// refresh makes a network file system ask its server for the listing of a directory.
+func (w *worker) refresh(d Dir) {
+	w.begin()
+	d.Refresh()
+	w.end(1)
+}
+
 // revalidate makes a network file system ask its server about a file or directory.
 func (w *worker) revalidate(name string) {
 	w.begin()
