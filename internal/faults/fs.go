@@ -42,6 +42,7 @@ type FS struct {
 	hanging Level
 	running Level
 	remote  bool
+	program bool              // that the files are on, if remote
 	open    Level             // files and directories
 	aliases map[string]string // by name
 	under   map[string]int    // calls under way, by name
@@ -180,6 +181,13 @@ func (f *FS) SetRemote(remote bool) {
 	f.remote = remote
 }
 
+// SetProgram makes all files be on a file system whose server is a program.
+func (f *FS) SetProgram() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.remote, f.program = true, true
+}
+
 // Slow makes each call take d.
 func (f *FS) Slow(d time.Duration) { f.SlowFunc(func(string) time.Duration { return d }) }
 
@@ -309,15 +317,15 @@ func (f *FS) EvalSymlinks(name string) (string, error) {
 }
 
 // IsRemote is a call like others if SetRemote has set something.
-func (f *FS) IsRemote(name string) bool {
+func (f *FS) IsRemote(name string) (is, isProgram bool) {
 	f.mu.Lock()
-	remote := f.remote
+	is, isProgram = f.remote, f.program
 	f.mu.Unlock()
-	if !remote {
-		return false
+	if !is {
+		return false, false
 	}
 	_, err := ask(f, "isremote", name, func(string) (bool, error) { return true, nil })
-	return err == nil
+	return err == nil, isProgram
 }
 
 func (f *FS) IsMounted(name string) bool {

@@ -28,8 +28,9 @@ type FileSystem interface {
 	EvalSymlinks(name string) (string, error) // as filepath.EvalSymlinks
 
 	// IsRemote reports whether name is, perhaps, on a file system that has a server, and
-	// answers for some time without asking it.
-	IsRemote(name string) bool
+	// answers for some time without asking it; and whether that is a program (FUSE) with a
+	// memory of its own, perhaps, which only opening a file renews.
+	IsRemote(name string) (is, isProgram bool)
 
 	// IsMounted reports whether what name leads to is, perhaps, mounted by itself.
 	IsMounted(name string) bool

@@ -256,6 +256,11 @@ func (p *pass) stat(path string, named bool, known Stat) (Stat, uint64) {
 	e, err := p.w.stat(path)
 	if err == nil && e.Mode.IsRegular() && (p.options.Fresh || named && p.remotes.has(p.w, e.Dev, path)) {
 		p.w.revalidate(path)
+		if p.options.Fresh && e.Dev != 0 && remoteAt(p.remotes, p.w, e.Dev, path).isProgram {
+			if f, err := p.w.open(path); err == nil {
+				p.w.close(f)
+			}
+		}
 		e, err = p.w.stat(path)
 	}
 	if err != nil {

@@ -90,9 +90,13 @@ func statxNumber() uintptr {
 }
 
 // IsRemote implements FileSystem.
-func (OS) IsRemote(name string) bool {
+func (OS) IsRemote(name string) (is, isProgram bool) {
+	const fuse = 0x65735546 // FUSE_SUPER_MAGIC
 	var st syscall.Statfs_t
-	return syscall.Statfs(name, &st) == nil && !slices.Contains(localTypes[:], uint32(st.Type))
+	if syscall.Statfs(name, &st) != nil {
+		return false, false
+	}
+	return !slices.Contains(localTypes[:], uint32(st.Type)), st.Type == fuse
 }
 
 // localTypes is the types of file systems that have no server, as in linux/magic.h. Any

@@ -34,6 +34,30 @@ func TestFresh(t *testing.T) {
 	check.Equal(t, "asked", want, ff.Calls("revalidate"))
 }
 
+// With Fresh, on a file system whose server is a program, each file is opened as well: the
+// program may remember what it has said.
+func TestFreshProgram(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.Mkdir("d", 0o777))
+	check.Write(t, "d/a", "1", check.Day1)
+	check.Write(t, "f", "1", check.Day1)
+	for _, isProgram := range []bool{false, true} {
+		ff := faults.Real()
+		ff.SetRemote(true)
+		opened := []string{}
+		if isProgram {
+			ff.SetProgram()
+			opened = []string{"f", "d/a"}
+		}
+		d := newDriver(t, ff, scan.Options{Fresh: true}, "f", "d")
+		d.begin()
+		ff.Calls("open")
+		d.scan()
+		check.Equal(t, "opened", opened, slices.DeleteFunc(ff.Calls("open"), func(name string) bool { return name == "d" }))
+		check.Equal(t, "open files", 0, ff.Opened().Now)
+	}
+}
+
 // On a file system that has a server, it is asked at each scan about what was named, about
 // the directory of that, once for all, and for the listing of each directory; on others
 // nobody is. Whether there is a server is found out again from time to time.
@@ -128,7 +152,7 @@ func TestRevalidate(t *testing.T) {
 	for _, name := range []string{dir, dir + "/f", dir + "/none", "", "a\x00b"} {
 		scan.OS{}.Revalidate(name)
 	}
-	if (scan.OS{}).IsRemote(dir + "/none") {
+	if is, isProgram := (scan.OS{}).IsRemote(dir + "/none"); is || isProgram {
 		t.Error("what does not exist has a server")
 	}
 }
