@@ -43,6 +43,10 @@ type poll struct {
 	rest    time.Time     // until then no other one begins
 }
 
+// minLate is how late a scan is at least that the console has: with a shorter interval,
+// any busy moment would be late.
+const minLate = 100 * time.Millisecond
+
 // minRest is the shortest time between two scans that were asked for: as often as a
 // subscriber is read from.
 const minRest = readInterval
@@ -50,7 +54,7 @@ const minRest = readInterval
 // newPoll returns a poll of the named targets, whose scans are interval apart. When
 // ctx is done, scans stop.
 func newPoll(ctx context.Context, names []string, interval time.Duration, o scan.Options) *poll {
-	o.LateAfter = interval
+	o.LateAfter = max(interval, minLate)
 	o.MaxCalls = cmp.Or(o.MaxCalls, scan.MaxCalls)
 	return &poll{
 		names: names, interval: interval, scanner: scan.New(ctx, names, o),
