@@ -349,7 +349,7 @@ func (s *scheduler) addHelper(w *worker) *worker {
 func (s *scheduler) releaseHelper(w *worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w.job, w.entries, w.buf = nil, nil, nil
+	w.job, w.entries, w.buf, w.listing = nil, nil, nil, listing{}
 	s.busy--
 }
 

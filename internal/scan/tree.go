@@ -242,18 +242,18 @@ func (d *dir) dropGone() {
 
 // match compares the names of d with those of its listing. It returns a copy of
 // the nodes of d that are listed, with new nodes for new names, in the order of
-// the listing; the listing, to go with them; and the nodes of d that the listing
-// lacks. With first, nothing is known of new names; else nothing existed.
+// the listing; the listing, to go with them, which takes its place; and the nodes of d
+// that the listing lacks. With first, nothing is known of new names; else nothing existed.
 //
 // A listing may have a name twice, or lack one that exists: tmpfs does so with
 // files that are replaced meanwhile, and others with less reason.
 func (d *dir) match(listing []listed, first bool) (nodes []node, matched []listed, missing []*node) {
 	const met = -1
-	old := make(map[string]int, len(d.nodes)) // index in d.nodes, or met
+	old := make(map[string]int, max(len(d.nodes), len(listing))) // index in d.nodes, or met
 	for i := range d.nodes {
 		old[d.nodes[i].name] = i
 	}
-	nodes = make([]node, 0, len(listing))
+	nodes, matched = make([]node, 0, len(listing)), listing[:0]
 	for _, l := range listing {
 		if l.stat.kind == unknown && !strings.HasSuffix(l.name, "/") {
 			// It was listed and could not be examined: it is still the directory
@@ -287,9 +287,14 @@ func (d *dir) match(listing []listed, first bool) (nodes []node, matched []liste
 // shareNames makes the names of the nodes parts of one string, which is less work
 // for the garbage collector.
 func shareNames(nodes []node) []node {
+	size := 0
+	for i := range nodes {
+		size += len(nodes[i].name)
+	}
 	var b strings.Builder
-	for _, n := range nodes {
-		b.WriteString(n.name)
+	b.Grow(size)
+	for i := range nodes {
+		b.WriteString(nodes[i].name)
 	}
 	names := b.String()
 	for i := range nodes {

@@ -50,6 +50,7 @@ type worker struct {
 	entries []Entry // the portion read last; kept for its memory
 	buf     []byte  // to read contents into; nil before the first
 	pass    pass    // of the job; kept for its memory
+	listing listing // the last one; kept for its memory
 
 	// The latest calls, the time that they took in all, and how often a call, or
 	// the average of several at once, took longer than slowCall: once may be for
