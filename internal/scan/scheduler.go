@@ -215,7 +215,7 @@ func (s *scheduler) workerLocked(j *job) *worker {
 		i++
 	}
 	w := &s.workers[i]
-	w.job, w.calls, w.spent, w.long = j, 0, 0, 0
+	w.job, w.yielded, w.calls, w.spent, w.long = j, s.lastStart, 0, 0, 0
 	s.busy++
 	return w
 }
