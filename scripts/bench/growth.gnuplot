@@ -13,7 +13,7 @@ array color[4] = ["#0072b2", "#d55e00", "#009e73", "#aa4499"]
 set multiplot layout 1,2
 set logscale xy
 set format x "10^{%T}"
-set xlabel "n"
+set xlabel "files (n)"
 set grid lc rgb "#dddddd"
 set border lc rgb "#444444"
 set key left top reverse Left samplen 2
