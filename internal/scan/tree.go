@@ -49,7 +49,7 @@ func (n *node) setStat(s Stat) {
 // has reports whether s is what is known of n. It is n.stat() == s, in half the time: each
 // scan does this for each file.
 func (n *node) has(s Stat) bool {
-	if n.size != s.size || n.sec != s.sec || n.nsec != s.nsec || n.kind != s.kind || s.inconclusive {
+	if n.size != s.size || n.sec != s.sec || n.nsec != s.nsec || n.kind != s.kind || n.young != s.young || s.inconclusive {
 		return false
 	}
 	if n.rare == nil {

@@ -85,7 +85,7 @@ func TestNode(t *testing.T) {
 	stats := []Stat{
 		{}, gone, {kind: directory}, {kind: directory, err: "denied"}, fileStat(1, check.Day1), content,
 		fileStat(2, check.Day1), fileStat(1, check.Day2), fileStat(1, check.Day1.Add(1)), {kind: directory, err: "gone"},
-		{kind: file, hash: 7}, {kind: file, hash: 8}, {kind: file, hash: 7, err: "denied"},
+		{kind: file, hash: 7}, {kind: file, hash: 8}, {kind: file, hash: 7, err: "denied"}, {kind: file, hash: 7, young: true},
 	}
 	for _, s := range stats {
 		n := nodeOf("n", s)
