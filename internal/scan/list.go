@@ -230,7 +230,10 @@ func (l *listing) add(e *Entry) {
 	if l.folder.Choose(e.Name, isDir) == pattern.LeftOut {
 		return
 	}
-	known := l.known(e)
+	var known Stat // what the last scan found of e, if that matters
+	if l.pass.options.SkipSame && !isDir {
+		known = l.known(e)
+	}
 	switch {
 	case l.pass.unfinished(e, known):
 		u := unfinished{entry: *e, known: known}
@@ -247,11 +250,8 @@ func (l *listing) add(e *Entry) {
 	}
 }
 
-// known returns what the last scan found of e, if that matters: with SkipSame.
+// known returns what the last scan found of e, which is no directory.
 func (l *listing) known(e *Entry) Stat {
-	if !l.pass.options.SkipSame || e.Mode.IsDir() {
-		return Stat{}
-	}
 	if !l.differs && l.same < len(l.old) && l.old[l.same].is(e.Name, false) {
 		return l.old[l.same].stat()
 	}
