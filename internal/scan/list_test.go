@@ -86,7 +86,7 @@ func (d *quietDir) Close() error                       { return nil }
 // that of the last one serves. What a large directory needed is given back.
 func TestListingMemory(t *testing.T) {
 	ff := &quietFS{}
-	for _, name := range strings.Fields("a b c d e f g h") {
+	for name := range strings.FieldsSeq("a b c d e f g h") {
 		ff.dir.entries = append(ff.dir.entries, Entry{Name: name, Size: 1, Mtime: check.Day1})
 	}
 	w := &worker{fs: ff, clock: &clock{epoch: time.Now()}}
