@@ -1,4 +1,4 @@
-# Draws what `go run ./scripts/bench growth -tsv docs/growth.tsv` has measured:
+# Draws what `go run ./scripts/bench growth -rounds 3 -seconds 5 -tsv docs/growth.tsv` has measured:
 #
 #	gnuplot scripts/bench/growth.gnuplot
 #
@@ -21,10 +21,10 @@ set xrange [8:1.3e6]
 
 set title "CPU time of a scan, ms"
 set format y "%g"
-set yrange [0.05:5000]
+set yrange [0.05:50000]
 plot for [i=1:4] data index i-1 using 1:2 with linespoints pt 7 ps 0.6 lw 2 lc rgb color[i] title label[i], \
 	for [i=1:4] data index i-1 using 1:3 with lines dt 2 lw 1.5 lc rgb color[i] notitle, \
-	NaN with lines dt 2 lw 1.5 lc rgb "#444444" title "the same, a C loop of the system calls"
+	NaN with lines dt 2 lw 1.5 lc rgb "#444444" title "a C loop of the same calls"
 
 set title "memory, peak, MB"
 set yrange [3:300]
