@@ -80,6 +80,7 @@ func (d *quietDir) ReadEntries(buf []Entry, _ *pattern.Folder) (int, error) {
 }
 
 func (d *quietDir) Readdirnames(int) ([]string, error) { return nil, io.EOF }
+func (d *quietDir) Refresh()                           {}
 func (d *quietDir) Close() error                       { return nil }
 
 // A listing needs no memory when nothing has changed, and next to none for what has:
