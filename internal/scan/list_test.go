@@ -100,7 +100,7 @@ func TestListingMemory(t *testing.T) {
 		want float64 // allocations: each new name is one
 	}{{"the same", same, 0}, {"a change", changed, 0}, {"two new names", same[:6], 2}, {"all names are new", nil, 8}} {
 		allocs := testing.AllocsPerRun(10, func() {
-			l, s := p.list("x", "x/", nil, 1, test.old)
+			l, s := p.list("x", "x/", nil, 0, test.old)
 			if s.kind != directory || l.isSame() != (len(test.old) == 8) || len(l.complete()) != 8 {
 				t.Fatalf("%s: %+v, %+v", test.name, l, s)
 			}
