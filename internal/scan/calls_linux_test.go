@@ -202,3 +202,24 @@ func TestForgetListing(t *testing.T) {
 		t.Errorf("a pipe: %v, want %v", errno, syscall.ESPIPE)
 	}
 }
+
+// A directory that is closed before its end leaves nothing of it to the next one, which
+// has its memory.
+func TestOpenDirAnew(t *testing.T) {
+	for range 10 { // a pool need not keep what it gets
+		first, second := t.TempDir(), t.TempDir()
+		for _, name := range []string{"a", "b", "c"} {
+			check.Must(t, os.WriteFile(filepath.Join(first, name), nil, 0o666))
+		}
+		check.Must(t, os.WriteFile(filepath.Join(second, "x"), nil, 0o666))
+		f, err := OS{}.OpenDir(first, false)
+		check.Must(t, err)
+		if n, err := f.ReadEntries(make([]Entry, 1), nil); n != 1 || err != nil {
+			t.Fatalf("%d entries, %v", n, err)
+		}
+		check.Must(t, f.Close())
+		if got := readAll(t, second, 8); len(got) != 1 || got[0].Name != "x" {
+			t.Fatalf("the next directory has %v", got)
+		}
+	}
+}

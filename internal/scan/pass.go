@@ -93,6 +93,9 @@ func (p *pass) set(n *node, above string, s Stat) {
 // with a pass of its own; their results are added to p. When the context of the
 // Scanner is done, it leaves out the rest.
 func (p *pass) parallelFor(n int, do func(p *pass, i int)) {
+	if n == 0 {
+		return
+	}
 	var next atomic.Int64
 	doNext := func(p *pass) bool {
 		i := int(next.Add(1)) - 1
@@ -170,6 +173,7 @@ func (p *pass) directory(n *node, above, path string, folder *pattern.Folder, de
 			}
 		}
 	}
+	mounts := listing.mounts
 	p.found.files += len(d.nodes)
 	var dirs []*node // yet to be listed themselves
 	for i := range d.nodes {
@@ -180,7 +184,7 @@ func (p *pass) directory(n *node, above, path string, folder *pattern.Folder, de
 	if len(dirs) > 0 {
 		p.parallelFor(len(dirs), func(p *pass, i int) {
 			base := strings.TrimSuffix(dirs[i].name, "/")
-			p.directory(dirs[i], name, Join(path, base), folder.Enter(base), cmp.Or(listing.mounts[base], dev))
+			p.directory(dirs[i], name, Join(path, base), folder.Enter(base), cmp.Or(mounts[base], dev))
 		})
 		d.dropGone()
 	}

@@ -215,7 +215,7 @@ func (s *scheduler) workerLocked(j *job) *worker {
 		i++
 	}
 	w := &s.workers[i]
-	w.job, w.calls, w.spent, w.long = j, 0, 0, 0
+	w.job, w.yielded, w.calls, w.spent, w.long = j, s.lastStart, 0, 0, 0
 	s.busy++
 	return w
 }
@@ -349,7 +349,7 @@ func (s *scheduler) addHelper(w *worker) *worker {
 func (s *scheduler) releaseHelper(w *worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w.job, w.entries, w.buf = nil, nil, nil
+	w.job, w.entries, w.buf, w.listing = nil, nil, nil, listing{}
 	s.busy--
 }
 
