@@ -49,7 +49,7 @@ func (t *Tree) EvalSymlinks(name string) (string, error) {
 
 // IsRemote and Revalidate: it has no server.
 func (t *Tree) IsRemote(string) (is, isProgram bool) { return false, false }
-func (t *Tree) Revalidate(string)    {}
+func (t *Tree) Revalidate(string)                    {}
 
 // IsMounted: an Unlinked file is, or else nothing would lead to it.
 func (t *Tree) IsMounted(string) bool { return true }
