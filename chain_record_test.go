@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"net-watcher/internal/faults"
+	"net-watcher/internal/proof"
+	"net-watcher/internal/wire"
+)
+
+// recorder notes what happens in a chain.
+type recorder struct {
+	begin time.Time
+
+	mu      sync.Mutex // guards the fields below, and those of all ends
+	history proof.History
+	serving int          // the number of the server that joins are to; 0 while there is none
+	waiting []*readerEnd // that have connected to a server which does not serve yet
+	conns   int
+}
+
+// add adds a record, with the time.
+func (r *recorder) add(record proof.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addLocked(record)
+}
+
+func (r *recorder) addLocked(record proof.Record) {
+	record.T = time.Since(r.begin).Milliseconds()
+	record.Events = slices.Clone(record.Events)
+	r.history = append(r.history, record)
+}
+
+// serve notes that a server is about to accept, and those who wait for that.
+func (r *recorder) serve(server int, took time.Duration, watching []wire.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addLocked(proof.Record{Kind: proof.Serve, Server: server, Took: took.Milliseconds(), Events: watching})
+	r.serving = server
+	for _, e := range r.waiting {
+		e.joinLocked()
+	}
+	r.waiting = nil
+}
+
+// publish notes a batch, unless its server was killed.
+func (r *recorder) publish(server int, events []wire.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.serving == server {
+		r.addLocked(proof.Record{Kind: proof.Publish, Server: server, Events: events})
+	}
+}
+
+// end notes the end of a server, once.
+func (r *recorder) end(server int, how string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = nil
+	if r.serving == server {
+		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how})
+		r.serving = 0
+	}
+}
+
+// dialing is the key of a readerEnd in the context of Dial.
+type dialing struct{}
+
+// dialed notes a new connection, for a Network.
+func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
+	e := ctx.Value(dialing{}).(*readerEnd)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conns++
+	e.id, e.link = r.conns, link
+	if r.serving > 0 {
+		e.joinLocked()
+	} else {
+		r.waiting = append(r.waiting, e)
+	}
+}
+
+// readerEnd is a reader's end of a connection, which records what is read.
+type readerEnd struct {
+	*faults.Conn
+	record *recorder
+	reader string
+	link   *faults.Link
+	id     int
+	joined bool // the server may accept it
+	left   bool
+	rest   []byte // an incomplete line
+}
+
+func (e *readerEnd) joinLocked() {
+	if !e.left {
+		e.joined = true
+		e.record.addLocked(proof.Record{Kind: proof.Join, Reader: e.reader, Server: e.record.serving, Conn: e.id})
+	}
+}
+
+// Read records the lines that are complete, and the end.
+func (e *readerEnd) Read(b []byte) (int, error) {
+	n, err := e.Conn.Read(b)
+	e.got(b[:n])
+	if err != nil && !isTimeout(err) {
+		e.leave(err.Error())
+	}
+	return n, err
+}
+
+func (e *readerEnd) got(b []byte) {
+	e.rest = append(e.rest, b...)
+	end := bytes.LastIndexByte(e.rest, '\n') + 1
+	if end == 0 {
+		return
+	}
+	var events []wire.Event
+	for line := range bytes.Lines(e.rest[:end]) {
+		event, err := proof.DecodeLine(line)
+		if err != nil { // no server has sent that
+			event = wire.Event{Type: wire.Changed, File: string(line), Change: "nonsense"}
+		}
+		events = append(events, event)
+	}
+	e.rest = slices.Clone(e.rest[end:])
+	e.record.add(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
+}
+
+func (e *readerEnd) Close() error {
+	e.leave("closed")
+	return e.Conn.Close()
+}
+
+// leave notes the end of the connection, once.
+func (e *readerEnd) leave(why string) {
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	if e.joined && !e.left {
+		e.record.addLocked(proof.Record{Kind: proof.Leave, Reader: e.reader, Conn: e.id, Name: why})
+	}
+	e.left = true
+}
+
+// hasLeft reports whether the connection has ended for its reader.
+func (e *readerEnd) hasLeft() bool {
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	return e.left
+}
