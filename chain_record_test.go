@@ -18,8 +18,9 @@ type recorder struct {
 
 	mu      sync.Mutex // guards the fields below, and those of all ends
 	history proof.History
-	serving int          // the number of the server that joins are to; 0 while there is none
-	waiting []*readerEnd // that have connected to a server which does not serve yet
+	server  int          // the number of the one that connections are to; 0 while there is none
+	serving bool         // it accepts them
+	waiting []*readerEnd // that have connected before that
 	conns   int
 }
 
@@ -36,12 +37,19 @@ func (r *recorder) addLocked(record proof.Record) {
 	r.history = append(r.history, record)
 }
 
+// listen notes that connections are to this server from now on.
+func (r *recorder) listen(server int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.server = server
+}
+
 // serve notes that a server is about to accept, and those who wait for that.
 func (r *recorder) serve(server int, took time.Duration, watching []wire.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.addLocked(proof.Record{Kind: proof.Serve, Server: server, Took: took.Milliseconds(), Events: watching})
-	r.serving = server
+	r.serving = true
 	for _, e := range r.waiting {
 		e.joinLocked()
 	}
@@ -52,7 +60,7 @@ func (r *recorder) serve(server int, took time.Duration, watching []wire.Event) 
 func (r *recorder) publish(server int, events []wire.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.serving == server {
+	if r.serving && r.server == server {
 		r.addLocked(proof.Record{Kind: proof.Publish, Server: server, Events: events})
 	}
 }
@@ -61,11 +69,13 @@ func (r *recorder) publish(server int, events []wire.Event) {
 func (r *recorder) end(server int, how string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting = nil
-	if r.serving == server {
-		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how})
-		r.serving = 0
+	if r.server != server {
+		return
 	}
+	if r.serving {
+		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how})
+	}
+	r.server, r.serving, r.waiting = 0, false, nil
 }
 
 // dialing is the key of a readerEnd in the context of Dial.
@@ -78,7 +88,7 @@ func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
 	defer r.mu.Unlock()
 	r.conns++
 	e.id, e.link = r.conns, link
-	if r.serving > 0 {
+	if r.serving {
 		e.joinLocked()
 	} else {
 		r.waiting = append(r.waiting, e)
@@ -100,7 +110,7 @@ type readerEnd struct {
 func (e *readerEnd) joinLocked() {
 	if !e.left {
 		e.joined = true
-		e.record.addLocked(proof.Record{Kind: proof.Join, Reader: e.reader, Server: e.record.serving, Conn: e.id})
+		e.record.addLocked(proof.Record{Kind: proof.Join, Reader: e.reader, Server: e.record.server, Conn: e.id})
 	}
 }
 

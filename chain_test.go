@@ -106,6 +106,7 @@ func (c *chain) serve() *chainServer {
 	check.Must(c.T, err)
 	c.servers++
 	s := &chainServer{number: c.servers, listener: l}
+	c.record.listen(s.number)
 	s.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
 		defer c.record.end(s.number, "stopped")
 		began := time.Now()
