@@ -165,8 +165,11 @@ func (r *chainRun) size() int64 {
 // diskFault is a fault that lasts.
 type diskFault struct {
 	record proof.Record
-	ofDir  bool // it is one of what is a directory there, and ends when that goes
-	end    func()
+	ofDir  bool          // it is one of what is a directory there, and ends when that goes
+	ops    []string      // that fail for the path
+	below  bool          // and for what is below it
+	err    error         // with which they fail
+	took   time.Duration // of each call, if it is slow
 }
 
 // fault makes calls for a path fail, hang, take time or tell nothing; or ends that, if
@@ -221,66 +224,65 @@ func (r *chainRun) fault(what, which, how byte) {
 	if len(r.faults) >= 3 {
 		return
 	}
-	f := &diskFault{}
-	var begin func()
-	at := fault.Path
-	switch fault.Name {
-	case "hang":
-		begin = func() { r.fs.Hang(at); r.fs.Hang(at + "/") }
-		f.end = func() { r.fs.Release(at); r.fs.Release(at + "/") }
-	case "slow":
-		took := []time.Duration{2 * time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond}[how%4]
-		begin = func() { r.slow[at] = took; r.setSlow() }
-		f.end = func() { delete(r.slow, at); r.setSlow() }
-		fault.Value = took.Milliseconds()
-	default:
+	f := &diskFault{ops: ops, below: true, err: err}
+	isDir := slices.ContainsFunc(r.items(), func(i item) bool { return i.path == fault.Path && i.mode.IsDir() })
+	isNested := slices.ContainsFunc(r.targets, func(t string) bool { return strings.HasPrefix(fault.Path, t+"/") })
+	switch {
+	case what%10 == 9:
+		f.took = []time.Duration{2 * time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond}[how%4]
+	case what%10 == 3 && isNested: // it can be examined, from the directory above
+		f.ofDir, f.ops = true, []string{"open", "readdir", "names", "dirnames"}
+	case what%10 == 4:
+		f.ofDir, f.ops, f.below = true, []string{"readdir", "names"}, false
+		if slices.ContainsFunc(r.targets, func(t string) bool { return strings.HasPrefix(t, fault.Path+"/") }) {
+			return // its directories above are not listed
+		}
+	}
+	if f.ofDir && !isDir {
+		return
+	}
+	if err != nil {
 		fault.Error = oserr.Cause(err).Error()
-		names := []string{at, at + "/"}
-		if at == "" {
+	}
+	f.record = fault
+	r.note("fault: %s %q %s %v", fault.Name, fault.Path, fault.Error, f.took)
+	r.record.add(fault)
+	r.faults = append(r.faults, f)
+	if fault.Name == "hang" {
+		r.fs.Hang(fault.Path)
+		r.fs.Hang(fault.Path + "/")
+	}
+	r.setFaults()
+}
+
+// setFaults has calls fail and take time as the faults say.
+func (r *chainRun) setFaults() {
+	r.fs.Heal()
+	slow := make(map[string]time.Duration)
+	for _, f := range r.faults {
+		names := []string{f.record.Path}
+		if f.below {
+			names = append(names, f.record.Path+"/")
+		}
+		if f.record.Path == "" {
 			names = nil
 			for _, root := range chainRoots {
 				names = append(names, root, root+"/")
 			}
 		}
-		set := func(err error) {
-			for _, op := range ops {
-				for _, name := range names {
-					r.fs.Fail(op, name, err)
+		switch {
+		case f.err != nil:
+			for _, name := range names {
+				for _, op := range f.ops {
+					r.fs.Fail(op, name, f.err)
+				}
+				if f.ofDir && f.below {
+					r.fs.Fail("lstat", f.record.Path+"/", f.err)
 				}
 			}
+		case f.took > 0:
+			slow[f.record.Path] = f.took
 		}
-		isTarget := slices.Contains(r.targets, at)
-		if what%10 == 3 && !isTarget || what%10 == 4 {
-			if !slices.ContainsFunc(r.items(), func(i item) bool { return i.path == at && i.mode.IsDir() }) {
-				return
-			}
-			f.ofDir = true
-			set = func(err error) {
-				for _, op := range []string{"open", "readdir", "names", "dirnames"} {
-					if what%10 == 3 || op == "readdir" || op == "names" {
-						r.fs.Fail(op, at, err)
-					}
-				}
-				for _, op := range ops {
-					if what%10 == 3 {
-						r.fs.Fail(op, at+"/", err)
-					}
-				}
-			}
-		}
-		begin, f.end = func() { set(err) }, func() { set(nil) }
-	}
-	r.note("fault: %s %q %s%s", fault.Name, fault.Path, fault.Error, map[bool]string{true: fmt.Sprint(fault.Value, " ms")}[fault.Value > 0])
-	r.record.add(fault)
-	begin()
-	f.record = fault
-	r.faults = append(r.faults, f)
-}
-
-func (r *chainRun) setSlow() {
-	slow := make(map[string]time.Duration)
-	for name, took := range r.slow {
-		slow[name] = took
 	}
 	r.fs.SlowFunc(func(name string) time.Duration {
 		for at, took := range slow {
@@ -295,10 +297,14 @@ func (r *chainRun) setSlow() {
 // endFault ends a fault.
 func (r *chainRun) endFault(f *diskFault) {
 	r.faults = slices.DeleteFunc(r.faults, func(o *diskFault) bool { return o == f })
-	f.end()
+	r.setFaults()
 	heal := proof.Record{Kind: proof.Heal, Name: f.record.Name, Path: f.record.Path}
-	if f.record.Name == "slow" { // a listing may be under way
-		heal.Value = f.record.Value * int64(1+len(r.items()))
+	if f.took > 0 { // a listing may be under way
+		heal.Value = f.took.Milliseconds() * int64(1+len(r.items()))
+	}
+	if f.record.Name == "hang" {
+		r.fs.Release(f.record.Path)
+		r.fs.Release(f.record.Path + "/")
 	}
 	r.note("heal: %s %q", heal.Name, heal.Path)
 	r.record.add(heal)

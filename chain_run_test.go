@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -15,17 +16,16 @@ import (
 	"time"
 
 	"net-watcher/internal/check"
-	"net-watcher/internal/faults"
 	"net-watcher/internal/feed"
 	"net-watcher/internal/proof"
-	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 )
 
 var (
-	chainSeeds = flag.Int("seeds", 200, "how many runs TestChainSeeds makes")
-	chainSeed  = flag.Int("seed", 0, "the first one of these")
-	chainInput = flag.String("input", "", "the bytes of one run that TestChainSeeds makes instead, in hexadecimal")
+	chainSeeds  = flag.Int("seeds", 200, "how many runs TestChainSeeds makes")
+	chainSeed   = flag.Int("seed", 0, "the first one of these")
+	chainInput  = flag.String("input", "", "the bytes of one run that TestChainSeeds makes instead, in hexadecimal")
+	chainShrink = flag.Bool("shrink", false, "whether to leave out the steps without which a run breaks a promise as well")
 )
 
 // FuzzChain makes one run of the whole chain of each byte string, and has all that
@@ -76,7 +76,6 @@ type chainRun struct {
 	sizes int64    // the last one of a file
 
 	faults []*diskFault
-	slow   map[string]time.Duration // of each call, by path
 
 	server    *chainServer // nil while there is none
 	killed    []*chainServer
@@ -93,10 +92,41 @@ type disturbance struct {
 
 // runChain makes the run that the bytes say, and reports how it breaks promises.
 func runChain(t *testing.T, b []byte) {
+	found, report := playChain(t, b)
+	if len(found) > 0 && *chainShrink {
+		b, found, report = shrinkChain(t, b, found, report)
+	}
+	for _, v := range found[:min(len(found), 10)] {
+		t.Error(v)
+	}
+	if t.Failed() {
+		t.Logf("what was done (-input %x):\n%s", b, report())
+	}
+}
+
+// shrinkChain returns the least of a run that breaks a promise by leaving out steps, and
+// what playChain returns of it.
+func shrinkChain(t *testing.T, b []byte, found []proof.Violation, report func() string) ([]byte, []proof.Violation, func() string) {
+	for n := len(b) / chainStep / 2; n > 0; n /= 2 {
+		for i := chainHead; i+n*chainStep <= len(b); {
+			less := slices.Delete(slices.Clone(b), i, i+n*chainStep)
+			if f, r := playChain(t, less); len(f) > 0 {
+				b, found, report = less, f, r
+			} else {
+				i += chainStep
+			}
+		}
+	}
+	return b, found, report
+}
+
+// playChain makes a run. It returns how that breaks promises, and a function that says
+// what was done and writes the history to a file.
+func playChain(t *testing.T, b []byte) (found []proof.Violation, report func() string) {
 	head := make([]byte, chainHead)
 	b = b[copy(head, b):]
 	synctest.Test(t, func(t *testing.T) {
-		r := &chainRun{slow: make(map[string]time.Duration), disturbed: make(map[string]disturbance)}
+		r := &chainRun{disturbed: make(map[string]disturbance)}
 		r.chain = newChain(t, chainTargets[head[0]%4]...)
 		r.setUp(head)
 		for range maxChainSteps {
@@ -112,8 +142,10 @@ func runChain(t *testing.T, b []byte) {
 			}
 		}
 		r.settle()
-		r.judge(head)
+		found = r.judge()
+		report = r.report
 	})
+	return found, report
 }
 
 // chainWaits are in ms.
@@ -434,11 +466,11 @@ func (r *chainRun) settle() {
 	r.wait(int((2*chainInterval + 5*time.Second).Milliseconds()) + 1)
 }
 
-// judge ends all, and reports what was wrong.
-func (r *chainRun) judge(head []byte) {
+// judge ends all, and returns what was wrong.
+func (r *chainRun) judge() (found []proof.Violation) {
 	for _, reader := range r.readers {
 		if e := reader.latest(); reader.isClient && (e == nil || e.hasLeft()) {
-			r.Errorf("%s is not connected", reader.name)
+			found = append(found, proof.Violation{Promise: proof.Convergent, Text: reader.name + " is not connected"})
 		}
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -456,23 +488,17 @@ func (r *chainRun) judge(head []byte) {
 		s.stop()
 	}
 	r.close()
-	found := r.record.history.Validate()
-	for i, v := range found {
-		if i == 10 {
-			r.Errorf("and %d more", len(found)-i)
-			break
-		}
-		r.Error(v)
-	}
-	if r.Failed() {
-		r.Logf("what was done:\n%s", strings.Join(r.steps, "\n"))
-		f, err := os.CreateTemp("", "net-watcher-chain-*.jsonl")
-		check.Must(r.T, err)
-		check.Must(r.T, r.record.history.Write(f))
-		check.Must(r.T, f.Close())
-		r.Logf("the history: %s", f.Name())
-	}
+	return append(found, r.record.history.Validate()...)
 }
 
-var _ = faults.Made
-var _ scan.Options
+// report returns what was done, after it has written the history to a file.
+func (r *chainRun) report() string {
+	f, err := os.CreateTemp("", "net-watcher-chain-*.jsonl")
+	if err == nil {
+		err = errors.Join(r.record.history.Write(f), f.Close())
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(append(r.steps, "the history: "+f.Name()), "\n")
+}

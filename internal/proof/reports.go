@@ -126,7 +126,8 @@ func (r *reporter) last(n name) report {
 }
 
 // whatever returns the report that n is what a scan between two times has found. What is
-// below a directory that cannot be read is not there for it.
+// below a directory that cannot be read is not there for it; where the whole process has
+// no descriptors, that may be so.
 func (r *reporter) whatever(n name, from, t int64, index int) report {
 	now := report{may: r.between(n, from, t), t: t, index: index}
 	now.span = slices.IndexFunc(r.of(n), func(s span) bool { return s.until >= from })
@@ -134,7 +135,7 @@ func (r *reporter) whatever(n name, from, t int64, index int) report {
 		switch fails := f.overlaps(from, t) && (f.name == "fail" || f.name == "inconclusive"); {
 		case fails && f.at(n):
 			now.may = append(now.may, value{kind: unreadable})
-		case fails && f.covers(from, t) && above(f.path, n.path()):
+		case fails && f.path != "" && f.covers(from, t) && above(f.path, n.path()):
 			now.may = []value{{}}
 			return now
 		case fails && above(f.path, n.path()):

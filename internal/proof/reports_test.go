@@ -232,6 +232,7 @@ func TestRestart(t *testing.T) {
 		sound("the same state, with changes below what cannot be read", "4000 end", "2000 op mkdir e/s\n2000 op create e/s/x 30\n2400 publish 1 created e/s/ =E1, created e/s/x 30 =E2\n2500 fault fail e/s !permission denied\n3000 publish 1 unreadable e/s/ !permission denied =E3\n3500 op remove e/s/x\n4000 end",
 			"watching d =C, watching e =E", "watching d =C, watching e =E3", "7500 publish 2 modified e/b 5 =F", "6500 heal fail e/s\n7500 publish 2 readable e/s/ =E4, modified e/b 5 =F", "created e/c 7 =J", "created e/c 7 =J, created e/s/ =J2"),
 		sound("changes while the first scan hangs", "16000 heal hang d", "15500 op write d/a 20\n15500 op create d/n 21\n16000 heal hang d", "removed d/c =L, removed d/a", "removed d/n =L0, removed d/c =L, removed d/a"),
+		sound("no descriptors at the start, but for some calls", "4000 end", "3800 op mkdir d/s\n3900 fault inconclusive !too many open files\n4000 end", "7000 op write e/b 5", "6900 heal inconclusive\n7000 op write e/b 5", "removed d/c =L", "removed d/s/ =L0, removed d/c =L"),
 		sound("a fault at both ends", "4000 end", "3000 fault fail e/b !permission denied\n3500 publish 1 unreadable e/b !permission denied =E1\n4000 end", "watching d =C, watching e =E", "watching d =C, watching e =E1", "\n7000 op", "\n6500 heal fail e/b\n7000 op"),
 	)
 }
