@@ -21,6 +21,7 @@ import (
 var (
 	chainTargets = [][]string{{"d"}, {"d", "f"}, {"p/t", "p/u", "d"}, {"d", "d/sub", "f"}}
 	chainPaths   = []string{"d", "d/a", "d/b", "d/sub", "d/sub/a", "d/sub/b c", "d/sub/deep", "d/sub/deep/a", "f", "p", "p/t", "p/t/a", "p/u", "x", "x/a", "x/sub"}
+	chainDirs    = []string{"d", "d/sub", "d/sub/deep", "p", "p/t", "x", "x/sub"} // of these, at the start
 	chainLinks   = []string{"d/l0", "d/sub/l1", "p/t/l2", "x/l3"}
 	chainRoots   = []string{"d", "f", "p", "x"}
 )

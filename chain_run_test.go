@@ -99,7 +99,7 @@ func runChain(t *testing.T, b []byte) {
 	for _, v := range found[:min(len(found), 10)] {
 		t.Error(v)
 	}
-	if t.Failed() {
+	if t.Failed() || *chainInput != "" {
 		t.Logf("what was done (-input %x):\n%s", b, report())
 	}
 }
@@ -172,7 +172,7 @@ func (r *chainRun) setUp(head []byte) {
 	if head[0]&192 == 192 {
 		r.maxConns = 6
 	}
-	r.network.Buffer = []int{64 << 10, 64 << 10, 4 << 10, 512}[head[1]%4]
+	r.network.Buffer = []int{64 << 10, 4 << 10, 300, 40}[head[1]%4]
 	events := []int{1 << 16, 64, 4, 1}[head[1]/4%4]
 	bytes := []int{1 << 24, 1 << 13, 1 << 10, 1}[head[1]/16%4]
 	inFlight := []int{1 << 26, 1 << 14, 1 << 11, 1}[head[1]/64]
@@ -180,11 +180,15 @@ func (r *chainRun) setUp(head []byte) {
 	r.note("targets %v, content %v, fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
 		r.targets, r.content, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
 	r.record.add(proof.Record{Kind: proof.Config, Interval: chainInterval.Milliseconds(), Scan: 20, Targets: r.targets, Content: r.content})
-	for i, b := range head[2:] {
-		r.change(4, 0, b)           // mkdir
-		r.change(4, 0, 3*b+1)       // mkdir
-		r.change(0, 0, b/3)         // create
-		r.change(0, 0, 5*b+byte(i)) // create
+	there := int(head[2]) | int(head[3])<<8
+	for i, name := range chainPaths {
+		switch {
+		case there>>i&1 == 0:
+		case slices.Contains(chainDirs, name):
+			r.change(4, 0, byte(i)) // mkdir
+		default:
+			r.change(0, 0, byte(i)) // create
+		}
 	}
 	r.serveAnew()
 	r.join(true)
@@ -194,8 +198,15 @@ func (r *chainRun) setUp(head []byte) {
 // step does what the bytes say.
 func (r *chainRun) step(op, a, b, c byte) {
 	switch op % 32 {
-	default: // half of them
+	default:
 		r.change(a, b, c)
+	case 13:
+		r.work(int(a%8), b, c)
+	case 14, 15:
+		reader := r.pick(a)
+		r.disturb(a, 0, b)
+		r.work(3+int(c%6), b, c)
+		r.endDisturbance(reader)
 	case 16, 17, 18:
 		r.fault(a, b, c)
 	case 19:
@@ -227,6 +238,17 @@ func (r *chainRun) step(op, a, b, c byte) {
 		r.storm([]int{2, 5, 12, 30}[a%4])
 	case 31:
 		r.dials(a, b)
+	}
+}
+
+// work writes some files each second.
+func (r *chainRun) work(seconds int, b, c byte) {
+	for i := range byte(seconds) {
+		for j := range byte(4) {
+			r.change(2, c+5*j, 0) // write
+		}
+		r.change(b+i*c, c, b)
+		r.wait(1000)
 	}
 }
 
