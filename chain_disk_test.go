@@ -183,8 +183,11 @@ func (r *chainRun) fault(what, which, how byte) {
 			dirs = append(dirs, dir)
 		}
 	}
-	paths := slices.Clone(dirs)
-	for _, i := range r.items() {
+	paths, items := slices.Clone(dirs), r.items()
+	if r.fs.Tree.Fold { // no fault is of another spelling of its path
+		items = nil
+	}
+	for _, i := range items {
 		if i.mode.IsDir() && !slices.Contains(dirs, i.path) && slices.ContainsFunc(r.targets, func(t string) bool { return strings.HasPrefix(i.path, t+"/") }) {
 			dirs = append(dirs, i.path)
 		}

@@ -85,6 +85,9 @@ func (p *pass) set(n *node, above string, s Stat) {
 		}
 		s.inconclusive = false
 	}
+	if !p.first && n.kind == unknown && !n.unreadable() {
+		n.kind = absent // first scans could not examine it, and then not its directory
+	}
 	p.found.changes.set(n, above, s)
 }
 
