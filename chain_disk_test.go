@@ -13,7 +13,6 @@ import (
 	"net-watcher/internal/check"
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/proof"
-	"net-watcher/internal/scan"
 )
 
 // Paths that a run uses. A link is never renamed by itself and leads to no link, so that
@@ -38,13 +37,14 @@ func (r *chainRun) items() (all []item) {
 	list = func(dir string) {
 		d, err := r.fs.Tree.OpenDir(dir, false)
 		check.Must(r.T, err)
-		entries := make([]scan.Entry, 100)
-		n, err := d.ReadEntries(entries)
+		names, err := d.Readdirnames(100)
 		if err != io.EOF {
 			check.Must(r.T, err)
 		}
-		for _, e := range entries[:n] {
-			at := path.Join(dir, e.Name)
+		for _, name := range names {
+			at := path.Join(dir, name)
+			e, err := r.fs.Tree.Lstat(at)
+			check.Must(r.T, err)
 			all = append(all, item{at, e.Mode})
 			if e.Mode.IsDir() {
 				list(at)

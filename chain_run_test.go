@@ -165,6 +165,7 @@ func (r *chainRun) note(format string, args ...any) {
 // setUp makes the first files, server and readers.
 func (r *chainRun) setUp(head []byte) {
 	r.content = head[0]&4 > 0
+	r.skipSame = r.content && head[0]&8 > 0
 	r.fs.Tree.Fold = head[0]&24 == 24
 	if head[0]&32 > 0 {
 		r.format = wire.JSON
@@ -177,8 +178,8 @@ func (r *chainRun) setUp(head []byte) {
 	bytes := []int{1 << 24, 1 << 13, 1 << 10, 1}[head[1]/16%4]
 	inFlight := []int{1 << 26, 1 << 14, 1 << 11, 1}[head[1]/64]
 	r.limit = func(f *feed.Feed) { f.MaxLogEvents, f.MaxLogBytes, f.MaxInFlight = events, bytes, inFlight }
-	r.note("targets %v, content %v, fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
-		r.targets, r.content, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
+	r.note("targets %v, content %v (changed %v), fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
+		r.targets, r.content, r.skipSame, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
 	r.record.add(proof.Record{Kind: proof.Config, Interval: chainInterval.Milliseconds(), Scan: 20, Targets: r.targets, Content: r.content})
 	there := int(head[2]) | int(head[3])<<8
 	for i, name := range chainPaths {

@@ -36,6 +36,7 @@ type chain struct {
 
 	// The fields below are to be set before the first server.
 	content  bool
+	skipSame bool
 	format   wire.Format
 	maxConns int
 	limit    func(*feed.Feed) // sets its limits
@@ -89,7 +90,7 @@ func (c *chain) begin(run func(ctx context.Context, console *log.Logger) error) 
 
 // scanOptions returns the options of each server.
 func (c *chain) scanOptions() scan.Options {
-	return scan.Options{FileSystem: c.fs, Content: c.content}
+	return scan.Options{FileSystem: c.fs, Content: c.content, SkipSame: c.skipSame}
 }
 
 // chainServer is a server of the targets.
@@ -120,6 +121,8 @@ func (c *chain) serve() *chainServer {
 		f := feed.New(watching)
 		c.limit(f)
 		c.record.serve(s.number, time.Since(began), watching)
+		server := newServer(f, c.format, c.maxConns, console, true)
+		server.ask, p.scanned = p.ask, server.scanned
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		wg.Go(func() {
@@ -128,7 +131,7 @@ func (c *chain) serve() *chainServer {
 				f.Publish(events)
 			}
 		})
-		return newServer(f, c.format, c.maxConns, console, true).serve(ctx, l)
+		return server.serve(ctx, l)
 	})
 	return s
 }
