@@ -201,6 +201,8 @@ func (r *chainRun) step(op, a, b, c byte) {
 	switch op % 32 {
 	default:
 		r.change(a, b, c)
+	case 12:
+		r.runCommands(a, b)
 	case 13:
 		r.work(int(a%8), b, c)
 	case 14, 15:
@@ -289,12 +291,15 @@ func (r *chainRun) join(client bool) {
 	if len(r.readers) >= maxChainReaders {
 		return
 	}
-	begin := r.read
+	var reader *chainReader
 	if client {
-		begin = r.follow
+		command := r.readers == nil || len(r.readers)%2 > 0
+		reader = r.follow(command)
+		r.note("%s joins (COMMAND: %v)", reader.name, command)
+	} else {
+		reader = r.read()
+		r.note("%s joins", reader.name)
 	}
-	reader := begin()
-	r.note("%s joins", reader.name)
 	r.readers = append(r.readers, reader)
 }
 
@@ -459,6 +464,14 @@ func (r *chainRun) dials(what, how byte) {
 	}
 }
 
+// runCommands says how COMMANDs run from now on.
+func (r *chainRun) runCommands(how, status byte) {
+	took := []time.Duration{0, 20 * time.Millisecond, 1500 * time.Millisecond, 8 * time.Second}[how%4]
+	fails, broken := status%3 == 0, how%16 > 11
+	r.note("COMMAND takes %v, fails %v, cannot be started %v", took, fails, broken)
+	r.commands.set(took, map[bool]int{true: 1}[fails], broken)
+}
+
 // settle ends all faults, and has all parts there that are to be up to date.
 func (r *chainRun) settle() {
 	r.note("all faults end")
@@ -470,6 +483,7 @@ func (r *chainRun) settle() {
 	}
 	r.network.Refuse(false)
 	r.network.Full(false)
+	r.commands.set(0, 0, false)
 	if r.server == nil {
 		r.serveAnew()
 	}

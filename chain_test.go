@@ -41,6 +41,8 @@ type chain struct {
 	maxConns int
 	limit    func(*feed.Feed) // sets its limits
 
+	commands commands
+
 	servers, readers int // so far
 }
 
@@ -209,8 +211,8 @@ func (c *chain) read() *chainReader {
 	return r
 }
 
-// follow begins a client, as followServer does.
-func (c *chain) follow() *chainReader {
+// follow begins a client, as followServer does. It prints, or runs COMMAND.
+func (c *chain) follow(command bool) *chainReader {
 	r := &chainReader{name: c.newReader("client"), isClient: true}
 	r.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
 		client := &follow.Client{
@@ -230,6 +232,19 @@ func (c *chain) follow() *chainReader {
 				_, err := r.printed.Write(wire.Encode(wire.Text, events))
 				return err
 			},
+		}
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		if command {
+			cmd := c.command(r.name, console)
+			client.Begun = cmd.Trigger
+			client.Handle = func(events []wire.Event) error {
+				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command", Events: events})
+				cmd.Add(events)
+				return nil
+			}
+			wg.Go(func() { cmd.Run(ctx) })
+			defer cmd.Close()
 		}
 		err := client.Run(ctx)
 		c.record.add(proof.Record{Kind: proof.End, Reader: r.name, Name: "stopped"})
@@ -257,7 +272,7 @@ func TestChain(t *testing.T) {
 		check.Must(t, disk.MkdirAll("d/sub"))
 		check.Must(t, disk.Write("d/a", "1"))
 		server := c.serve()
-		client, peer := c.follow(), c.subscribe()
+		client, peer := c.follow(false), c.subscribe()
 		peer.expect("[text] watching d", "[text] watching f (not there)")
 		client.expect(t, "", "following there")
 
