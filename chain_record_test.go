@@ -105,6 +105,8 @@ type readerEnd struct {
 	joined bool // the server may accept it
 	left   bool
 	rest   []byte // an incomplete line
+
+	reading, closed bool // by its reader
 }
 
 func (e *readerEnd) joinLocked() {
@@ -116,15 +118,24 @@ func (e *readerEnd) joinLocked() {
 
 // Read records the lines that are complete, and the end.
 func (e *readerEnd) Read(b []byte) (int, error) {
+	e.record.mu.Lock()
+	e.reading = true
+	e.record.mu.Unlock()
 	n, err := e.Conn.Read(b)
-	e.got(b[:n])
-	if err != nil && !isTimeout(err) {
-		e.leave(err.Error())
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	e.reading = false
+	e.gotLocked(b[:n])
+	switch {
+	case err != nil && !isTimeout(err):
+		e.leaveLocked(err.Error())
+	case e.closed:
+		e.leaveLocked("closed")
 	}
 	return n, err
 }
 
-func (e *readerEnd) got(b []byte) {
+func (e *readerEnd) gotLocked(b []byte) {
 	e.rest = append(e.rest, b...)
 	end := bytes.LastIndexByte(e.rest, '\n') + 1
 	if end == 0 {
@@ -139,18 +150,23 @@ func (e *readerEnd) got(b []byte) {
 		events = append(events, event)
 	}
 	e.rest = slices.Clone(e.rest[end:])
-	e.record.add(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
+	e.record.addLocked(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
 }
 
+// Close records the end, unless a Read is under way, which does.
 func (e *readerEnd) Close() error {
-	e.leave("closed")
-	return e.Conn.Close()
-}
-
-// leave notes the end of the connection, once.
-func (e *readerEnd) leave(why string) {
+	err := e.Conn.Close()
 	e.record.mu.Lock()
 	defer e.record.mu.Unlock()
+	e.closed = true
+	if !e.reading {
+		e.leaveLocked("closed")
+	}
+	return err
+}
+
+// leaveLocked notes the end of the connection, once.
+func (e *readerEnd) leaveLocked(why string) {
 	if e.joined && !e.left {
 		e.record.addLocked(proof.Record{Kind: proof.Leave, Reader: e.reader, Conn: e.id, Name: why})
 	}
