@@ -33,7 +33,7 @@ type job struct {
 
 	due      time.Duration // since when a scan is wanted (by clock); 0 if none is
 	expired  bool          // that scan is no longer waited for
-	reported bool          // it expired, and no scan has been conclusive since
+	reported bool          // it expired, and no scan has told anything of it since
 	seen     bool          // a scan was complete
 	late     bool          // the last scan was
 	retry    time.Duration // when to scan again, if not started before (by clock); 0 for not
@@ -98,7 +98,7 @@ type result struct {
 	job       *job
 	found     findings
 	first     bool
-	recovered bool // the job was reported as expired, and this scan is conclusive
+	recovered bool // the job was reported as expired, and this scan tells something of its target
 }
 
 // newScheduler returns a scheduler of targets with these parent directories.
@@ -302,7 +302,8 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 		j.seen = true
 	}
 	if changed := !r.first && len(r.found.changes.steps) > 0; r.first || j.reported || changed || len(r.found.notices) > 0 {
-		if r.recovered = j.reported && (!incomplete || changed); r.recovered {
+		_, inDoubt := r.found.doubts[""]
+		if r.recovered = j.reported && (!incomplete || changed || j.seen && !inDoubt); r.recovered {
 			j.reported = false
 		}
 		s.results = append(s.results, r)
