@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -103,11 +104,12 @@ func TestChainCommand(t *testing.T) {
 		for _, r := range c.record.history {
 			switch r.Kind {
 			case proof.Run:
-				run := "run:"
+				var run strings.Builder
+				run.WriteString("run:")
 				for _, e := range r.Events {
-					run += " " + e.String()
+					run.WriteString(" " + e.String())
 				}
-				runs = append(runs, run)
+				runs = append(runs, run.String())
 			case proof.Ran:
 				runs = append(runs, fmt.Sprint("ran: ", r.Value))
 			}

@@ -209,6 +209,7 @@ func (r *chainRun) step(op, a, b, c byte) {
 		reader := r.pick(a)
 		r.disturb(a, 0, b)
 		r.work(3+int(c%6), b, c)
+		r.send(a, b+c)
 		r.endDisturbance(reader)
 	case 16, 17, 18:
 		r.fault(a, b, c)
