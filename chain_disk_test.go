@@ -233,7 +233,7 @@ func (r *chainRun) fault(what, which, how byte) {
 	isNested := slices.ContainsFunc(r.targets, func(t string) bool { return strings.HasPrefix(fault.Path, t+"/") })
 	switch {
 	case what%10 == 9:
-		if r.content { // a file that is open may have another path by then
+		if r.content || r.fs.Tree.Fold { // what was opened or listed may have another path by then
 			return
 		}
 		f.took = []time.Duration{2 * time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond}[how%4]

@@ -149,7 +149,7 @@ func (r *reporter) whatever(n name, from, t int64, index int) report {
 // before that of the report before it, and a later one if both say the same. What has become
 // a file or a directory was removed.
 func (r *reporter) find(n name, before, now report) int {
-	v, since, was := now.may[0], r.since(n, now.t), before.may
+	v, since, was := now.may[0], r.since(n, now.t), r.between(n, r.chain.began, r.chain.from)
 	for _, old := range r.reports[n] {
 		if old.may[0].kind != unreadable {
 			was = old.may
