@@ -232,7 +232,7 @@ func TestRestart(t *testing.T) {
 
 		sound("a change just before the end", "4000 end", "3900 op write d/a 9\n4000 end"),
 		sound("the start: calls tell nothing of what is below, for long", "9000 fault fail e !permission denied", "9000 fault inconclusive e/b !too many open files", "watching e !permission denied =X", "watching e !too many open files =X", "16000 heal fail e", "14900 heal inconclusive e/b", ", created e/b 5 =I, created e/c 7 =J", ""),
-		sound("the start: a directory that cannot be read any more, and is a file then", "9000 fault fail e !permission denied", "14960 fault fail e !permission denied", "16000 heal fail e", "15500 op remove e\n15500 op create e 50\n16000 heal fail e",
+		sound("the start: a directory that cannot be read any more, and is a file then", "9000 fault fail e !permission denied", "14960 fault fail e !permission denied", "0 op create e/b 2", "0 op create e/b 2\n0 op create z 50", "16000 heal fail e", "15500 op swap e z\n16000 heal fail e",
 			"readable e =H, created e/b 5 =I, created e/c 7 =J", "removed e/c =H1, removed e/b =H2, removed e =0, created e 50 =H3"),
 		sound("the start: a reason of before the one at the end", "9000 fault fail e !permission denied", "9000 fault fail e !permission denied\n9000 fault inconclusive d/a !too many open files", "15000 serve 3", "11000 heal fail e\n11000 fault fail e !input/output error\n15000 serve 3", "16000 heal hang d", "16000 heal inconclusive d/a\n16000 heal hang d"),
 		sound("what hung at the start is gone", "9300 op create d/c 6", "9300 op remove d", "16500 publish 3 readable d =G, readable", "16500 publish 3 removed d =0, readable", "17000 op write d/c 8", "", "17500 publish 3 modified d/c 8 =K", "",
