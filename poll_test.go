@@ -174,35 +174,6 @@ func TestRhythm(t *testing.T) {
 	})
 }
 
-// While start waits for a target that hangs, another one changes: that is reported by
-// a scan that follows at once, and not by that of an interval later.
-func TestStartBesideHung(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		ff := faults.Made()
-		ff.Put("f", 1, check.Day1)
-		ff.Put("nfs/f", 1, check.Day1)
-		ff.Hang("nfs/")
-		begin := time.Now()
-		time.AfterFunc(2*time.Second, func() { ff.Put("f", 2, check.Day1) })
-		p := newTestPoll(ctx, ff, "f", "nfs/f")
-		mustStart(t, p)
-		started := time.Since(begin)
-		if started < scan.UnreadableAfter {
-			t.Errorf("start took %v, want at least %v", started, scan.UnreadableAfter)
-		}
-		for events := range p.changes(ctx) {
-			check.Equal(t, "changed", "modified f", events[0].String())
-			if after := time.Since(begin); after >= started+p.interval {
-				t.Errorf("reported after %v, %v after the start", after, after-started)
-			}
-			cancel()
-		}
-		ff.Release("nfs/")
-	})
-}
-
 // The console has what keeps the poll from seeing changes, when it begins and when it is
 // over: late scans, with their target, hung calls, and what is unreadable.
 func TestSay(t *testing.T) {

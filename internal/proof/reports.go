@@ -247,7 +247,7 @@ func (r *reporter) overdue(n name, reports []report) {
 		if now.wrong {
 			continue
 		}
-		for _, t := range append(times, max(now.t, r.chain.from), r.chain.from+r.scan+maxDelay+1, end) {
+		for _, t := range append(times, max(now.t, r.chain.from), end) {
 			if t < now.t || t < r.chain.from || t > end || r.fits(n, now, t) {
 				continue
 			}
@@ -261,9 +261,7 @@ func (r *reporter) overdue(n name, reports []report) {
 	}
 }
 
-// fits reports whether now may be the last report about n at the time t. Until the scan
-// after the start has ended, that may be what the first one found: the start waits for all
-// targets.
+// fits reports whether now may be the last report about n at the time t.
 func (r *reporter) fits(n name, now report, t int64) bool {
 	isUnreadable := slices.Contains(now.may, value{kind: unreadable})
 	if r.mustBeUnreadable(n, t) {
@@ -273,11 +271,7 @@ func (r *reporter) fits(n name, now report, t int64) bool {
 		unknown := now.index == r.chain.index && n.file == n.target && f.name != "fail" && f.in(n.target)
 		return f.overlaps(t-r.window, t) && (r.hides(&f, n) || isUnreadable && (f.at(n) || unknown))
 	})
-	from := t - r.window
-	if t <= r.chain.from+r.scan+maxDelay {
-		from = min(from, r.chain.began)
-	}
-	return excused || slices.ContainsFunc(r.between(n, from, t), func(v value) bool {
+	return excused || slices.ContainsFunc(r.between(n, t-r.window, t), func(v value) bool {
 		return slices.ContainsFunc(now.may, v.is)
 	})
 }
