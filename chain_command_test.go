@@ -92,7 +92,7 @@ func TestChainCommand(t *testing.T) {
 			time.Sleep(chainInterval)
 		}
 		time.Sleep(chainInterval / 2)
-		c.commands.set(3*time.Second/2, 1, false)
+		c.commands.set(1700*time.Millisecond, 1, false)
 		write("d/a", "1")
 		write("d/b", "22")
 		c.commands.set(0, 0, false)
