@@ -8,8 +8,8 @@
 // no test should kill is named in named.txt, with the reason. The exit status is 1
 // if others survive, or if one that is named does not.
 //
-// Each mutant takes a build, about a second, and a run of the package's tests. In
-// the background: GOMAXPROCS=1 nice go run ...
+// Each mutant takes a build, about a second, and then the package's tests, the quick
+// ones first, until one fails. In the background: GOMAXPROCS=1 nice go run ...
 package main
 
 import (
@@ -28,7 +28,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -91,9 +93,9 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	l := lab{*dir, scratch, *timeout}
-	if r, output := l.try(ctx, nil); r != survives {
-		return fmt.Errorf("without a mutant, the tests of %s: %s\n%s", *dir, r, output)
+	l := lab{dir: *dir, scratch: scratch, timeout: *timeout}
+	if err := l.start(ctx); err != nil {
+		return err
 	}
 
 	reasons := parseNamed(named)
@@ -110,7 +112,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 	counts := make(map[result]int)
 	unnamed := 0
 	for _, m := range all {
-		r, _ := l.try(ctx, &m)
+		r := l.try(ctx, &m)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -148,39 +150,73 @@ const (
 type lab struct {
 	dir, scratch string
 	timeout      time.Duration
+	slow         string // pattern of the tests that are slow
 }
 
-// try builds the tests with a mutant, or with none, and runs them: first with
-// -short, because most do not survive that. It returns the last output as well.
-func (l *lab) try(ctx context.Context, m *mutant) (result, []byte) {
-	binary := filepath.Join(l.scratch, "test.exe")
-	args := []string{"test", "-c", "-vet=off", "-o", binary}
+// passed matches what -test.v prints about a test of the top level.
+var passed = regexp.MustCompile(`(?m)^--- PASS: (\w+) \((\d+\.\d+)s\)`)
+
+// start runs the tests without a mutant. It finds out which ones are slow.
+func (l *lab) start(ctx context.Context) error {
+	l.slow = "^$"
+	if output, err := l.build(ctx, nil); err != nil {
+		return fmt.Errorf("tests of %s: %v\n%s", l.dir, err, output)
+	}
+	r, output := l.run(ctx, "-test.v")
+	if r != survives {
+		return fmt.Errorf("without a mutant, the tests of %s: %s\n%s", l.dir, r, output)
+	}
+	for _, m := range passed.FindAllStringSubmatch(string(output), -1) {
+		if seconds, err := strconv.ParseFloat(m[2], 64); err == nil && seconds > 0.2 {
+			l.slow += "|^" + m[1] + "$"
+		}
+	}
+	return nil
+}
+
+// try returns what becomes of a mutant. Most are killed by a test that is quick.
+func (l *lab) try(ctx context.Context, m *mutant) result {
+	if _, err := l.build(ctx, m); err != nil {
+		return doesNotBuild
+	}
+	r, _ := l.run(ctx, "-test.skip", l.slow)
+	if r == survives {
+		r, _ = l.run(ctx, "-test.run", l.slow)
+	}
+	return r
+}
+
+func (l *lab) binary() string { return filepath.Join(l.scratch, "test.exe") }
+
+// build builds the tests with a mutant, or with none.
+func (l *lab) build(ctx context.Context, m *mutant) (output []byte, err error) {
+	args := []string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", l.binary()}
 	if m != nil {
 		faulty, overlay := filepath.Join(l.scratch, "faulty.go"), filepath.Join(l.scratch, "overlay.json")
 		path, err := filepath.Abs(m.file)
 		text, _ := json.Marshal(map[string]any{"Replace": map[string]string{path: faulty}})
 		if err := cmp.Or(err, os.WriteFile(faulty, m.source(), 0o600), os.WriteFile(overlay, text, 0o600)); err != nil {
-			return doesNotBuild, []byte(err.Error())
+			return nil, err
 		}
 		args = append(args, "-overlay", overlay)
 	}
 	goTest := exec.CommandContext(ctx, "go", args...)
 	goTest.Dir = l.dir
-	output, err := goTest.CombinedOutput()
-	if err != nil {
-		return doesNotBuild, output
-	}
+	return goTest.CombinedOutput()
+}
+
+// run runs some of the tests that were built.
+func (l *lab) run(ctx context.Context, args ...string) (result, []byte) {
 	ctx, cancel := context.WithTimeout(ctx, 2*l.timeout)
 	defer cancel()
-	for _, short := range []string{"-test.short", "-test.short=false"} {
-		tests := exec.CommandContext(ctx, binary, "-test.failfast", short, "-test.timeout", l.timeout.String())
-		tests.Dir, tests.WaitDelay = l.dir, time.Second
-		output, err = tests.CombinedOutput()
-		if ctx.Err() != nil || strings.Contains(string(output), "panic: test timed out after") {
-			return timedOut, output
-		} else if err != nil {
-			return killed, output
-		}
+	tests := exec.CommandContext(ctx, l.binary(), append(args, "-test.failfast", "-test.timeout", l.timeout.String())...)
+	tests.Dir, tests.WaitDelay = l.dir, time.Second
+	output, err := tests.CombinedOutput()
+	switch {
+	case ctx.Err() != nil || strings.Contains(string(output), "panic: test timed out after"):
+		return timedOut, output
+	case err != nil:
+		return killed, output
 	}
 	return survives, output
 }
