@@ -30,7 +30,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -70,6 +69,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 	seed := flags.Uint64("seed", 1, "of the chance")
 	match := flags.String("match", "", "take only mutants whose lines have this text")
 	timeout := flags.Duration("timeout", 30*time.Second, "a mutant is killed if the tests take longer")
+	slowest := flags.Duration("max", time.Hour, "leave out tests that take longer")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	l := lab{dir: *dir, scratch: scratch, timeout: *timeout}
+	l := lab{dir: *dir, scratch: scratch, timeout: *timeout, max: *slowest}
 	if err := l.start(ctx); err != nil {
 		return err
 	}
@@ -150,15 +150,20 @@ const (
 type lab struct {
 	dir, scratch string
 	timeout      time.Duration
-	slow         string // pattern of the tests that are slow
+	max          time.Duration // tests that take longer are left out
+
+	slow     []string // patterns of the tests that take longer than quick, the slowest last
+	notQuick string   // one pattern of those
 }
 
-// passed matches what -test.v prints about a test of the top level.
-var passed = regexp.MustCompile(`(?m)^--- PASS: (\w+) \((\d+\.\d+)s\)`)
+// quick is how long a test may take to be run in one go with others.
+const quick = 200 * time.Millisecond
 
-// start runs the tests without a mutant. It finds out which ones are slow.
+// passed matches what -test.v prints about a test of the top level.
+var passed = regexp.MustCompile(`(?m)^--- PASS: (\w+) \((\d+\.\d+s)\)`)
+
+// start runs the tests without a mutant, and finds out which ones are slow.
 func (l *lab) start(ctx context.Context) error {
-	l.slow = "^$"
 	if output, err := l.build(ctx, nil); err != nil {
 		return fmt.Errorf("tests of %s: %v\n%s", l.dir, err, output)
 	}
@@ -166,11 +171,15 @@ func (l *lab) start(ctx context.Context) error {
 	if r != survives {
 		return fmt.Errorf("without a mutant, the tests of %s: %s\n%s", l.dir, r, output)
 	}
+	took := make(map[string]time.Duration)
 	for _, m := range passed.FindAllStringSubmatch(string(output), -1) {
-		if seconds, err := strconv.ParseFloat(m[2], 64); err == nil && seconds > 0.2 {
-			l.slow += "|^" + m[1] + "$"
+		if d, err := time.ParseDuration(m[2]); err == nil && d > quick {
+			took["^"+m[1]+"$"] = d
 		}
 	}
+	l.slow = slices.SortedFunc(maps.Keys(took), func(a, b string) int { return cmp.Compare(took[a], took[b]) })
+	l.notQuick = strings.Join(append(l.slow, "^$"), "|")
+	l.slow = slices.DeleteFunc(l.slow, func(t string) bool { return took[t] > l.max })
 	return nil
 }
 
@@ -179,9 +188,9 @@ func (l *lab) try(ctx context.Context, m *mutant) result {
 	if _, err := l.build(ctx, m); err != nil {
 		return doesNotBuild
 	}
-	r, _ := l.run(ctx, "-test.skip", l.slow)
-	if r == survives {
-		r, _ = l.run(ctx, "-test.run", l.slow)
+	r, _ := l.run(ctx, "-test.skip", l.notQuick)
+	for i := 0; r == survives && i < len(l.slow); i++ {
+		r, _ = l.run(ctx, "-test.run", l.slow[i])
 	}
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -140,8 +141,12 @@ func (f *file) visit(n ast.Node, above []ast.Node) {
 	case *ast.BasicLit:
 		r, ok := above[len(above)-1].(*ast.ReturnStmt)
 		if n.Kind == token.INT && !(ok && len(r.Results) > 1 && n.Value == "0") { // that counts for nothing
-			f.add(n.Pos(), n.End(), "("+n.Value+" + 1)")
-			f.add(n.Pos(), n.End(), "("+n.Value+" - 1)")
+			if value, err := strconv.ParseInt(n.Value, 0, 64); err == nil && value > 20 {
+				f.add(n.Pos(), n.End(), "("+n.Value+" * 2)") // 101 ms are as good as 100
+			} else {
+				f.add(n.Pos(), n.End(), "("+n.Value+" + 1)")
+				f.add(n.Pos(), n.End(), "("+n.Value+" - 1)")
+			}
 		}
 	case *ast.Ident:
 		if n.Name == "true" || n.Name == "false" {

@@ -26,6 +26,8 @@ func TestMutants(t *testing.T) {
 		{"var a = 3 // three", `
 var: var a = 3 => var a = (3 + 1)
 var: var a = 3 => var a = (3 - 1)`},
+		{"var a = 0x20", `
+var: var a = 0x20 => var a = (0x20 * 2)`},
 		{"func f() (int, bool) { return 0, false }", `
 f: func f() (int, bool) { return 0, false } => func f() (int, bool) { return 0, !false }`},
 		{"func f(b bool) bool { return !b }", `
