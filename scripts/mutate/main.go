@@ -8,8 +8,14 @@
 // no test should kill is named in named.txt, with the reason. The exit status is 1
 // if others survive, or if one that is named does not.
 //
-// Each mutant takes a build, about a second, and then the package's tests, the quick
+// All mutants are built at once (variants.go says how), but for those outside of
+// functions. For each, the tests run that reach it (reach.go finds them), the quick
 // ones first, until one fails. In the background: GOMAXPROCS=1 nice go run ...
+//
+// A mutant may do harm: one of package follow sends SIGTERM to all processes of the
+// user. On Linux it has only processes of its own with
+//
+//	unshare -rpf --mount-proc go run ./scripts/mutate -package internal/follow
 package main
 
 import (
@@ -30,6 +36,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -88,16 +95,6 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 		}
 		all = append(all, found...)
 	}
-	scratch, err := os.MkdirTemp("", "mutate")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(scratch)
-	l := lab{dir: *dir, scratch: scratch, timeout: *timeout, max: *slowest}
-	if err := l.start(ctx); err != nil {
-		return err
-	}
-
 	reasons := parseNamed(named)
 	missing := maps.Clone(reasons) // those that do not survive
 	maps.DeleteFunc(missing, func(m, _ string) bool {
@@ -109,10 +106,20 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 		rand.New(rand.NewPCG(*seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		all = all[:min(*n, len(all))]
 	}
+	scratch, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	l := lab{dir: *dir, scratch: scratch, timeout: *timeout, max: *slowest}
+	if err := l.start(ctx, p.Name, all); err != nil {
+		return err
+	}
 	counts := make(map[result]int)
 	unnamed := 0
-	for _, m := range all {
-		r := l.try(ctx, &m)
+	for i := range all {
+		m := &all[i]
+		r := l.try(ctx, m)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -122,7 +129,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 		}
 		if _, ok := reasons[m.String()]; r == survives && !ok {
 			unnamed++
-			fmt.Fprintf(out, "line %d of %s\n", m.line, &m)
+			fmt.Fprintf(out, "line %d of %s\n", m.line, m)
 		}
 	}
 	for m := range missing {
@@ -152,74 +159,132 @@ type lab struct {
 	timeout      time.Duration
 	max          time.Duration // tests that take longer are left out
 
-	slow     []string // patterns of the tests that take longer than quick, the slowest last
-	notQuick string   // one pattern of those
+	variants map[*mutant]*variant // of those mutants that build in one
+	broken   map[*mutant]bool     // in a variant that does not
+	tests    []goTest             // the quickest first
+	blocks   []block              // of all files
 }
 
 // quick is how long a test may take to be run in one go with others.
 const quick = 200 * time.Millisecond
 
-// passed matches what -test.v prints about a test of the top level.
-var passed = regexp.MustCompile(`(?m)^--- PASS: (\w+) \((\d+\.\d+s)\)`)
+// compilerError matches the place of an error.
+var compilerError = regexp.MustCompile(`(?m)^(?:\S*[/\\])?(\w+\.go):(\d+):`)
 
-// start runs the tests without a mutant, and finds out which ones are slow.
-func (l *lab) start(ctx context.Context) error {
-	if output, err := l.build(ctx, nil); err != nil {
-		return fmt.Errorf("tests of %s: %v\n%s", l.dir, err, output)
+// start builds the variants of all mutants, and runs the tests without any.
+func (l *lab) start(ctx context.Context, packageName string, all []mutant) error {
+	if err := l.findTests(ctx); err != nil {
+		return fmt.Errorf("tests of %s: %w", l.dir, err)
 	}
-	r, output := l.run(ctx, "-test.v")
-	if r != survives {
-		return fmt.Errorf("without a mutant, the tests of %s: %s\n%s", l.dir, r, output)
-	}
-	took := make(map[string]time.Duration)
-	for _, m := range passed.FindAllStringSubmatch(string(output), -1) {
-		if d, err := time.ParseDuration(m[2]); err == nil && d > quick {
-			took["^"+m[1]+"$"] = d
+	l.variants, l.broken = make(map[*mutant]*variant), make(map[*mutant]bool)
+	for i := range all {
+		if m := &all[i]; m.inBody {
+			l.variants[m] = &variant{mutant: m, number: i + 1}
 		}
 	}
-	l.slow = slices.SortedFunc(maps.Keys(took), func(a, b string) int { return cmp.Compare(took[a], took[b]) })
-	l.notQuick = strings.Join(append(l.slow, "^$"), "|")
-	l.slow = slices.DeleteFunc(l.slow, func(t string) bool { return took[t] > l.max })
+	for again := true; again; {
+		var err error
+		if again, err = l.buildVariants(ctx, packageName); err != nil {
+			return fmt.Errorf("tests of %s: %w", l.dir, err)
+		}
+	}
+	if r, output := l.run(ctx, "variants.exe", 0, "-test.skip", pattern(l.tests, isSlow)); r != survives {
+		return fmt.Errorf("without a mutant, the tests of %s: %s\n%s", l.dir, r, output)
+	}
 	return nil
+}
+
+// buildVariants builds the tests with all variants. It leaves out those that do not
+// build; then another try is needed.
+func (l *lab) buildVariants(ctx context.Context, packageName string) (again bool, err error) {
+	files := make(map[string][]byte)
+	byFile := make(map[string][]*variant) // in order
+	for _, v := range slices.SortedFunc(maps.Values(l.variants), func(a, b *variant) int { return a.number - b.number }) {
+		byFile[v.mutant.file] = append(byFile[v.mutant.file], v)
+	}
+	for file, variants := range byFile {
+		if files[file], err = addVariants(variants[0].mutant.src, variants); err != nil {
+			return false, err
+		}
+	}
+	files[filepath.Join(l.dir, "mutant_chooser.go")] = fmt.Appendf(nil, chooser, packageName)
+	output, err := l.build(ctx, "variants.exe", files)
+	if err == nil {
+		return false, nil
+	}
+	for _, place := range compilerError.FindAllStringSubmatch(string(output), -1) {
+		line, _ := strconv.Atoi(place[2])
+		for m, v := range l.variants {
+			if filepath.Base(m.file) == place[1] && v.first <= line && line <= v.last {
+				delete(l.variants, m)
+				l.broken[m], again = true, true
+			}
+		}
+	}
+	if !again {
+		return false, fmt.Errorf("%w\n%s", err, output)
+	}
+	return true, nil
 }
 
 // try returns what becomes of a mutant. Most are killed by a test that is quick.
 func (l *lab) try(ctx context.Context, m *mutant) result {
-	if _, err := l.build(ctx, m); err != nil {
-		return doesNotBuild
+	binary, number := "variants.exe", 0
+	if v := l.variants[m]; v != nil {
+		number = v.number
+	} else {
+		binary = "mutant.exe"
+		if l.broken[m] {
+			return doesNotBuild
+		}
+		if _, err := l.build(ctx, binary, map[string][]byte{m.file: m.source()}); err != nil {
+			return doesNotBuild
+		}
 	}
-	r, _ := l.run(ctx, "-test.skip", l.notQuick)
-	for i := 0; r == survives && i < len(l.slow); i++ {
-		r, _ = l.run(ctx, "-test.run", l.slow[i])
+	tests := slices.DeleteFunc(slices.Clone(l.reach(m)), func(t goTest) bool { return t.took > l.max })
+	if len(tests) == 0 {
+		return survives
+	}
+	r, _ := l.run(ctx, binary, number, "-test.run", pattern(tests, func(t goTest) bool { return !isSlow(t) }))
+	for i := 0; r == survives && i < len(tests); i++ {
+		if isSlow(tests[i]) {
+			r, _ = l.run(ctx, binary, number, "-test.run", pattern(tests[i:i+1], isSlow))
+		}
 	}
 	return r
 }
 
-func (l *lab) binary() string { return filepath.Join(l.scratch, "test.exe") }
-
-// build builds the tests with a mutant, or with none.
-func (l *lab) build(ctx context.Context, m *mutant) (output []byte, err error) {
-	args := []string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", l.binary()}
-	if m != nil {
-		faulty, overlay := filepath.Join(l.scratch, "faulty.go"), filepath.Join(l.scratch, "overlay.json")
-		path, err := filepath.Abs(m.file)
-		text, _ := json.Marshal(map[string]any{"Replace": map[string]string{path: faulty}})
-		if err := cmp.Or(err, os.WriteFile(faulty, m.source(), 0o600), os.WriteFile(overlay, text, 0o600)); err != nil {
+// build builds the tests, with other texts in these files.
+func (l *lab) build(ctx context.Context, binary string, files map[string][]byte, flags ...string) (output []byte, err error) {
+	replace := make(map[string]string)
+	for file, text := range files {
+		path, err := filepath.Abs(file)
+		other := filepath.Join(l.scratch, filepath.Base(file))
+		if err := cmp.Or(err, os.WriteFile(other, text, 0o600)); err != nil {
 			return nil, err
 		}
-		args = append(args, "-overlay", overlay)
+		replace[path] = other
 	}
-	goTest := exec.CommandContext(ctx, "go", args...)
-	goTest.Dir = l.dir
-	return goTest.CombinedOutput()
+	overlay := filepath.Join(l.scratch, "overlay.json")
+	text, _ := json.Marshal(map[string]any{"Replace": replace})
+	if err := os.WriteFile(overlay, text, 0o600); err != nil {
+		return nil, err
+	}
+	// -e has the compiler print all errors.
+	flags = append([]string{"test", "-c", "-vet=off", "-gcflags=-e", "-ldflags=-s -w", "-overlay", overlay, "-o", filepath.Join(l.scratch, binary)}, flags...)
+	command := exec.CommandContext(ctx, "go", flags...)
+	command.Dir = l.dir
+	return command.CombinedOutput()
 }
 
-// run runs some of the tests that were built.
-func (l *lab) run(ctx context.Context, args ...string) (result, []byte) {
+// run runs some of the tests that were built, with a variant, or with none if number
+// is 0.
+func (l *lab) run(ctx context.Context, binary string, number int, args ...string) (result, []byte) {
 	ctx, cancel := context.WithTimeout(ctx, 2*l.timeout)
 	defer cancel()
-	tests := exec.CommandContext(ctx, l.binary(), append(args, "-test.failfast", "-test.timeout", l.timeout.String())...)
+	tests := exec.CommandContext(ctx, filepath.Join(l.scratch, binary), append(args, "-test.failfast", "-test.timeout", l.timeout.String())...)
 	tests.Dir, tests.WaitDelay = l.dir, time.Second
+	tests.Env = append(os.Environ(), fmt.Sprint("MUTANT=", number))
 	output, err := tests.CombinedOutput()
 	switch {
 	case ctx.Err() != nil || strings.Contains(string(output), "panic: test timed out after"):
