@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 	seed := flags.Uint64("seed", 1, "of the chance")
 	match := flags.String("match", "", "take only mutants whose lines have this text")
 	timeout := flags.Duration("timeout", 30*time.Second, "a mutant is killed if the tests take longer")
-	slowest := flags.Duration("max", time.Hour, "leave out tests that take longer")
+	slowest := flags.Duration("max", time.Hour, "leave out tests that take longer, in processor time")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -163,9 +163,10 @@ type lab struct {
 	broken   map[*mutant]bool     // in a variant that does not
 	tests    []goTest             // the quickest first
 	blocks   []block              // of all files
+	spent    time.Duration        // by the last run, of processor time
 }
 
-// quick is how long a test may take to be run in one go with others.
+// quick is how long a test may take, in processor time, to be run in one go with others.
 const quick = 200 * time.Millisecond
 
 // compilerError matches the place of an error.
@@ -286,6 +287,9 @@ func (l *lab) run(ctx context.Context, binary string, number int, args ...string
 	tests.Dir, tests.WaitDelay = l.dir, time.Second
 	tests.Env = append(os.Environ(), fmt.Sprint("MUTANT=", number))
 	output, err := tests.CombinedOutput()
+	if p := tests.ProcessState; p != nil {
+		l.spent = p.UserTime() + p.SystemTime()
+	}
 	switch {
 	case ctx.Err() != nil || strings.Contains(string(output), "panic: test timed out after"):
 		return timedOut, output

@@ -14,8 +14,8 @@ import (
 // goTest is a test of the package.
 type goTest struct {
 	name   string
-	took   time.Duration
-	blocks []block // that it runs
+	took   time.Duration // of processor time
+	blocks []block       // that it runs
 }
 
 // block is a part of a file, from one place to another, as -coverprofile has it.
@@ -54,11 +54,10 @@ func (l *lab) findTests(ctx context.Context) error {
 		if name == "PASS" || strings.HasPrefix(name, "coverage:") {
 			break
 		}
-		begin := time.Now()
 		if r, output := l.run(ctx, "cover.exe", 0, "-test.run", "^"+name+"$", "-test.coverprofile", profile); r != survives {
 			return fmt.Errorf("without a mutant, %s: %s\n%s", name, r, output)
 		}
-		t := goTest{name: name, took: time.Since(begin)}
+		t := goTest{name: name, took: l.spent}
 		l.blocks = l.blocks[:0] // the same in each profile
 		text, err := os.ReadFile(profile)
 		if err != nil {
