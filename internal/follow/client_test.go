@@ -230,6 +230,8 @@ func TestClientHandlesTogether(t *testing.T) {
 		}
 		c.send(conn, watchingLine("a", "1", 1)+modifiedLine("a", "2")+modifiedLine("b", "2"))
 		expect("begun", "a b")
+		c.send(conn, "\n", watchingLine("a", "2", 2)) // without an event there is no call
+		expect()
 		for _, more := range []string{"\n", " \r\n", watchingLine("a", "5", 2), `{"type":"chan`} {
 			c.send(conn, modifiedLine("c", "3")+modifiedLine("a", "5")+more)
 			expect("c a")
@@ -552,7 +554,8 @@ func TestClientRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var attempts []time.Time
 		refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
-		lasts := map[int]time.Duration{101: stableAfter - time.Second, 103: stableAfter + time.Second} // by attempt
+		const shortest, highest = 100 * time.Millisecond, 5 * time.Second
+		lasts := map[int]time.Duration{101: highest - time.Millisecond, 103: highest} // by attempt
 		c := startClient(t, func(c *Client) {
 			c.Dial = func(context.Context) (net.Conn, error) {
 				attempts = append(attempts, time.Now())
@@ -576,21 +579,21 @@ func TestClientRetries(t *testing.T) {
 		}
 		var longest time.Duration
 		for n := 2; n <= 100; n++ {
-			limit := min(minRetry<<min(n-2, 10), maxRetry)
-			if w := wait(n); w < minRetry || w > limit {
-				t.Errorf("wait %d: %v, want %v to %v", n-1, w, minRetry, limit)
+			limit := min(shortest<<min(n-2, 10), highest)
+			if w := wait(n); w < shortest || w > limit {
+				t.Errorf("wait %d: %v, want %v to %v", n-1, w, shortest, limit)
 			}
 			longest = max(longest, wait(n))
 		}
-		if longest < maxRetry/2 {
+		if longest < highest/2 {
 			t.Errorf("in 100 attempts the longest wait was %v", longest)
 		}
-		if w := wait(104); w != minRetry {
-			t.Errorf("after a connection that lasted: %v, want %v", w, minRetry)
+		if w := wait(104); w != shortest {
+			t.Errorf("after a connection that lasted: %v, want %v", w, shortest)
 		}
 		// After the short connection the limit is still the highest: to draw the
 		// shortest wait from there has a chance of 1 in 10^9.
-		if w := wait(102); w == minRetry {
+		if w := wait(102); w == shortest {
 			t.Errorf("after a connection that did not last: %v", w)
 		}
 		failed := retrying + "connection refused"
