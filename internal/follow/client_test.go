@@ -141,12 +141,12 @@ func TestClientSpeaks(t *testing.T) {
 		},
 		"JSON": func(c *clientTest, conn net.Conn) {
 			c.send(conn, watchingLine("a", "1", 1))
-			time.Sleep(blankInterval - time.Millisecond)
+			time.Sleep(30*time.Second - time.Millisecond)
 			c.expectSent("")
 			time.Sleep(time.Millisecond)
 			c.expectSent("\n")
 			for range 9 { // whatever comes in between
-				time.Sleep(blankInterval / 3)
+				time.Sleep(10 * time.Second)
 				c.send(conn, modifiedLine("a", "2"))
 			}
 			c.expectSent("\n\n\n")

@@ -53,8 +53,13 @@ func TestInconclusive(t *testing.T) {
 
 					time.Sleep(d.interval / 2)
 					ff.Fail(test.op, test.name, err)
+					ff.Calls("stat")
 					time.Sleep(4 * time.Second)
 					check.Equal(t, "for 4 s", []reported(nil), r.take())
+					// Ten scans a second, each with one or two calls for each target.
+					if calls := len(ff.Calls("stat")); calls < 40 || calls > 160 {
+						t.Errorf("%d calls in 4 s", calls)
+					}
 					time.Sleep(237 * time.Millisecond) // when nothing is under way
 					ff.Fail(test.op, test.name, nil)
 					changed := "d/sub/b"

@@ -79,6 +79,22 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Ready has a value as soon as a scan has ended, even if nobody waited for it then.
+func TestReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, "f")
+		d := newDriver(t, ff, scan.Options{}, "f")
+		d.scanner.Start()
+		synctest.Wait()
+		select {
+		case <-d.scanner.Ready():
+		default:
+			t.Error("no value")
+		}
+	})
+}
+
 // Collect may be put off as long as nothing has happened, and no worker is to be
 // started.
 func TestCollectWithin(t *testing.T) {
