@@ -38,6 +38,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -75,20 +76,25 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 	n := flags.Int("n", 0, "take only so many mutants, drawn by chance; 0 takes all")
 	seed := flags.Uint64("seed", 1, "of the chance")
 	match := flags.String("match", "", "take only mutants whose lines have this text")
+	jobs := flags.Int("j", 1, "how many mutants to run at a time")
 	timeout := flags.Duration("timeout", 30*time.Second, "a mutant is killed if the tests take longer")
 	slowest := flags.Duration("max", time.Hour, "leave out tests that take longer, in processor time")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *dir == "" || flags.NArg() > 0 {
-		return errors.New("usage: mutate -package DIRECTORY [flags]")
+	if *dir == "" {
+		return errors.New("usage: mutate -package DIRECTORY [flags] [FILE...]")
 	}
 	p, err := build.ImportDir(*dir, 0)
 	if err != nil {
 		return err
 	}
 	var all []mutant
-	for _, name := range p.GoFiles {
+	files := p.GoFiles
+	if flags.NArg() > 0 {
+		files = flags.Args()
+	}
+	for _, name := range files {
 		found, err := mutants(filepath.ToSlash(filepath.Join(*dir, name)))
 		if err != nil {
 			return err
@@ -99,7 +105,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 	missing := maps.Clone(reasons) // those that do not survive
 	maps.DeleteFunc(missing, func(m, _ string) bool {
 		file, _, _ := strings.Cut(m, ": ")
-		return *n > 0 || *match != "" || filepath.Dir(file) != filepath.Clean(*dir)
+		return *n > 0 || *match != "" || flags.NArg() > 0 || filepath.Dir(file) != filepath.Clean(*dir)
 	})
 	all = slices.DeleteFunc(all, func(m mutant) bool { return !strings.Contains(m.String(), *match) })
 	if *n > 0 {
@@ -115,22 +121,35 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 	if err := l.start(ctx, p.Name, all); err != nil {
 		return err
 	}
+	var mu sync.Mutex // guards the next two, missing and out
 	counts := make(map[result]int)
 	unnamed := 0
+	var wg sync.WaitGroup
+	next := make(chan *mutant)
+	for i := range *jobs {
+		wg.Go(func() {
+			for m := range next {
+				r := l.try(ctx, m, fmt.Sprintf("mutant%d.exe", i))
+				mu.Lock()
+				counts[r]++
+				if r == survives {
+					delete(missing, m.String())
+				}
+				if _, ok := reasons[m.String()]; r == survives && !ok && ctx.Err() == nil {
+					unnamed++
+					fmt.Fprintf(out, "line %d of %s\n", m.line, m)
+				}
+				mu.Unlock()
+			}
+		})
+	}
 	for i := range all {
-		m := &all[i]
-		r := l.try(ctx, m)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		counts[r]++
-		if r == survives {
-			delete(missing, m.String())
-		}
-		if _, ok := reasons[m.String()]; r == survives && !ok {
-			unnamed++
-			fmt.Fprintf(out, "line %d of %s\n", m.line, m)
-		}
+		next <- &all[i]
+	}
+	close(next)
+	wg.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	for m := range missing {
 		fmt.Fprintf(out, "to be removed from named.txt, because it does not survive: %s\n", m)
@@ -163,7 +182,6 @@ type lab struct {
 	broken   map[*mutant]bool     // in a variant that does not
 	tests    []goTest             // the quickest first
 	blocks   []block              // of all files
-	spent    time.Duration        // by the last run, of processor time
 }
 
 // quick is how long a test may take, in processor time, to be run in one go with others.
@@ -189,7 +207,7 @@ func (l *lab) start(ctx context.Context, packageName string, all []mutant) error
 			return fmt.Errorf("tests of %s: %w", l.dir, err)
 		}
 	}
-	if r, output := l.run(ctx, "variants.exe", 0, "-test.skip", pattern(l.tests, isSlow)); r != survives {
+	if r, output, _ := l.run(ctx, "variants.exe", 0, "-test.skip", pattern(l.tests, isSlow)); r != survives {
 		return fmt.Errorf("without a mutant, the tests of %s: %s\n%s", l.dir, r, output)
 	}
 	return nil
@@ -228,13 +246,13 @@ func (l *lab) buildVariants(ctx context.Context, packageName string) (again bool
 	return true, nil
 }
 
-// try returns what becomes of a mutant. Most are killed by a test that is quick.
-func (l *lab) try(ctx context.Context, m *mutant) result {
-	binary, number := "variants.exe", 0
+// try returns what becomes of a mutant. Most are killed by a test that is quick. If it
+// needs a build of its own, binary is the name for that. Several goroutines may call it.
+func (l *lab) try(ctx context.Context, m *mutant, binary string) result {
+	number := 0
 	if v := l.variants[m]; v != nil {
-		number = v.number
+		binary, number = "variants.exe", v.number
 	} else {
-		binary = "mutant.exe"
 		if l.broken[m] {
 			return doesNotBuild
 		}
@@ -246,10 +264,10 @@ func (l *lab) try(ctx context.Context, m *mutant) result {
 	if len(tests) == 0 {
 		return survives
 	}
-	r, _ := l.run(ctx, binary, number, "-test.run", pattern(tests, func(t goTest) bool { return !isSlow(t) }))
+	r, _, _ := l.run(ctx, binary, number, "-test.run", pattern(tests, func(t goTest) bool { return !isSlow(t) }))
 	for i := 0; r == survives && i < len(tests); i++ {
 		if isSlow(tests[i]) {
-			r, _ = l.run(ctx, binary, number, "-test.run", pattern(tests[i:i+1], isSlow))
+			r, _, _ = l.run(ctx, binary, number, "-test.run", pattern(tests[i:i+1], isSlow))
 		}
 	}
 	return r
@@ -258,15 +276,19 @@ func (l *lab) try(ctx context.Context, m *mutant) result {
 // build builds the tests, with other texts in these files.
 func (l *lab) build(ctx context.Context, binary string, files map[string][]byte, flags ...string) (output []byte, err error) {
 	replace := make(map[string]string)
+	others := filepath.Join(l.scratch, binary+".overlay")
+	if err := os.MkdirAll(others, 0o700); err != nil {
+		return nil, err
+	}
 	for file, text := range files {
 		path, err := filepath.Abs(file)
-		other := filepath.Join(l.scratch, filepath.Base(file))
+		other := filepath.Join(others, filepath.Base(file))
 		if err := cmp.Or(err, os.WriteFile(other, text, 0o600)); err != nil {
 			return nil, err
 		}
 		replace[path] = other
 	}
-	overlay := filepath.Join(l.scratch, "overlay.json")
+	overlay := filepath.Join(l.scratch, binary+".json")
 	text, _ := json.Marshal(map[string]any{"Replace": replace})
 	if err := os.WriteFile(overlay, text, 0o600); err != nil {
 		return nil, err
@@ -279,8 +301,8 @@ func (l *lab) build(ctx context.Context, binary string, files map[string][]byte,
 }
 
 // run runs some of the tests that were built, with a variant, or with none if number
-// is 0.
-func (l *lab) run(ctx context.Context, binary string, number int, args ...string) (result, []byte) {
+// is 0. It returns their output and the processor time.
+func (l *lab) run(ctx context.Context, binary string, number int, args ...string) (r result, output []byte, took time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, 2*l.timeout)
 	defer cancel()
 	tests := exec.CommandContext(ctx, filepath.Join(l.scratch, binary), append(args, "-test.failfast", "-test.timeout", l.timeout.String())...)
@@ -288,13 +310,13 @@ func (l *lab) run(ctx context.Context, binary string, number int, args ...string
 	tests.Env = append(os.Environ(), fmt.Sprint("MUTANT=", number))
 	output, err := tests.CombinedOutput()
 	if p := tests.ProcessState; p != nil {
-		l.spent = p.UserTime() + p.SystemTime()
+		took = p.UserTime() + p.SystemTime()
 	}
 	switch {
 	case ctx.Err() != nil || strings.Contains(string(output), "panic: test timed out after"):
-		return timedOut, output
+		return timedOut, output, took
 	case err != nil:
-		return killed, output
+		return killed, output, took
 	}
-	return survives, output
+	return survives, output, took
 }

@@ -48,16 +48,17 @@ func (l *lab) findTests(ctx context.Context) error {
 	if output, err := l.build(ctx, "cover.exe", nil, "-cover"); err != nil {
 		return fmt.Errorf("%w\n%s", err, output)
 	}
-	_, list := l.run(ctx, "cover.exe", 0, "-test.list", "^(Test|Fuzz)")
+	_, list, _ := l.run(ctx, "cover.exe", 0, "-test.list", "^(Test|Fuzz)")
 	profile := filepath.Join(l.scratch, "profile")
 	for name := range strings.FieldsSeq(string(list)) {
 		if name == "PASS" || strings.HasPrefix(name, "coverage:") {
 			break
 		}
-		if r, output := l.run(ctx, "cover.exe", 0, "-test.run", "^"+name+"$", "-test.coverprofile", profile); r != survives {
+		r, output, took := l.run(ctx, "cover.exe", 0, "-test.run", "^"+name+"$", "-test.coverprofile", profile)
+		if r != survives {
 			return fmt.Errorf("without a mutant, %s: %s\n%s", name, r, output)
 		}
-		t := goTest{name: name, took: l.spent}
+		t := goTest{name: name, took: took}
 		l.blocks = l.blocks[:0] // the same in each profile
 		text, err := os.ReadFile(profile)
 		if err != nil {
