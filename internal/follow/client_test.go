@@ -441,6 +441,8 @@ func TestClientNoJSON(t *testing.T) {
 		{"blanks", func(c net.Conn) { io.WriteString(c, "\r\n \n") }, not + "nothing for 10s"},
 		{"ssh", func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, not + `"SSH-2.0-OpenSSH_9.2"`},
 		{"smtp", func(c net.Conn) { io.WriteString(c, "220 mx ESMTP\r\n500 unknown command\r\n") }, not + `"220 mx ESMTP500 unknown command", and no JSON line within 10s`},
+		{"a line with 0", func(c net.Conn) { io.WriteString(c, "0\n") }, not + `"0", and no JSON line within 10s`},
+		{"a line with 9", func(c net.Conn) { io.WriteString(c, "9\n") }, not + `"9", and no JSON line within 10s`},
 		{"text, then a word", func(c net.Conn) { io.WriteString(c, "1\r\nwhat?\r\n") }, not + `"1what?"`},
 		{"a prompt", func(c net.Conn) { io.WriteString(c, "login: ") }, not + `"login: "`},
 		{"long text", func(c net.Conn) { io.WriteString(c, strings.Repeat(strings.Repeat("12", 25)+"\n", 1000)); c.Close() }, not + `"` + strings.Repeat("12", 30) + `" and closed the connection`},
