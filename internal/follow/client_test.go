@@ -232,6 +232,8 @@ func TestClientHandlesTogether(t *testing.T) {
 		expect("begun", "a b")
 		c.send(conn, "\n", watchingLine("a", "2", 2)) // without an event there is no call
 		expect()
+		c.send(conn, modifiedLine("c", "3")+"\n"+modifiedLine("a", "5"))
+		expect("c a")
 		for _, more := range []string{"\n", " \r\n", watchingLine("a", "5", 2), `{"type":"chan`} {
 			c.send(conn, modifiedLine("c", "3")+modifiedLine("a", "5")+more)
 			expect("c a")
