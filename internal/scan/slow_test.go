@@ -179,6 +179,29 @@ func TestNotDone(t *testing.T) {
 	})
 }
 
+// It is given up then even if the scans of another target go on.
+func TestNotDoneBeside(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.MakeTree(t, "d", 1, 200)
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Real()
+		ff.Slow(500 * time.Millisecond)
+		d := newDriver(t, ff, scan.Options{}, "d", "d/dir0000/file0000")
+		begin := time.Now()
+		d.scanner.Start()
+		for tick := time.Tick(d.interval); !d.scanner.Known() && time.Since(begin) < time.Minute; {
+			d.wait(nil, tick)
+		}
+		if took := time.Since(begin); took < scan.UnreadableAfter || took > scan.UnreadableAfter+d.interval {
+			t.Errorf("the start took %v", took)
+		}
+		check.Equal(t, "reason", "initial scan not finished after 5s", d.scanner.State(0).Stat.Err())
+		d.stop()
+		d.scanner.Close()
+		time.Sleep(time.Minute)
+	})
+}
+
 // A target that hangs does not make the others of its directory, which are slow,
 // unreadable.
 func TestSlowBesideHung(t *testing.T) {
