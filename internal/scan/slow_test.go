@@ -69,14 +69,16 @@ func TestFast(t *testing.T) {
 	names, err := filepath.Glob("d/*/*")
 	check.Must(t, err)
 	one := faults.Level{Now: 0, Most: 1}
-	synctest.Test(t, func(t *testing.T) {
-		ff := faults.Real()
-		ff.Slow(2 * time.Microsecond)
-		d := newDriver(t, ff, scan.Options{}, append(names, "d")...)
-		d.begin()
-		d.expect()
-		check.Equal(t, "calls at a time", one, ff.Running())
-	})
+	for _, content := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ff := faults.Real()
+			ff.Slow(2 * time.Microsecond)
+			d := newDriver(t, ff, scan.Options{Content: content}, append(names, "d")...)
+			d.begin()
+			d.expect()
+			check.Equal(t, "calls at a time", one, ff.Running())
+		})
+	}
 	synctest.Test(t, func(t *testing.T) {
 		ff := faults.Made()
 		ff.Slow(2 * time.Microsecond)
