@@ -21,6 +21,7 @@ type poll struct {
 	names    []string // of the targets
 	interval time.Duration
 	scanner  *scan.Scanner
+	began    time.Time // the first scan
 
 	// say logs what a user should know though no subscriber needs it: what keeps the
 	// poll from seeing all changes in time, when it begins and when it is over; lines of a
@@ -63,6 +64,7 @@ func newPoll(ctx context.Context, names []string, interval time.Duration, o scan
 // scan.UnreadableAfter at most: targets whose scan has not ended then are unreadable
 // for now. The error is that of ctx.
 func (p *poll) start(ctx context.Context) ([]wire.Event, error) {
+	p.began = time.Now()
 	p.scanner.Start()
 	for !p.scanner.Known() && ctx.Err() == nil {
 		p.wait(ctx, nil)
@@ -104,11 +106,14 @@ func (p *poll) ask() (number uint64) {
 // changes scans every target once an interval, until ctx is done, and yields the
 // events of what has changed, of one or more targets at a time. A target whose scan
 // takes longer than the interval skips the ticks that it misses; the others do not
-// wait for it.
+// wait for it. If start has waited for some of them, the others are scanned at once.
 func (p *poll) changes(ctx context.Context) iter.Seq[[]wire.Event] {
 	return func(yield func([]wire.Event) bool) {
 		defer p.scanner.Close()
 		tick := time.Tick(p.interval)
+		if time.Since(p.began) >= p.interval {
+			p.scanner.Start()
+		}
 		for {
 			events := p.wait(ctx, tick)
 			if ctx.Err() != nil {

@@ -139,6 +139,35 @@ func TestRhythm(t *testing.T) {
 	})
 }
 
+// While start waits for a target that hangs, another one changes: that is reported by
+// a scan that follows at once, and not by that of an interval later.
+func TestStartBesideHung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ff := faults.Made()
+		ff.Put("f", 1, check.Day1)
+		ff.Put("nfs/f", 1, check.Day1)
+		ff.Hang("nfs/")
+		begin := time.Now()
+		time.AfterFunc(2*time.Second, func() { ff.Put("f", 2, check.Day1) })
+		p := newTestPoll(ctx, ff, "f", "nfs/f")
+		mustStart(t, p)
+		started := time.Since(begin)
+		if started < scan.UnreadableAfter {
+			t.Errorf("start took %v, want at least %v", started, scan.UnreadableAfter)
+		}
+		for events := range p.changes(ctx) {
+			check.Equal(t, "changed", "modified f", events[0].String())
+			if after := time.Since(begin); after >= started+p.interval {
+				t.Errorf("reported after %v, %v after the start", after, after-started)
+			}
+			cancel()
+		}
+		ff.Release("nfs/")
+	})
+}
+
 // The console has what keeps the poll from seeing changes, when it begins and when it is
 // over: late scans, with their target, hung calls, and what is unreadable.
 func TestSay(t *testing.T) {
@@ -328,9 +357,9 @@ func TestAsk(t *testing.T) {
 		ff.Put("f", 1, check.Day1)
 		p := newPoll(ctx, []string{"f"}, time.Hour, scan.Options{FileSystem: ff})
 		begin := time.Now()
-		var got []string
+		var got check.Buffer
 		note := func(format string, args ...any) {
-			got = append(got, fmt.Sprintf("%v: ", time.Since(begin))+fmt.Sprintf(format, args...))
+			fmt.Fprintf(&got, "%v: "+format+"\n", append([]any{time.Since(begin)}, args...)...)
 		}
 		p.scanned = func(n uint64) { note("scan %d has ended", n) }
 		mustStart(t, p)
@@ -344,8 +373,7 @@ func TestAsk(t *testing.T) {
 		take := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
-			check.Equal(t, "what happened", want, got)
-			got = nil
+			check.Equal(t, "what happened", want, got.Take())
 		}
 		synctest.Wait()
 		ff.Put("f", 2, check.Day2)
@@ -375,13 +403,14 @@ func TestAsk(t *testing.T) {
 
 		// What changes while a scan is under way is in the next one.
 		time.Sleep(50*time.Second + 500*time.Millisecond)
-		got = nil
+		synctest.Wait()
+		got.Take()
 		ff.Slow(time.Second)
 		first := p.ask()
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
 		ff.Slow(0)
-		got = nil
+		got.Take()
 		ff.Put("f", 4, check.Day2)
 		if second := p.ask(); second != first+1 {
 			t.Errorf("ask returns %d after %d", second, first)

@@ -131,7 +131,7 @@ func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) 
 	defer r.cancel()
 	done := make(chan error, 1)
 	go func() { done <- r.cmd.Wait() }()
-	err, named, restart := c.await(ctx, done, r)
+	named, restart, err := c.await(ctx, done, r)
 	// With ErrWaitDelay the command has succeeded; something that it has started
 	// keeps its standard input or output open.
 	ok = err == nil || errors.Is(err, exec.ErrWaitDelay)
@@ -149,7 +149,7 @@ func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) 
 // before. The program does not know whether a process waits for something, was
 // stopped (SIGSTOP) or will never end; an operator can find out. With Restart, await
 // cancels r when there is a reason for the next run, and returns that too.
-func (c *Command) await(ctx context.Context, done <-chan error, r *run) (err error, named bool, restart *pending) {
+func (c *Command) await(ctx context.Context, done <-chan error, r *run) (named bool, restart *pending, err error) {
 	tick := time.NewTicker(longRun)
 	defer tick.Stop()
 	var next <-chan pending
@@ -159,7 +159,7 @@ func (c *Command) await(ctx context.Context, done <-chan error, r *run) (err err
 	for {
 		select {
 		case err := <-done:
-			return err, named, restart
+			return named, restart, err
 		case p, ok := <-next:
 			next = nil
 			if ok {

@@ -104,7 +104,7 @@ func TestCommandTakesLong(t *testing.T) {
 		end, ended := make(chan error), make(chan bool)
 		r := &run{cmd: &exec.Cmd{Process: &os.Process{Pid: 7}}, begin: time.Now()}
 		go func() {
-			err, named, _ := c.await(t.Context(), end, r)
+			named, _, err := c.await(t.Context(), end, r)
 			ended <- named && err == io.EOF
 		}()
 		time.Sleep(10*longRun + longRun/2)

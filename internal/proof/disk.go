@@ -134,6 +134,7 @@ type span struct {
 type disk struct {
 	targets []string
 	window  int64             // ms: what is reported is no older
+	scan    int64             // ms that one may take
 	spans   map[string][]span // by path, ascending, until never
 	links   map[string]bool   // the paths that have ever been symbolic links
 	faults  []fault
@@ -141,7 +142,7 @@ type disk struct {
 
 func (h History) disk() *disk {
 	d := &disk{
-		targets: h[0].Targets, window: h[0].Interval + h[0].Scan + maxDelay, faults: h.faults(),
+		targets: h[0].Targets, window: h[0].Interval + h[0].Scan + maxDelay, scan: h[0].Scan, faults: h.faults(),
 		spans: make(map[string][]span), links: make(map[string]bool),
 	}
 	d.faults = slices.DeleteFunc(d.faults, func(f fault) bool { return f.reader != "" })

@@ -225,7 +225,7 @@ func (r *reporter) overdue(n name, reports []report) {
 		if now.wrong {
 			continue
 		}
-		for _, t := range append(times, max(now.t, r.chain.from), end) {
+		for _, t := range append(times, max(now.t, r.chain.from), r.chain.from+r.scan+maxDelay+1, end) {
 			if t < now.t || t < r.chain.from || t > end || r.fits(n, now, t) {
 				continue
 			}
@@ -239,7 +239,9 @@ func (r *reporter) overdue(n name, reports []report) {
 	}
 }
 
-// fits reports whether now may be the last report about n at the time t.
+// fits reports whether now may be the last report about n at the time t. Until the scan
+// after the start has ended, that may be what the first one found: the start waits for all
+// targets.
 func (r *reporter) fits(n name, now report, t int64) bool {
 	isUnreadable := slices.Contains(now.may, value{kind: unreadable})
 	if r.mustBeUnreadable(n, t) {
@@ -248,7 +250,11 @@ func (r *reporter) fits(n name, now report, t int64) bool {
 	excused := slices.ContainsFunc(r.faults, func(f fault) bool {
 		return f.overlaps(t-r.window, t) && (r.hides(&f, n) || isUnreadable && f.at(n))
 	})
-	return excused || slices.ContainsFunc(r.between(n, t-r.window, t), func(v value) bool {
+	from := t - r.window
+	if t <= r.chain.from+r.scan+maxDelay {
+		from = min(from, r.chain.began)
+	}
+	return excused || slices.ContainsFunc(r.between(n, from, t), func(v value) bool {
 		return slices.ContainsFunc(now.may, v.is)
 	})
 }

@@ -32,6 +32,25 @@ const reportsScript = `
 20000 end 1 stopped
 `
 
+// The start has waited 5 s for another target, and then all are scanned at once.
+const startScript = `
+0 config e
+0 op create e 1
+1000 op write e 2
+5100 serve 1 +5000 watching e 1 =A
+5200 publish 1 modified e 2 =B
+9000 end 1 stopped
+`
+
+func TestSlowStart(t *testing.T) {
+	testRows(t, startScript,
+		breaks("Honest", "the start did not wait", "+5000", ""),
+		breaks("Timely", "the next scan is an interval later", "5200 publish", "5300 publish"),
+		breaks("Reliable", "a change while it waited is not reported", "5200 publish 1 modified e 2 =B", ""),
+		sound("the first scan came later", "watching e 1 =A", "watching e 2 =B", "5200 publish 1 modified e 2 =B", ""),
+	)
+}
+
 func TestReports(t *testing.T) {
 	testRows(t, reportsScript,
 		breaks("Reliable", "a change is never reported", "2500 publish 1 removed d/b =C,", "2500 publish 1"),

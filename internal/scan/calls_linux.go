@@ -60,6 +60,9 @@ func (d *openDir) Close() error {
 	return syscall.Close(fd)
 }
 
+// Refresh implements Dir.
+func (d *openDir) Refresh() { refresh(uintptr(d.fd), d.name) }
+
 // next returns the name of the next entry, which is followed by a 0, and its type as the
 // directory has it, a DT constant of readdir(3). The name is part of buf, which is filled
 // again only if refill is set; else it returns nil at the end of it.

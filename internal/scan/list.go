@@ -30,6 +30,9 @@ func (p *pass) list(path, name string, folder *pattern.Folder, dev uint64, old [
 			}
 			return nil, pathStat(err)
 		}
+		if p.remotes.has(p.w, dev, path) {
+			p.w.refresh(f)
+		}
 		l := &listing{pass: p, path: path, folder: folder, dev: dev, old: old}
 		err = l.read(f)
 		p.w.close(f)

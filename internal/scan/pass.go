@@ -148,9 +148,6 @@ func (p *pass) target(t *target) {
 // device dev, and all that is below it. folder is what the filter knows of it.
 func (p *pass) directory(n *node, above, path string, folder *pattern.Folder, dev uint64) {
 	name := above + n.name
-	if p.remotes.has(p.w, dev, path) {
-		p.w.revalidate(path)
-	}
 	d := n.children()
 	if d == nil {
 		d = &dir{}
@@ -167,7 +164,7 @@ func (p *pass) directory(n *node, above, path string, folder *pattern.Folder, de
 			p.set(&d.nodes[c.index], name, c.stat)
 		}
 	} else { // which is rare
-		for i, e := range p.reconcile(d, name, path, listing.complete()) {
+		for i, e := range p.reconcile(d, name, path, dev, listing.complete()) {
 			if n := &d.nodes[i]; !n.isDir() {
 				p.set(n, name, e.stat)
 			}
@@ -190,11 +187,14 @@ func (p *pass) directory(n *node, above, path string, folder *pattern.Folder, de
 	d.sum = d.sum.plus(p.found.changes.sum.minus(before))
 }
 
-// reconcile gives d, which is at path and has the path name below the target, the
+// reconcile gives d, which is at path, on the device dev, and has the path name below the target, the
 // nodes of its listing. A node that the listing lacks is kept if a call finds it,
 // and gone if not. It returns the listing of all nodes that d has now.
-func (p *pass) reconcile(d *dir, name, path string, listing []listed) []listed {
+func (p *pass) reconcile(d *dir, name, path string, dev uint64, listing []listed) []listed {
 	nodes, listing, missing := d.match(listing, p.first)
+	if len(missing) > 0 && p.remotes.has(p.w, dev, path) {
+		p.w.revalidate(path) // or else the client may still know the names
+	}
 	names := &aliases{listing: listing, old: d.nodes}
 	found := make([]Stat, len(missing))
 	p.parallelFor(len(missing), func(p *pass, i int) { found[i] = p.confirmMissing(missing[i], path, names) })
@@ -256,6 +256,11 @@ func (p *pass) stat(path string, named bool, known Stat) (Stat, uint64) {
 	e, err := p.w.stat(path)
 	if err == nil && e.Mode.IsRegular() && (p.options.Fresh || named && p.remotes.has(p.w, e.Dev, path)) {
 		p.w.revalidate(path)
+		if p.options.Fresh && e.Dev != 0 && remoteAt(p.remotes, p.w, e.Dev, path).isProgram {
+			if f, err := p.w.open(path); err == nil {
+				p.w.close(f)
+			}
+		}
 		e, err = p.w.stat(path)
 	}
 	if err != nil {
