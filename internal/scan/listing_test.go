@@ -66,6 +66,19 @@ func TestListPortions(t *testing.T) {
 	})
 }
 
+// Without a file system in the options, it is the system's.
+func TestSystem(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Write(t, "f", "1", check.Day1)
+	s := scan.New(t.Context(), []string{"f"}, scan.Options{})
+	for s.Start(); !s.Known(); s.Collect() {
+		<-s.Ready()
+	}
+	if got, want := s.State(0).Stat, scan.FileStat(1, check.Day1); got != want {
+		t.Errorf("state %+v, want %+v", got, want)
+	}
+}
+
 // A listing that breaks off is made anew: what was listed before that is not there
 // twice, and what has vanished since not at all.
 func TestListTwice(t *testing.T) {

@@ -114,6 +114,33 @@ func TestRemoteSeen(t *testing.T) {
 	ff.Heal()
 	ff.Before("revalidate", "e/", func() { check.Write(t, "e/later", "1", check.Day1) })
 	check.Equal(t, "a creation", []string{"created e/later, 1 bytes"}, d.scan())
+	ff.Before("revalidate", "e/", func() { os.Remove("e/later") })
+	check.Equal(t, "a removal, on demand", []string{"removed e/later"}, d.meet())
+}
+
+// Of each file system that a directory has, it is found out once whether it has a server:
+// entries say which one they are on, and what is below a directory that does not is on
+// the same.
+func TestRemoteMounts(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"d/a", "d/mnt1/sub/deep", "d/mnt2", "d/sub"} {
+		check.Must(t, os.MkdirAll(name, 0o777))
+	}
+	check.Write(t, "d/f", "1", check.Day1)
+	devs := map[string]uint64{"f": 4, "mnt1": 2, "sub": 2, "deep": 2, "mnt2": 3}
+	ff := faults.Real()
+	ff.SetRemote(true)
+	ff.Entries(func(dir string, entries []scan.Entry) []scan.Entry {
+		for i, e := range entries {
+			if dev, ok := devs[e.Name]; ok && (e.Name != "sub" || dir == "d/mnt1") {
+				entries[i].Dev += dev // another one than that of the test's directory
+			}
+		}
+		return entries
+	})
+	d := newDriver(t, ff, scan.Options{}, "d")
+	d.begin()
+	check.Equal(t, "asked", []string{".", "d", "d/mnt1", "d/mnt2"}, ff.Calls("isremote"))
 }
 
 // What a listing lacks is asked of the server before it is removed: a client may know a
