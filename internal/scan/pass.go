@@ -83,7 +83,6 @@ func (p *pass) set(n *node, above string, s Stat) {
 			p.found.doubt(name, since, s.err)
 			return
 		}
-		s.inconclusive = false
 	}
 	if !p.first && n.kind == unknown && !n.unreadable() {
 		n.kind = absent // first scans could not examine it, and then not its directory

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,28 +120,41 @@ func TestRemoteSeen(t *testing.T) {
 }
 
 // Of each file system that a directory has, it is found out once whether it has a server:
-// entries say which one they are on, and what is below a directory that does not is on
-// the same.
+// entries say which one they are on, and what is below a directory is on the same unless
+// it is a mount itself.
 func TestRemoteMounts(t *testing.T) {
-	t.Chdir(t.TempDir())
-	for _, name := range []string{"d/a", "d/mnt1/sub/deep", "d/mnt2", "d/sub"} {
-		check.Must(t, os.MkdirAll(name, 0o777))
-	}
-	check.Write(t, "d/f", "1", check.Day1)
-	devs := map[string]uint64{"f": 4, "mnt1": 2, "sub": 2, "deep": 2, "mnt2": 3}
-	ff := faults.Real()
+	ff := faults.Made()
+	ff.Tree.Numbered = true
+	putAll(ff, "d/a/f", "d/mnt1/sub/deep/f", "d/mnt2/f", "d/sub/f", "d/f")
 	ff.SetRemote(true)
 	ff.Entries(func(dir string, entries []scan.Entry) []scan.Entry {
 		for i, e := range entries {
-			if dev, ok := devs[e.Name]; ok && (e.Name != "sub" || dir == "d/mnt1") {
-				entries[i].Dev += dev // another one than that of the test's directory
+			switch {
+			case strings.HasPrefix(dir, "d/mnt1") || e.Name == "mnt1":
+				entries[i].Dev = 2
+			case strings.HasPrefix(dir, "d/mnt2") || e.Name == "mnt2":
+				entries[i].Dev = 3
+			case e.Name == "f": // a file may be one, and says nothing of directories
+				entries[i].Dev = 4
 			}
 		}
 		return entries
 	})
 	d := newDriver(t, ff, scan.Options{}, "d")
 	d.begin()
-	check.Equal(t, "asked", []string{".", "d", "d/mnt1", "d/mnt2"}, ff.Calls("isremote"))
+	check.Equal(t, "it is found out of", []string{".", "d", "d/mnt1", "d/mnt2"}, ff.Calls("isremote"))
+}
+
+// What a link in a directory leads to was not named, and its server is not asked.
+func TestRemoteLink(t *testing.T) {
+	ff := faults.Made()
+	ff.Tree.Numbered = true
+	putAll(ff, "d/a")
+	check.Must(t, ff.Tree.Symlink("a", "d/link"))
+	ff.SetRemote(true)
+	d := newDriver(t, ff, scan.Options{}, "d", "d/a")
+	d.begin()
+	check.Equal(t, "asked", []string{".", "d/", "d/a"}, ff.Calls("revalidate"))
 }
 
 // What a listing lacks is asked of the server before it is removed: a client may know a
