@@ -26,20 +26,20 @@ func TestDenied(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		entries []Entry
-		want    bool
+		want    error
 		nodes   string
 	}{
-		{"empty", nil, false, ""},
-		{"all", []Entry{denied, denied}, true, ""},
-		{"all but one", []Entry{denied, entry}, false, "a b!"},
-		{"all but a link", []Entry{link, denied}, false, "l? b!"},
-		{"another error", []Entry{denied, other}, false, "b! c!"},
-		{"all but what has vanished", []Entry{vanished, denied}, true, ""},
-		{"only what has vanished", []Entry{vanished}, false, ""},
-		{"all, and they are ignored", []Entry{deniedIgnored}, true, ""},
-		{"all but one that is ignored", []Entry{ignored, denied}, false, "b!"},
-		{"descriptors are short as well", []Entry{noFiles, denied}, true, ""},
-		{"only descriptors are short", []Entry{noFiles, noFiles}, false, "e! e!"},
+		{"empty", nil, nil, ""},
+		{"all", []Entry{denied, denied}, denied.Err, ""},
+		{"all but one", []Entry{denied, entry}, nil, "a b!"},
+		{"all but a link", []Entry{link, denied}, nil, "l? b!"},
+		{"another error", []Entry{denied, other}, nil, "b! c!"},
+		{"all but what has vanished", []Entry{vanished, denied}, denied.Err, ""},
+		{"only what has vanished", []Entry{vanished}, nil, ""},
+		{"all, and they are ignored", []Entry{deniedIgnored}, denied.Err, ""},
+		{"all but one that is ignored", []Entry{ignored, denied}, nil, "b!"},
+		{"descriptors are short as well", []Entry{noFiles, denied}, noFiles.Err, ""},
+		{"only descriptors are short", []Entry{noFiles, noFiles}, nil, "e! e!"},
 	} {
 		w := &worker{fs: OS{}, clock: &clock{epoch: time.Now()}}
 		var filter pattern.Filter
@@ -48,8 +48,8 @@ func TestDenied(t *testing.T) {
 		for i := range test.entries {
 			l.add(&test.entries[i])
 		}
-		if err := l.addFailed(); (err != nil) != test.want {
-			t.Errorf("%s: %v", test.name, err)
+		if err := l.addFailed(); err != test.want {
+			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 		check.Equal(t, test.name, test.nodes, listedIn(l.complete()))
 	}
