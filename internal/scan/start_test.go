@@ -156,6 +156,8 @@ func TestOrder(t *testing.T) {
 		ff.Put("b/f", 2, check.Day1)
 		ff.Put("c/f", 2, check.Day1)
 		d.scanner.Start()
+		time.Sleep(scan.SpawnDelay)
+		check.Equal(t, "steps before", []string(nil), d.collect()) // which starts a worker for the others
 		synctest.Wait()
 		ff.Release("a/f")
 		synctest.Wait()
