@@ -168,3 +168,20 @@ func TestFull(t *testing.T) {
 		}
 	})
 }
+
+// Only what was inconclusive is scanned again at once.
+func TestRetryAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, "f", "g")
+		d := newDriver(t, ff, scan.Options{}, "f", "g")
+		d.begin()
+		noDescriptors.put(ff, "f")
+		ff.Asked()
+		d.scanner.Start()
+		for begin := time.Now(); time.Since(begin) < time.Second; {
+			d.wait(nil, nil)
+		}
+		check.Equal(t, "scans of the other one", 1, ff.Asked("g"))
+	})
+}
