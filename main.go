@@ -10,6 +10,8 @@
 //	poll.go        the watching half: a tick, a scan, the events of what it found
 //	serve.go       the serving half: accept, limits, shutdown
 //	subscriber.go  one connection
+//	metrics.go     what HTTP shows of both: /healthz, /metrics
+//	notify.go      the service manager, systemd
 //	receive.go     the other end: changes are printed, or COMMAND runs on them
 //	reap_linux.go  children that nothing else waits for
 //
@@ -29,7 +31,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,11 +175,7 @@ func oneLine(s string) string {
 
 // version returns what -version prints.
 func version() string {
-	version := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = cmp.Or(info.Main.Version, version)
-	}
-	return fmt.Sprintf("net-watcher %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("net-watcher %s %s %s/%s", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // watch watches the files, serves the changes, and has the receivers print them and run
@@ -191,18 +188,26 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	defer wg.Wait()
 	defer cancel()
 	var listeners []net.Listener
+	http := make(map[net.Listener]bool) // which of them are for HTTP
 	defer func() {
 		for _, l := range listeners {
 			l.Close()
 		}
 	}()
 	var lines []string
-	for _, a := range o.listen {
+	for i, a := range slices.Concat(o.listen, o.web) {
 		ls, err := a.Listen(ctx, o.socketMode, log.Printf)
 		if err != nil {
 			return err
 		}
 		listeners = append(listeners, ls...)
+		if i >= len(o.listen) {
+			for _, l := range ls {
+				http[l] = true
+			}
+			lines = append(lines, announceWeb(ls)...)
+			continue
+		}
 		_, err = exec.LookPath("nc")
 		lines = append(lines, announce(ls, err == nil)...)
 	}
@@ -229,6 +234,9 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	f := feed.New(watching)
 	s := newServer(f, o.format, subscribers, log, o.verbose)
 	s.ask, p.scanned = p.ask, s.scanned
+	if len(http) > 0 {
+		s.http, s.front = http, newFront(o, p, s)
+	}
 	initial := o.initial && (!o.once || slices.ContainsFunc(watching, isThere))
 	begun := make(chan struct{}, len(receivers))
 	ends := make(chan error, len(receivers))
@@ -249,6 +257,7 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 			}
 		}
 		for events := range p.changes(ctx) {
+			s.counts.change(events)
 			f.Publish(events)
 			if o.verbose {
 				for _, e := range events {
@@ -257,6 +266,8 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 			}
 		}
 	})
+	n := newNotifier(os.Getenv, log.Printf)
+	wg.Go(func() { n.run(ctx, p.isAlive, fmt.Sprintf("watching %d FILEs", len(watching))) })
 	err = s.serve(ctx, listeners...)
 	cancel()
 	wg.Wait()
@@ -351,20 +362,33 @@ func announce(ls []net.Listener, hasNC bool) []string {
 		}
 		return []string{fmt.Sprintf("listening on %s (try: %s)", wire.Printable(a.Name), try)}
 	}
+	return announceTCP(ls, "", func(host, port string) string {
+		if !hasNC {
+			return "net-watcher -connect " + net.JoinHostPort(host, port)
+		}
+		return "nc " + host + " " + port
+	})
+}
+
+// announceWeb is announce for the listeners of an http:// ADDRESS.
+func announceWeb(ls []net.Listener) []string {
+	return announceTCP(ls, "http://", func(host, port string) string {
+		url := "http://" + net.JoinHostPort(host, port)
+		return "open " + url + " in a browser, or curl -N " + url + "/events"
+	})
+}
+
+func announceTCP(ls []net.Listener, scheme string, try func(host, port string) string) []string {
 	var where []string
 	for _, l := range ls {
-		where = append(where, l.Addr().String())
+		where = append(where, scheme+l.Addr().String())
 	}
 	a := ls[0].Addr().(*net.TCPAddr)
-	host, _, _ := net.SplitHostPort(where[0])
+	host, port, _ := net.SplitHostPort(a.String())
 	if len(ls) > 1 || a.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	try := fmt.Sprintf("nc %s %d", host, a.Port)
-	if !hasNC {
-		try = "net-watcher -connect " + net.JoinHostPort(host, strconv.Itoa(a.Port))
-	}
-	lines := []string{fmt.Sprintf("listening on %s (try: %s)", strings.Join(where, " and "), try)}
+	lines := []string{fmt.Sprintf("listening on %s (try: %s)", strings.Join(where, " and "), try(host, port))}
 	if !a.IP.IsLoopback() {
 		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: anyone who can reach it can read file names and change times", where[0]))
 	}

@@ -7,17 +7,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
+	"net-watcher/internal/web"
 	"net-watcher/internal/wire"
 )
 
@@ -36,6 +39,8 @@ server, or runs COMMAND on them.
   -format FORMAT     text or json (default text): for a subscriber that does not
                      ask for one, and for what is printed
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
+  -origin URL        a web origin whose pages may read from http://; may be
+                     repeated
   -only PATTERN      below directories, only what matches; may be repeated
   -ignore PATTERN    below directories, leave out what matches; may be repeated
   -ignore-from PATH  leave out what matches a line of this file; may be repeated
@@ -63,9 +68,10 @@ server, or runs COMMAND on them.
   -h                 print this
 
 ADDRESS is host:port, host or :port (every interface; with -connect, this host),
-or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
-before or after FILEs. A FILE need not be there yet; of a directory, everything
-below it is watched. A FILE that begins with - is written ./-x or -file=-x.
+or a Unix socket: unix:PATH or anything with a path separator; to listen at, also
+http://HOST:PORT, for browsers and for monitoring. Flags may stand before or after
+FILEs. A FILE need not be there yet; of a directory, everything below it is
+watched. A FILE that begins with - is written ./-x or -file=-x.
 
 PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
 target, docs/**/*.html; a later !PATTERN takes back. -ignore wins over -only.
@@ -83,6 +89,7 @@ examples:
   net-watcher -initial src -- make
   net-watcher -restart -initial -settle 100ms . -- go run .
   net-watcher -listen ./watch.sock /etc/hosts  then: nc -U ./watch.sock
+  net-watcher -listen http://localhost:8080 .  then open that in a browser
   net-watcher -connect files.example -- systemctl reload nginx
 `
 
@@ -90,7 +97,9 @@ examples:
 type options struct {
 	files      []string
 	listen     []sock.Address
-	print      bool // listen on standard output, so to speak
+	print      bool           // listen on standard output, so to speak
+	web        []sock.Address // to listen at too, for HTTP
+	origins    []web.Origin
 	interval   time.Duration
 	format     wire.Format
 	socketMode fs.FileMode
@@ -121,6 +130,7 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("interval", "", setDuration(&o.interval))
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
+	set.Func("origin", "", o.addOrigin)
 	set.Func("only", "", noDashes(o.addOnly))
 	set.Func("ignore", "", noDashes(o.addIgnore))
 	set.Func("ignore-from", "", noDashes(o.addIgnoreFrom))
@@ -176,10 +186,12 @@ func parseOptions(args []string) (*options, error) {
 func (o *options) checkEffect(name string) error {
 	isUnix := func(a sock.Address) bool { return a.Network == "unix" }
 	switch name {
-	case "file", "listen", "interval", "socket-mode", "content", "fresh":
+	case "file", "listen", "interval", "socket-mode", "origin", "content", "fresh":
 		switch {
 		case o.connect != nil:
 			return fmt.Errorf("-%s cannot be used with -connect", name)
+		case name == "origin" && len(o.web) == 0:
+			return errors.New("-origin needs -listen http://HOST:PORT")
 		case name != "socket-mode":
 		case !slices.ContainsFunc(o.listen, isUnix):
 			return errors.New("-socket-mode needs a Unix socket (-listen unix:PATH)")
@@ -202,8 +214,12 @@ func (o *options) checkEffect(name string) error {
 			return fmt.Errorf("-%s needs a COMMAND (after --)", name)
 		}
 	case "format":
-		if o.command != nil && len(o.listen) == 0 && !o.print {
+		switch {
+		case o.connect != nil && o.command == nil, len(o.listen) > 0, o.print:
+		case o.command != nil:
 			return errors.New("-format has no effect on a COMMAND, which gets JSON lines")
+		case len(o.web) > 0:
+			return errors.New("-format has no effect on http://, which has JSON")
 		}
 	}
 	return nil
@@ -222,7 +238,7 @@ func (o *options) finishWatch() error {
 		return errors.New("no FILE given before -- (what comes after it is the COMMAND)")
 	case len(o.files) == 0:
 		return errors.New("no FILE given (try: net-watcher target.txt)")
-	case len(o.listen) == 0 && o.command == nil && !o.print:
+	case len(o.listen)+len(o.web) == 0 && o.command == nil && !o.print:
 		return o.addListen("localhost:" + sock.DefaultPort)
 	}
 	return nil
@@ -299,11 +315,34 @@ func (o *options) addListen(s string) error {
 		o.print = true
 		return nil
 	}
+	scheme, authority, isURL := strings.Cut(s, "://")
+	switch scheme = strings.ToLower(scheme); {
+	case isURL && scheme == "http":
+		if _, port, err := net.SplitHostPort(authority); err != nil || port == "" {
+			return fmt.Errorf("address %q: HTTP needs a host and a port, and no path (such as http://localhost:8080)", s)
+		}
+		a, err := sock.Parse("tcp://" + authority)
+		if err == nil {
+			o.web = append(o.web, a)
+		}
+		return err
+	case isURL && scheme == "https":
+		return fmt.Errorf("address %q: https:// is not supported (for HTTP: http://%s, behind a proxy that has TLS)", s, authority)
+	}
 	a, err := sock.Parse(s)
 	if err != nil {
 		return err
 	}
 	o.listen = append(o.listen, a)
+	return nil
+}
+
+func (o *options) addOrigin(s string) error {
+	origin, err := web.ParseOrigin(s)
+	if err != nil {
+		return err
+	}
+	o.origins = append(o.origins, origin)
 	return nil
 }
 

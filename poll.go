@@ -21,7 +21,8 @@ type poll struct {
 	names    []string // of the targets
 	interval time.Duration
 	scanner  *scan.Scanner
-	began    time.Time // the first scan
+	began    time.Time    // the first scan
+	ticked   atomic.Int64 // when scans were last begun (time.Duration since began)
 
 	// say logs what a user should know though no subscriber needs it: what keeps the
 	// poll from seeing all changes in time, when it begins and when it is over; lines of a
@@ -154,6 +155,7 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 	case <-due:
 	case <-tick:
 		p.scanner.Start()
+		p.ticked.Store(int64(time.Since(p.began)))
 	case <-rested:
 	case <-asked:
 		p.asking, p.since = true, time.Now()
