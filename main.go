@@ -267,7 +267,7 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 		}
 	})
 	n := newNotifier(os.Getenv, log.Printf)
-	wg.Go(func() { n.run(ctx, p.isAlive, fmt.Sprintf("watching %d FILEs", len(watching))) })
+	wg.Go(func() { n.run(ctx, p.isAlive, fmt.Sprintf("scanning every %v, FILEs: %d", o.interval, len(watching))) })
 	err = s.serve(ctx, listeners...)
 	cancel()
 	wg.Wait()
