@@ -10,6 +10,7 @@ FOLDER gets the pictures light.png and dark.png."""
 import base64, functools, http.server, json, os, subprocess, sys, threading, time
 
 program, chromium, port, folder = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+here = os.path.dirname(os.path.abspath(__file__))
 url = f"http://localhost:{port}"
 os.chdir(folder)
 
@@ -174,11 +175,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 def others(browser):
     """What a page of another origin, and one of a rebound name, can read."""
-    write("page/index.html", """<!doctype html><title>dev</title>
-<script>
-let n = 0
-new EventSource("%s/events").onmessage = m => { if (JSON.parse(m.data).type === "changed") document.title = "reload " + ++n }
-</script>""" % url)
+    with open(os.path.join(here, "../docs/guide.md")) as f:  # the lines for a live reload
+        lines = f.read().split("```html\n", 1)[1].split("```", 1)[0]
+    write("page/index.html", "<!doctype html><title>dev</title>\n" + lines.replace("http://localhost:8080", url))
     other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory="page"))
     threading.Thread(target=other.serve_forever, daemon=True).start()
     origin = f"http://localhost:{other.server_port}"
@@ -192,8 +191,9 @@ new EventSource("%s/events").onmessage = m => { if (JSON.parse(m.data).type === 
     serve("-origin", origin)
     browser.open(origin + "/?again")
     browser.wait("with -origin it reads", read + ".then(s => s === '200,200,200,200')")
+    browser.value("window.old = true")
     write("a.txt", "edited")
-    browser.wait("and would reload", "document.title.startsWith('reload')")
+    browser.wait("and reloads, with the lines of the guide", "document.title === 'dev' && !window.old")
     browser.open(f"http://rebound.example:{port}/")
     browser.wait("a name that was bound anew is refused", "document.body.innerText.includes('no host \"rebound.example\" here')")
 
