@@ -188,6 +188,15 @@ func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog 
 	if err != nil {
 		return err
 	}
+	var secure *sock.TLSServer // nil without a tls:// address
+	handshakes := 0
+	if o.hasTLS() {
+		handshakes = min(sock.MaxHandshakes, maxFiles()/8)
+		if secure, err = sock.NewTLSServer(o.tls.cert, o.tls.key, o.tls.ca, handshakes); err != nil {
+			return err
+		}
+		go secure.Keep(ctx, log.Printf) // which nothing waits for: the file system may hang
+	}
 	var listeners []net.Listener
 	defer func() {
 		for _, l := range listeners {
@@ -196,16 +205,19 @@ func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog 
 	}()
 	var lines []string
 	for _, a := range o.listen {
-		ls, err := a.Listen(ctx, o.socketMode, log.Printf)
+		listen := func() ([]net.Listener, error) { return a.Listen(ctx, o.socketMode, log.Printf) }
+		if a.IsTLS() {
+			listen = func() ([]net.Listener, error) { return secure.Listen(ctx, a) }
+		}
+		ls, err := listen()
 		if err != nil {
 			return err
 		}
 		listeners = append(listeners, ls...)
-		_, err = exec.LookPath("nc")
-		lines = append(lines, announce(ls, err == nil)...)
+		lines = append(lines, announce(a, ls, isProgram, o.tls.ca != "")...)
 	}
 
-	calls, subscribers := shareFiles(maxFiles(), len(listeners))
+	calls, subscribers := shareFiles(maxFiles(), len(listeners)+handshakes)
 	o.scan.MaxCalls = calls
 	p := newPoll(ctx, o.files, o.interval, o.scan)
 	watching, err := p.start(ctx)
@@ -231,6 +243,9 @@ func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog 
 	f := feed.New(watching)
 	s := newServer(f, o.format, subscribers, log, o.verbose)
 	s.ask, p.scanned = p.ask, s.scanned
+	if secure != nil {
+		secure.Refused = s.refused
+	}
 	initial := o.initial && (!o.once || slices.ContainsFunc(watching, isThere))
 	begun := make(chan struct{}, len(receivers))
 	ends := make(chan error, len(receivers))
@@ -283,12 +298,22 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 	if err != nil {
 		return err
 	}
+	log := log.New(stderrLog, "", 0)
+	name, dial := o.connect.Name, o.connect.Dial
+	if o.connect.IsTLS() {
+		secure, err := sock.NewTLSClient(o.tls.cert, o.tls.key, o.tls.ca, log.Printf)
+		if err != nil {
+			return err
+		}
+		name = "tls://" + name
+		dial = func(ctx context.Context) (net.Conn, error) { return secure.Dial(ctx, *o.connect) }
+	}
 	return receivers[0].receive(ctx, &follow.Client{
-		Server:  wire.Printable(o.connect.Name),
-		Dial:    o.connect.Dial,
+		Server:  wire.Printable(name),
+		Dial:    dial,
 		Once:    o.once,
 		Scan:    o.ask,
-		Log:     log.New(stderrLog, "", 0),
+		Log:     log,
 		Verbose: o.verbose,
 		Begun:   func() {},
 	}, o.initial)
@@ -321,13 +346,13 @@ func startLines(watching []wire.Event, interval time.Duration, all bool) []strin
 	return lines
 }
 
-// announce returns the log lines about the listeners of one ADDRESS: where they
-// listen, how to try that, with nc if there is one, and a warning if other hosts can
-// connect.
-func announce(ls []net.Listener, hasNC bool) []string {
+// announce returns the log lines about the listeners of a: where they listen, how to try
+// that with a program that is there, and a warning if other hosts can connect and are
+// not asked for a certificate.
+func announce(a sock.Address, ls []net.Listener, has func(program string) bool, asksForCertificates bool) []string {
 	if a, ok := ls[0].Addr().(*net.UnixAddr); ok {
 		try := "nc -U " + wire.Printable(a.Name)
-		if !hasNC {
+		if !has("nc") {
 			try = "net-watcher -connect " + wire.Printable("unix:"+a.Name)
 		}
 		return []string{fmt.Sprintf("listening on %s (try: %s)", wire.Printable(a.Name), try)}
@@ -336,18 +361,33 @@ func announce(ls []net.Listener, hasNC bool) []string {
 	for _, l := range ls {
 		where = append(where, l.Addr().String())
 	}
-	a := ls[0].Addr().(*net.TCPAddr)
+	tcp := ls[0].Addr().(*net.TCPAddr)
 	host, _, _ := net.SplitHostPort(where[0])
-	if len(ls) > 1 || a.IP.IsUnspecified() {
+	if len(ls) > 1 || tcp.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	try := fmt.Sprintf("nc %s %d", host, a.Port)
-	if !hasNC {
-		try = "net-watcher -connect " + net.JoinHostPort(host, strconv.Itoa(a.Port))
+	port := strconv.Itoa(tcp.Port)
+	try, with := fmt.Sprintf("nc %s %s", host, port), ""
+	switch hasTLS := a.IsTLS(); {
+	case hasTLS && has("openssl"):
+		try, with = "openssl s_client -quiet -connect "+net.JoinHostPort(host, port), " with TLS"
+	case hasTLS:
+		try, with = "net-watcher -connect tls://"+net.JoinHostPort(host, port), " with TLS"
+	case !has("nc"):
+		try = "net-watcher -connect " + net.JoinHostPort(host, port)
 	}
-	lines := []string{fmt.Sprintf("listening on %s (try: %s)", strings.Join(where, " and "), try)}
-	if !a.IP.IsLoopback() {
+	if asksForCertificates && a.IsTLS() {
+		try, with = try+" -cert FILE -key FILE", with+" for clients with a certificate"
+	}
+	lines := []string{fmt.Sprintf("listening on %s%s (try: %s)", strings.Join(where, " and "), with, try)}
+	if !tcp.IP.IsLoopback() && !(asksForCertificates && a.IsTLS()) {
 		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: anyone who can reach it can read file names and change times", where[0]))
 	}
 	return lines
+}
+
+// isProgram reports whether PATH has the program.
+func isProgram(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
 }

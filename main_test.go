@@ -433,6 +433,7 @@ func TestReadme(t *testing.T) {
 
 func TestAnnounce(t *testing.T) {
 	at := func(ip string) net.Listener { return fakeListener{&net.TCPAddr{IP: net.ParseIP(ip), Port: 7}} }
+	yes, no := func(string) bool { return true }, func(string) bool { return false }
 	const open = " is open to the network: anyone who can reach it can read file names and change times"
 	for _, test := range []struct {
 		listeners []net.Listener
@@ -448,14 +449,14 @@ func TestAnnounce(t *testing.T) {
 		},
 		{[]net.Listener{fakeListener{&net.UnixAddr{Name: "/run/s", Net: "unix"}}}, []string{"listening on /run/s (try: nc -U /run/s)"}},
 	} {
-		check.Equal(t, "lines", test.want, announce(test.listeners, true))
+		check.Equal(t, "lines", test.want, announce(sock.Address{Network: "tcp"}, test.listeners, yes, false))
 	}
 	for want, listener := range map[string]net.Listener{
 		"listening on 127.0.0.1:7 (try: net-watcher -connect 127.0.0.1:7)": at("127.0.0.1"),
 		"listening on [::1]:7 (try: net-watcher -connect [::1]:7)":         at("::1"),
 		"listening on s (try: net-watcher -connect unix:s)":                fakeListener{&net.UnixAddr{Name: "s", Net: "unix"}},
 	} {
-		check.Equal(t, "without nc", []string{want}, announce([]net.Listener{listener}, false))
+		check.Equal(t, "without nc", []string{want}, announce(sock.Address{Network: "tcp"}, []net.Listener{listener}, no, false))
 	}
 }
 

@@ -36,6 +36,11 @@ server, or runs COMMAND on them.
   -format FORMAT     text or json (default text): for a subscriber that does not
                      ask for one, and for what is printed
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
+  -cert FILE, -key FILE
+                     for tls://: the certificate of this end and its key (PEM)
+  -ca FILE           for tls://: the authorities that the other end's certificate
+                     must be signed by. A server without it takes all clients; a
+                     client takes those of the system
   -only PATTERN      below directories, only what matches; may be repeated
   -ignore PATTERN    below directories, leave out what matches; may be repeated
   -ignore-from PATH  leave out what matches a line of this file; may be repeated
@@ -63,8 +68,8 @@ server, or runs COMMAND on them.
   -h                 print this
 
 ADDRESS is host:port, host or :port (every interface; with -connect, this host),
-or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
-before or after FILEs. A FILE need not be there yet; of a directory, everything
+the same after tls:// for TLS 1.3, or a Unix socket: unix:PATH or anything with a
+path separator. Flags may stand before or after FILEs. A FILE need not be there yet; of a directory, everything
 below it is watched. A FILE that begins with - is written ./-x or -file=-x.
 
 PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
@@ -94,6 +99,7 @@ type options struct {
 	interval   time.Duration
 	format     wire.Format
 	socketMode fs.FileMode
+	tls        struct{ cert, key, ca string } // files
 	scan       scan.Options
 
 	connect *sock.Address // nil to watch
@@ -121,6 +127,9 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("interval", "", setDuration(&o.interval))
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
+	set.Func("cert", "", setFile(&o.tls.cert))
+	set.Func("key", "", setFile(&o.tls.key))
+	set.Func("ca", "", setFile(&o.tls.ca))
 	set.Func("only", "", noDashes(o.addOnly))
 	set.Func("ignore", "", noDashes(o.addIgnore))
 	set.Func("ignore-from", "", noDashes(o.addIgnoreFrom))
@@ -159,6 +168,7 @@ func parseOptions(args []string) (*options, error) {
 	err, warnings := o.scan.Filter.Check(o.files)
 	o.warnings = warnings
 	set.Visit(func(f *flag.Flag) { err = cmp.Or(err, o.checkEffect(f.Name)) })
+	err = cmp.Or(err, o.checkTLS())
 	switch {
 	case err != nil || o.version:
 		return o, err
@@ -186,6 +196,10 @@ func (o *options) checkEffect(name string) error {
 		case runtime.GOOS == "windows":
 			return errors.New("-socket-mode has no effect on Windows: the permissions of the socket's directory count")
 		}
+	case "cert", "key", "ca":
+		if !o.hasTLS() {
+			return fmt.Errorf("-%s has no effect without TLS (tls://HOST:PORT)", name)
+		}
 	case "scan":
 		if o.connect == nil {
 			return errors.New("-scan needs -connect")
@@ -205,6 +219,24 @@ func (o *options) checkEffect(name string) error {
 		if o.command != nil && len(o.listen) == 0 && !o.print {
 			return errors.New("-format has no effect on a COMMAND, which gets JSON lines")
 		}
+	}
+	return nil
+}
+
+// hasTLS reports whether an ADDRESS needs certificates.
+func (o *options) hasTLS() bool {
+	return o.connect != nil && o.connect.IsTLS() || slices.ContainsFunc(o.listen, sock.Address.IsTLS)
+}
+
+// checkTLS returns an error if a file that TLS needs is not named.
+func (o *options) checkTLS() error {
+	switch cert, key := o.tls.cert != "", o.tls.key != ""; {
+	case cert && !key:
+		return errors.New("-cert needs -key FILE, the key of the certificate")
+	case key && !cert:
+		return errors.New("-key needs -cert FILE, the certificate of the key")
+	case !cert && o.connect == nil && o.hasTLS():
+		return errors.New("-listen tls:// needs -cert FILE and -key FILE (docs/operations.md makes them in six commands)")
 	}
 	return nil
 }
@@ -317,6 +349,20 @@ func (o *options) setConnect(s string) error {
 	}
 	o.connect = &a
 	return nil
+}
+
+// setFile returns a function that takes the name of a file, once.
+func setFile(name *string) func(string) error {
+	return noDashes(func(s string) error {
+		switch {
+		case s == "":
+			return errors.New("a name must not be empty")
+		case *name != "":
+			return errors.New("may be given once")
+		}
+		*name = s
+		return nil
+	})
 }
 
 // setDuration returns a function that reads a duration of at least 1 ms into d.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -66,8 +67,8 @@ type server struct {
 }
 
 // shareFiles returns how many file system calls may be outstanding, and how many
-// subscribers there may be, with so many descriptors and listeners. Each call and each
-// subscriber holds one. Where descriptors are few, a third of them is for calls.
+// subscribers there may be, with so many descriptors, and listeners and TLS handshakes.
+// Each call and each subscriber holds one. Where descriptors are few, a third of them is for calls.
 func shareFiles(files, listeners int) (calls, subscribers int) {
 	files -= heldFiles + listeners
 	calls = min(max(files/3, minCalls), scan.MaxCalls)
@@ -100,6 +101,16 @@ func (s *server) report(what, who, reason string, now int) {
 		kind, line = kind+" ("+reason+")", line+": "+reason
 	}
 	s.limiter.Print(kind, line)
+}
+
+// refused reports a peer whose TLS handshake has failed, for this reason, or, if that is
+// "", a visit.
+func (s *server) refused(peer net.Addr, reason string) {
+	if reason == "" && !s.all {
+		s.countVisit()
+		return
+	}
+	s.limiter.Print("refused (TLS)", fmt.Sprintf("subscriber refused: %v (%d now): %s", peer, s.feed.Count(), cmp.Or(reason, "left before the TLS handshake")))
 }
 
 // awaiting is who has asked for a scan.

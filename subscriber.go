@@ -259,7 +259,7 @@ func (u *subscriber) fail(err error) {
 	if u.deadline.Load() == nil {
 		u.reason.CompareAndSwap(nil, &reason)
 	}
-	if c, ok := u.conn.(*net.TCPConn); ok {
+	if c, ok := u.conn.(interface{ SetLinger(int) error }); ok {
 		c.SetLinger(0) // or else the kernel would go on sending for minutes
 	}
 	u.close()
