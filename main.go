@@ -192,7 +192,7 @@ func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog 
 	handshakes := 0
 	if o.hasTLS() {
 		handshakes = min(sock.MaxHandshakes, maxFiles()/8)
-		if secure, err = sock.NewTLSServer(o.tls.cert, o.tls.key, o.tls.ca, handshakes); err != nil {
+		if secure, err = sock.NewTLSServer(o.certs, handshakes); err != nil {
 			return err
 		}
 		go secure.Keep(ctx, log.Printf) // which nothing waits for: the file system may hang
@@ -214,7 +214,7 @@ func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog 
 			return err
 		}
 		listeners = append(listeners, ls...)
-		lines = append(lines, announce(a, ls, isProgram, o.tls.ca != "")...)
+		lines = append(lines, announce(a, ls, isProgram, o.certs.CA != "")...)
 	}
 
 	calls, subscribers := shareFiles(maxFiles(), len(listeners)+handshakes)
@@ -301,7 +301,7 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 	log := log.New(stderrLog, "", 0)
 	name, dial := o.connect.Name, o.connect.Dial
 	if o.connect.IsTLS() {
-		secure, err := sock.NewTLSClient(o.tls.cert, o.tls.key, o.tls.ca, log.Printf)
+		secure, err := sock.NewTLSClient(o.certs, log.Printf)
 		if err != nil {
 			return err
 		}

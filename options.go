@@ -99,7 +99,7 @@ type options struct {
 	interval   time.Duration
 	format     wire.Format
 	socketMode fs.FileMode
-	tls        struct{ cert, key, ca string } // files
+	certs      sock.CertFiles
 	scan       scan.Options
 
 	connect *sock.Address // nil to watch
@@ -127,9 +127,9 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("interval", "", setDuration(&o.interval))
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
-	set.Func("cert", "", setFile(&o.tls.cert))
-	set.Func("key", "", setFile(&o.tls.key))
-	set.Func("ca", "", setFile(&o.tls.ca))
+	set.Func("cert", "", setFile(&o.certs.Cert))
+	set.Func("key", "", setFile(&o.certs.Key))
+	set.Func("ca", "", setFile(&o.certs.CA))
 	set.Func("only", "", noDashes(o.addOnly))
 	set.Func("ignore", "", noDashes(o.addIgnore))
 	set.Func("ignore-from", "", noDashes(o.addIgnoreFrom))
@@ -230,7 +230,7 @@ func (o *options) hasTLS() bool {
 
 // checkTLS returns an error if a file that TLS needs is not named.
 func (o *options) checkTLS() error {
-	switch cert, key := o.tls.cert != "", o.tls.key != ""; {
+	switch cert, key := o.certs.Cert != "", o.certs.Key != ""; {
 	case cert && !key:
 		return errors.New("-cert needs -key FILE, the key of the certificate")
 	case key && !cert:

@@ -21,52 +21,49 @@ import (
 // authorities of a whole system are some 200 KiB.
 const maxCertFile = 4 << 20
 
-// certFiles are the files of one end of TLS, by name, "" for none: its certificate (and
-// what leads from there to an authority), the key of that, and the authorities that the
-// other end's certificate must be signed by.
-type certFiles struct {
-	cert, key, ca string
-	usage         x509.ExtKeyUsage // what the certificate is for
-}
+// CertFiles are the files of one end of TLS, by name, "" for none, as PEM: its certificate
+// (and those from there to an authority), the key of that, and the authorities one of
+// which must have signed the other end's certificate.
+type CertFiles struct{ Cert, Key, CA string }
 
-// load reads the files. It returns nil for those that are not there by name. The error
-// names the flag, the file, and what is wrong.
-func (f *certFiles) load() (pair *tls.Certificate, authorities *x509.CertPool, err error) {
-	if f.cert != "" {
-		if pair, err = f.loadPair(); err != nil {
+// load reads the files, of a certificate for this usage. It returns nil for those without
+// a name. The error has the flag, the file, and what is wrong.
+func (f CertFiles) load(usage x509.ExtKeyUsage) (pair *tls.Certificate, authorities *x509.CertPool, err error) {
+	if f.Cert != "" {
+		if pair, err = f.loadPair(usage); err != nil {
 			return nil, nil, err
 		}
 	}
-	if f.ca != "" {
-		authorities, err = loadAuthorities(f.ca)
+	if f.CA != "" {
+		authorities, err = loadAuthorities(f.CA)
 		if err != nil {
-			return nil, nil, fmt.Errorf("-ca %q: %w", f.ca, err)
+			return nil, nil, fmt.Errorf("-ca %q: %w", f.CA, err)
 		}
 	}
 	return pair, authorities, nil
 }
 
-func (f *certFiles) loadPair() (*tls.Certificate, error) {
-	chain, err := readFile(f.cert)
+func (f CertFiles) loadPair(usage x509.ExtKeyUsage) (*tls.Certificate, error) {
+	chain, err := readFile(f.Cert)
 	if err == nil && !hasPEM(chain, isCertificate) {
 		err = errors.New("no certificate in it (PEM)")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("-cert %q: %w", f.cert, err)
+		return nil, fmt.Errorf("-cert %q: %w", f.Cert, err)
 	}
-	key, err := readFile(f.key)
+	key, err := readFile(f.Key)
 	if err == nil {
 		err = checkKey(key)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("-key %q: %w", f.key, err)
+		return nil, fmt.Errorf("-key %q: %w", f.Key, err)
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return nil, fmt.Errorf("-cert %q with -key %q: %w", f.cert, f.key, err)
+		return nil, fmt.Errorf("-cert %q with -key %q: %w", f.Cert, f.Key, err)
 	}
-	if err := f.checkLeaf(pair.Leaf); err != nil {
-		return nil, fmt.Errorf("-cert %q: %w", f.cert, err)
+	if err := checkLeaf(pair.Leaf, usage); err != nil {
+		return nil, fmt.Errorf("-cert %q: %w", f.Cert, err)
 	}
 	return &pair, nil
 }
@@ -86,18 +83,18 @@ func checkKey(b []byte) error {
 	return nil
 }
 
-// checkLeaf returns an error if the other end would refuse the certificate.
-func (f *certFiles) checkLeaf(leaf *x509.Certificate) error {
+// checkLeaf returns an error if the other end would refuse the certificate in this usage.
+func checkLeaf(leaf *x509.Certificate, usage x509.ExtKeyUsage) error {
 	if err := checkTime(leaf); err != nil {
 		return err
 	}
 	named := len(leaf.ExtKeyUsage) > 0 || len(leaf.UnknownExtKeyUsage) > 0
 	isFor := func(u x509.ExtKeyUsage) bool { return slices.Contains(leaf.ExtKeyUsage, u) }
-	usable := !named || isFor(f.usage) || isFor(x509.ExtKeyUsageAny)
+	usable := !named || isFor(usage) || isFor(x509.ExtKeyUsageAny)
 	switch {
-	case f.usage == x509.ExtKeyUsageClientAuth && !usable:
+	case usage == x509.ExtKeyUsageClientAuth && !usable:
 		return errors.New("the certificate is not for clients (its extendedKeyUsage lacks clientAuth)")
-	case f.usage == x509.ExtKeyUsageClientAuth:
+	case usage == x509.ExtKeyUsageClientAuth:
 	case !usable:
 		return errors.New("the certificate is not for servers (its extendedKeyUsage lacks serverAuth)")
 	case len(leaf.DNSNames)+len(leaf.IPAddresses) == 0:
@@ -182,8 +179,8 @@ type stamp struct {
 }
 
 // stamps returns those of all files.
-func (f *certFiles) stamps() (all [3]stamp) {
-	for i, name := range []string{f.cert, f.key, f.ca} {
+func (f CertFiles) stamps() (all [3]stamp) {
+	for i, name := range []string{f.Cert, f.Key, f.CA} {
 		if name == "" {
 			continue
 		}

@@ -43,41 +43,42 @@ func TestBadCertificates(t *testing.T) {
 
 	const server, client = x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
 	for _, test := range []struct {
-		files certFiles
+		files CertFiles
+		usage x509.ExtKeyUsage
 		want  string // after the file's name; "" for none
 	}{
-		{certFiles{cert, key, a.CA, server}, ""},
-		{certFiles{cert, key, a.CA, client}, ""},
-		{certFiles{"", "", a.CA, client}, ""},
-		{certFiles{"", "", "", client}, ""},
-		{certFiles{forAll, forAllKey, "", server}, ""},
-		{certFiles{forAll, forAllKey, "", client}, ""},
-		{certFiles{forClients, forClientsKey, "", client}, ""},
-		{certFiles{nameless, namelessKey, "", client}, ""},
+		{CertFiles{cert, key, a.CA}, server, ""},
+		{CertFiles{cert, key, a.CA}, client, ""},
+		{CertFiles{"", "", a.CA}, client, ""},
+		{CertFiles{"", "", ""}, client, ""},
+		{CertFiles{forAll, forAllKey, ""}, server, ""},
+		{CertFiles{forAll, forAllKey, ""}, client, ""},
+		{CertFiles{forClients, forClientsKey, ""}, client, ""},
+		{CertFiles{nameless, namelessKey, ""}, client, ""},
 
-		{certFiles{missing, key, "", server}, `-cert "missing": no such file or directory`},
-		{certFiles{cert, missing, "", server}, `-key "missing": no such file or directory`},
-		{certFiles{cert, key, missing, server}, `-ca "missing": no such file or directory`},
-		{certFiles{dir, key, "", server}, `-cert "": is a directory`},
-		{certFiles{large, key, "", server}, `-cert "large": more than 4 MiB`},
-		{certFiles{empty, key, "", server}, `-cert "empty": no certificate in it (PEM)`},
-		{certFiles{text, key, "", server}, `-cert "text": no certificate in it (PEM)`},
-		{certFiles{key, cert, "", server}, `-cert "good.key": no certificate in it (PEM)`},
-		{certFiles{cert, cert, "", server}, `-key "good.crt": no private key in it (PEM)`},
-		{certFiles{cert, password, "", server}, `-key "password": the key has a password, and nobody is there to type it (openssl pkey -in FILE -out NEW takes it off)`},
-		{certFiles{cert, oldPassword, "", server}, `-key "old-password": the key has a password, and nobody is there to type it (openssl pkey -in FILE -out NEW takes it off)`},
-		{certFiles{cert, otherKey, "", server}, `-cert "good.crt" with -key "other.key": tls: private key does not match public key`},
-		{certFiles{old, oldKey, "", server}, `-cert "old.crt": the certificate expired at 2020-01-02T03:04:05Z`},
-		{certFiles{early, earlyKey, "", server}, `-cert "early.crt": the certificate is not valid before 2120-01-02T03:04:05Z`},
-		{certFiles{nameless, namelessKey, "", server}, `-cert "nameless.crt": the certificate is for no host (it has no subjectAltName with a DNS name or an IP address)`},
-		{certFiles{forClients, forClientsKey, "", server}, `-cert "client.crt": the certificate is not for servers (its extendedKeyUsage lacks serverAuth)`},
-		{certFiles{forServers, forServersKey, "", client}, `-cert "server.crt": the certificate is not for clients (its extendedKeyUsage lacks clientAuth)`},
-		{certFiles{cert, key, key, server}, `-ca "good.key": no certificate in it (PEM)`},
-		{certFiles{cert, key, empty, server}, `-ca "empty": no certificate in it (PEM)`},
-		{certFiles{cert, key, old, server}, `-ca "old.crt": the certificate expired at 2020-01-02T03:04:05Z`},
-		{certFiles{cert, key, broken, server}, `-ca "broken": x509: malformed certificate`},
+		{CertFiles{missing, key, ""}, server, `-cert "missing": no such file or directory`},
+		{CertFiles{cert, missing, ""}, server, `-key "missing": no such file or directory`},
+		{CertFiles{cert, key, missing}, server, `-ca "missing": no such file or directory`},
+		{CertFiles{dir, key, ""}, server, `-cert "": is a directory`},
+		{CertFiles{large, key, ""}, server, `-cert "large": more than 4 MiB`},
+		{CertFiles{empty, key, ""}, server, `-cert "empty": no certificate in it (PEM)`},
+		{CertFiles{text, key, ""}, server, `-cert "text": no certificate in it (PEM)`},
+		{CertFiles{key, cert, ""}, server, `-cert "good.key": no certificate in it (PEM)`},
+		{CertFiles{cert, cert, ""}, server, `-key "good.crt": no private key in it (PEM)`},
+		{CertFiles{cert, password, ""}, server, `-key "password": the key has a password, and nobody is there to type it (openssl pkey -in FILE -out NEW takes it off)`},
+		{CertFiles{cert, oldPassword, ""}, server, `-key "old-password": the key has a password, and nobody is there to type it (openssl pkey -in FILE -out NEW takes it off)`},
+		{CertFiles{cert, otherKey, ""}, server, `-cert "good.crt" with -key "other.key": tls: private key does not match public key`},
+		{CertFiles{old, oldKey, ""}, server, `-cert "old.crt": the certificate expired at 2020-01-02T03:04:05Z`},
+		{CertFiles{early, earlyKey, ""}, server, `-cert "early.crt": the certificate is not valid before 2120-01-02T03:04:05Z`},
+		{CertFiles{nameless, namelessKey, ""}, server, `-cert "nameless.crt": the certificate is for no host (it has no subjectAltName with a DNS name or an IP address)`},
+		{CertFiles{forClients, forClientsKey, ""}, server, `-cert "client.crt": the certificate is not for servers (its extendedKeyUsage lacks serverAuth)`},
+		{CertFiles{forServers, forServersKey, ""}, client, `-cert "server.crt": the certificate is not for clients (its extendedKeyUsage lacks clientAuth)`},
+		{CertFiles{cert, key, key}, server, `-ca "good.key": no certificate in it (PEM)`},
+		{CertFiles{cert, key, empty}, server, `-ca "empty": no certificate in it (PEM)`},
+		{CertFiles{cert, key, old}, server, `-ca "old.crt": the certificate expired at 2020-01-02T03:04:05Z`},
+		{CertFiles{cert, key, broken}, server, `-ca "broken": x509: malformed certificate`},
 	} {
-		_, _, err := test.files.load()
+		_, _, err := test.files.load(test.usage)
 		got := strings.NewReplacer(filepath.Dir(cert)+string(filepath.Separator), "", dir+string(filepath.Separator), "", dir, "").Replace(check.Message(err))
 		if got != test.want && !(strings.HasSuffix(test.want, "directory") && err != nil) { // in the system's words
 			t.Errorf("%+v:\n got %q\nwant %q", test.files, got, test.want)

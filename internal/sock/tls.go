@@ -31,25 +31,25 @@ func (a Address) tcp() Address { return Address{"tcp", a.Name} }
 
 // TLSClient connects to tls:// addresses. Dial may be called by one goroutine at a time.
 type TLSClient struct {
-	files   certFiles
+	files   CertFiles
 	config  *tls.Config
 	logf    func(format string, args ...any)
 	trouble string // why the files cannot be read again, as the log has it
 }
 
-// NewTLSClient returns a client that trusts the authorities in the file ca, or those of
-// the system if ca is "", and shows the certificate in cert, with its key, if these are
-// not "". The error is about one of the files. Dial reads them again, and uses the last
-// good ones, and calls logf, if it cannot.
-func NewTLSClient(cert, key, ca string, logf func(string, ...any)) (*TLSClient, error) {
-	c := &TLSClient{files: certFiles{cert: cert, key: key, ca: ca, usage: x509.ExtKeyUsageClientAuth}, logf: logf}
+// NewTLSClient returns a client that trusts the authorities in files, or, if these name
+// none, those of the system, and shows the certificate in files if they name one. The
+// error is about one of the files. Dial reads them again, and uses the last good ones, and
+// calls logf, if it cannot.
+func NewTLSClient(files CertFiles, logf func(string, ...any)) (*TLSClient, error) {
+	c := &TLSClient{files: files, logf: logf}
 	var err error
 	c.config, err = c.newConfig()
 	return c, err
 }
 
 func (c *TLSClient) newConfig() (*tls.Config, error) {
-	pair, authorities, err := c.files.load()
+	pair, authorities, err := c.files.load(x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return nil, err
 	}

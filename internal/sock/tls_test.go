@@ -31,7 +31,7 @@ type greeter struct {
 
 func newGreeter(t *testing.T, cert, key, ca string, max int) *greeter {
 	t.Helper()
-	server, err := NewTLSServer(cert, key, ca, max)
+	server, err := NewTLSServer(CertFiles{cert, key, ca}, max)
 	check.Must(t, err)
 	g := &greeter{TLSServer: server, console: &check.Buffer{}}
 	console := log.New(g.console, "", 0)
@@ -65,7 +65,7 @@ func newGreeter(t *testing.T, cert, key, ca string, max int) *greeter {
 // greet connects, and returns the error up to the greeting.
 func (g *greeter) greet(t *testing.T, cert, key, ca string) error {
 	t.Helper()
-	c, err := NewTLSClient(cert, key, ca, t.Logf)
+	c, err := NewTLSClient(CertFiles{cert, key, ca}, t.Logf)
 	check.Must(t, err)
 	return greet(t, c, g.address)
 }
@@ -145,7 +145,7 @@ func TestTLSNeedsCertificates(t *testing.T) {
 	if conn, err := a.Dial(t.Context()); err != errNeedsTLS {
 		t.Errorf("%v, %v", conn, err)
 	}
-	if s, err := NewTLSServer("", "", "", 1); err == nil {
+	if s, err := NewTLSServer(CertFiles{}, 1); err == nil {
 		t.Errorf("%v without certificates", s)
 	}
 }
@@ -180,7 +180,7 @@ func TestNotTLS(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	c, err := NewTLSClient("", "", a.CA, t.Logf)
+	c, err := NewTLSClient(CertFiles{CA: a.CA}, t.Logf)
 	check.Must(t, err)
 	err = greet(t, c, Address{"tls", l.Addr().String()})
 	check.Equal(t, "error", fmt.Sprintf("the server does not speak TLS (without TLS: %v)", l.Addr()), check.Message(err))
@@ -205,7 +205,7 @@ func TestOldTLS(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	c, err := NewTLSClient("", "", a.CA, t.Logf)
+	c, err := NewTLSClient(CertFiles{CA: a.CA}, t.Logf)
 	check.Must(t, err)
 	err = greet(t, c, Address{"tls", l.Addr().String()})
 	check.Equal(t, "error", "the server does not speak TLS 1.3", check.Message(err))
@@ -352,7 +352,7 @@ func TestRotation(t *testing.T) {
 	go g.Keep(ctx, log.New(g.console, "", 0).Printf)
 	var console check.Buffer
 	ca := a.CA
-	client, err := NewTLSClient("", "", ca, log.New(&console, "", 0).Printf)
+	client, err := NewTLSClient(CertFiles{CA: ca}, log.New(&console, "", 0).Printf)
 	check.Must(t, err)
 	check.Must(t, greet(t, client, g.address))
 
@@ -401,13 +401,13 @@ func TestRotation(t *testing.T) {
 func TestTLSClose(t *testing.T) {
 	a := check.NewAuthority(t, "ca")
 	cert, key := a.Issue("server", nil)
-	s, err := NewTLSServer(cert, key, "", 8)
+	s, err := NewTLSServer(CertFiles{Cert: cert, Key: key}, 8)
 	check.Must(t, err)
 	ls, err := s.Listen(t.Context(), Address{"tls", "127.0.0.1:0"})
 	check.Must(t, err)
 	defer ls[0].Close()
 	address := Address{"tls", ls[0].Addr().String()}
-	client, err := NewTLSClient("", "", a.CA, t.Logf)
+	client, err := NewTLSClient(CertFiles{CA: a.CA}, t.Logf)
 	check.Must(t, err)
 	connect := func() (server, peer net.Conn) {
 		accepted := make(chan net.Conn)

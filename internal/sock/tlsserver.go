@@ -46,7 +46,7 @@ type TLSServer struct {
 	Refused func(peer net.Addr, reason string)
 
 	max    int
-	files  certFiles
+	files  CertFiles
 	config *tls.Config // which asks current for another one
 	loaded [3]stamp    // of the files in current; of Keep's goroutine, once that is called
 
@@ -57,17 +57,18 @@ type TLSServer struct {
 	freed chan struct{} // has one element when a handshake has ended
 }
 
-// NewTLSServer returns a server with the certificate and the key in these files. If ca is
-// not "", it takes only clients whose certificate is signed by an authority in that file.
-// It has at most max handshakes at a time. The error is about one of the files.
-func NewTLSServer(cert, key, ca string, max int) (*TLSServer, error) {
-	if cert == "" || key == "" {
+// NewTLSServer returns a server with the certificate and the key in these files, which it
+// must have. If they name authorities, it takes only clients whose certificate one of
+// these has signed. It has at most max handshakes at a time. The error is about one of the
+// files.
+func NewTLSServer(files CertFiles, max int) (*TLSServer, error) {
+	if files.Cert == "" || files.Key == "" {
 		return nil, errNeedsTLS
 	}
 	s := &TLSServer{
 		Refused: func(net.Addr, string) {},
 		max:     max,
-		files:   certFiles{cert: cert, key: key, ca: ca, usage: x509.ExtKeyUsageServerAuth},
+		files:   files,
 		pending: make(map[*handshake]bool),
 		freed:   make(chan struct{}, 1),
 	}
@@ -85,7 +86,7 @@ func NewTLSServer(cert, key, ca string, max int) (*TLSServer, error) {
 
 // newConfig reads the files.
 func (s *TLSServer) newConfig() (*tls.Config, error) {
-	pair, authorities, err := s.files.load()
+	pair, authorities, err := s.files.load(x509.ExtKeyUsageServerAuth)
 	if err != nil {
 		return nil, err
 	}
@@ -135,11 +136,11 @@ func (s *TLSServer) Keep(ctx context.Context, logf func(string, ...any)) {
 			s.current = config
 			s.mu.Unlock()
 			expired = false
-			logf("the certificates were read again (-cert %q)", s.files.cert)
+			logf("the certificates were read again (-cert %q)", s.files.Cert)
 		}
 		if err := checkTime(s.currentConfig().Certificates[0].Leaf); err != nil && !expired {
 			expired = true
-			logf("-cert %q: %v, and clients refuse it", s.files.cert, err)
+			logf("-cert %q: %v, and clients refuse it", s.files.Cert, err)
 		}
 	}
 }
