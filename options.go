@@ -38,9 +38,9 @@ server, or runs COMMAND on them.
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
   -cert FILE, -key FILE
                      for tls://: the certificate of this end and its key (PEM)
-  -ca FILE           for tls://: the authorities that the other end's certificate
-                     must be signed by. A server without it takes all clients; a
-                     client takes those of the system
+  -ca FILE           for tls://: authorities, one of which must have signed the
+                     certificate of the other end. Without it a server takes all
+                     clients, and a client trusts those of the system
   -only PATTERN      below directories, only what matches; may be repeated
   -ignore PATTERN    below directories, leave out what matches; may be repeated
   -ignore-from PATH  leave out what matches a line of this file; may be repeated
@@ -68,9 +68,10 @@ server, or runs COMMAND on them.
   -h                 print this
 
 ADDRESS is host:port, host or :port (every interface; with -connect, this host),
-the same after tls:// for TLS 1.3, or a Unix socket: unix:PATH or anything with a
-path separator. Flags may stand before or after FILEs. A FILE need not be there yet; of a directory, everything
-below it is watched. A FILE that begins with - is written ./-x or -file=-x.
+with tls:// before it for TLS, or a Unix socket: unix:PATH or anything with a
+path separator. Flags may stand before or after FILEs. A FILE need not be there
+yet; of a directory, everything below it is watched. A FILE that begins with - is
+written ./-x or -file=-x.
 
 PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
 target, docs/**/*.html; a later !PATTERN takes back. -ignore wins over -only.
