@@ -70,8 +70,8 @@ server, or runs COMMAND on them.
 ADDRESS is host:port, host or :port (every interface; with -connect, this host),
 with tls:// before it for TLS, or a Unix socket: unix:PATH or anything with a
 path separator. Flags may stand before or after FILEs. A FILE need not be there
-yet; of a directory, everything below it is watched. A FILE that begins with - is
-written ./-x or -file=-x.
+yet; of a directory, everything below it is watched. A FILE that begins with -
+is written ./-x or -file=-x.
 
 PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
 target, docs/**/*.html; a later !PATTERN takes back. -ignore wins over -only.
