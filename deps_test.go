@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"internal/wire/wiretest": {"internal/wire"},
 	"scripts/bench":          nil,
 	"scripts/mutate":         nil,
+	"scripts/robust":         {"internal/proof", "internal/wire"},
 }
 
 // Each package imports only what the plan of the house lets it, and the program

@@ -49,7 +49,15 @@ import (
 // which only waits.
 func init() { runtime.LockOSThread() }
 
+// gcPercent is GOGC where the environment has none. What is known of a tree stays for
+// good, and a scan leaves next to no garbage: so little room for that costs no time, and
+// the default, 100, would take as much memory again as the tree.
+const gcPercent = 30
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal kills
@@ -117,8 +125,9 @@ func hasTerminal() bool {
 
 func logHangups(hangups <-chan os.Signal) {
 	log := log.New(console.NewWriter(os.Stderr), "", 0)
+	limiter := console.NewLimiter(log, false, func(counts string) string { return "SIGHUP: " + counts })
 	for range hangups {
-		log.Print("SIGHUP ignored, nothing is reloaded: to change FILEs, restart the server (clients reconnect, and lose nothing)")
+		limiter.Print("ignored", "SIGHUP ignored, nothing is reloaded: to change FILEs, restart the server (clients reconnect, and lose nothing)")
 	}
 }
 
@@ -147,13 +156,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	stderrLog := console.NewWriter(stderr)
 	defer stderrLog.Wait()
+	limiter := console.NewLimiter(log.New(stderrLog, "", 0), o.verbose, func(counts string) string { return counts + " (-v shows each)" })
+	defer limiter.Flush()
 	for _, line := range o.warnings {
 		log.New(stderrLog, "", 0).Print(line)
 	}
-	if o.connect != nil {
-		return followServer(ctx, o, stdout, stderr, stderrLog)
+	receivers, err := newReceivers(o, stdout, stderr, stderrLog.Wait, log.New(limiter, "", 0))
+	switch {
+	case err != nil:
+		return err
+	case o.connect != nil:
+		return followServer(ctx, o, receivers[0], log.New(limiter, "", 0))
 	}
-	return watch(ctx, o, stdout, stderr, stderrLog)
+	return watch(ctx, o, receivers, log.New(stderrLog, "", 0))
 }
 
 // usageError is an error in the command line.
@@ -174,28 +189,18 @@ func version() string {
 	return fmt.Sprintf("net-watcher %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// watch watches the files, serves the changes, prints them and runs COMMAND on them,
-// whatever the options say, until ctx is done or that is done.
-func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
-	log := log.New(stderrLog, "", 0)
+// watch watches the files, serves the changes, and has the receivers print them and run
+// COMMAND on them, until ctx is done or that is done.
+func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logger) error {
 	limiter := console.NewLimiter(log, o.verbose, func(counts string) string { return "targets: " + counts })
 	defer limiter.Flush()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	receivers, err := newReceivers(o, stdout, stderr, stderrLog)
+	secure, handshakes, err := newTLSServer(ctx, o, log)
 	if err != nil {
 		return err
-	}
-	var secure *sock.TLSServer // nil without a tls:// address
-	handshakes := 0
-	if o.hasTLS() {
-		handshakes = min(sock.MaxHandshakes, maxFiles()/8)
-		if secure, err = sock.NewTLSServer(o.certs, handshakes); err != nil {
-			return err
-		}
-		go secure.Keep(ctx, log.Printf) // which nothing waits for: the file system may hang
 	}
 	var listeners []net.Listener
 	defer func() {
@@ -227,15 +232,11 @@ func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog 
 	p.verbose = o.verbose
 	p.say = func(kind, format string, args ...any) { limiter.Print(kind, fmt.Sprintf(format, args...)) }
 	start := startLines(watching, o.interval, o.verbose)
+	var below [][]string
 	for i := range watching {
-		unreadable := p.unreadable(i)
-		if len(unreadable) > 0 && !o.verbose {
-			unreadable = []string{firstOf(unreadable)}
-		}
-		for _, line := range unreadable {
-			start = append(start, "cannot read "+line)
-		}
+		below = append(below, p.unreadable(i))
 	}
+	start = append(start, unreadableLines(below, o.verbose)...)
 	for _, line := range append(start, lines...) {
 		log.Print(line)
 	}
@@ -284,6 +285,20 @@ func watch(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog 
 	return err
 }
 
+// newTLSServer returns what serves the tls:// addresses until ctx is done, nil if there are
+// none, and how many handshakes it may have at a time.
+func newTLSServer(ctx context.Context, o *options, log *log.Logger) (s *sock.TLSServer, handshakes int, err error) {
+	if !o.hasTLS() {
+		return nil, 0, nil
+	}
+	handshakes = min(sock.MaxHandshakes, max(1, maxFiles()/8))
+	s, err = sock.NewTLSServer(o.certs, handshakes)
+	if err == nil {
+		go s.Keep(ctx, log.Printf) // which nothing waits for: the file system may hang
+	}
+	return s, handshakes, err
+}
+
 // noLog is for a client whose server is in the same process: it connects at once, and
 // what becomes of the connection is on the server's console.
 var noLog = log.New(io.Discard, "", 0)
@@ -291,14 +306,9 @@ var noLog = log.New(io.Discard, "", 0)
 // isThere reports whether a target can be read.
 func isThere(watching wire.Event) bool { return !watching.Missing && watching.Error == "" }
 
-// followServer follows a server, and prints the changes or runs COMMAND on them, until
-// ctx is done or that is done.
-func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, stderrLog *console.Writer) error {
-	receivers, err := newReceivers(o, stdout, stderr, stderrLog)
-	if err != nil {
-		return err
-	}
-	log := log.New(stderrLog, "", 0)
+// followServer follows a server, and has the receiver print the changes or run COMMAND on
+// them, until ctx is done or that is done.
+func followServer(ctx context.Context, o *options, r *receiver, log *log.Logger) error {
 	name, dial := o.connect.Name, o.connect.Dial
 	if o.connect.IsTLS() {
 		secure, err := sock.NewTLSClient(o.certs, log.Printf)
@@ -308,7 +318,7 @@ func followServer(ctx context.Context, o *options, stdout, stderr io.Writer, std
 		name = "tls://" + name
 		dial = func(ctx context.Context) (net.Conn, error) { return secure.Dial(ctx, *o.connect) }
 	}
-	return receivers[0].receive(ctx, &follow.Client{
+	return r.receive(ctx, &follow.Client{
 		Server:  wire.Printable(name),
 		Dial:    dial,
 		Once:    o.once,
@@ -342,6 +352,31 @@ func startLines(watching []wire.Event, interval time.Duration, all bool) []strin
 		lines = append(lines, fmt.Sprintf("watching %d more, %d of them not there or unreadable (-v lists them)", more, odd))
 	case more > 0:
 		lines = append(lines, fmt.Sprintf("watching %d more (-v lists them)", more))
+	}
+	return lines
+}
+
+// unreadableLines returns the log lines about what cannot be read below each target at the
+// start: one about each of the first ten such targets, or all.
+func unreadableLines(below [][]string, all bool) []string {
+	const most = 10
+	var lines []string
+	more := 0 // targets left out
+	for _, unreadable := range below {
+		switch {
+		case len(unreadable) == 0:
+		case all:
+			for _, line := range unreadable {
+				lines = append(lines, "cannot read "+line)
+			}
+		case len(lines) < most:
+			lines = append(lines, "cannot read "+firstOf(unreadable))
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("cannot read all of %d more FILEs (-v lists what)", more))
 	}
 	return lines
 }

@@ -540,6 +540,24 @@ func TestStartLines(t *testing.T) {
 	}
 }
 
+// What cannot be read below many targets is named for ten of them.
+func TestUnreadableLines(t *testing.T) {
+	below := make([][]string, 30)
+	for i := range 14 {
+		below[2*i] = []string{fmt.Sprint("a", i), "b"}
+	}
+	below[0] = below[0][:1]
+	var want []string
+	for i := range 10 {
+		want = append(want, fmt.Sprintf("cannot read a%d, and 1 more", i))
+	}
+	want[0] = "cannot read a0"
+	check.Equal(t, "lines", append(want, "cannot read all of 4 more FILEs (-v lists what)"), unreadableLines(below, false))
+	if got := unreadableLines(below, true); len(got) != 27 || got[2] != "cannot read b" {
+		t.Errorf("with -v: %q", got)
+	}
+}
+
 // fakeListener is nothing but an address.
 type fakeListener struct{ addr net.Addr }
 

@@ -166,7 +166,7 @@ func parseOptions(args []string) (*options, error) {
 		args = args[1:]
 	}
 
-	err, warnings := o.scan.Filter.Check(o.files)
+	warnings, err := o.scan.Filter.Check(o.files)
 	o.warnings = warnings
 	set.Visit(func(f *flag.Flag) { err = cmp.Or(err, o.checkEffect(f.Name)) })
 	err = cmp.Or(err, o.checkTLS())

@@ -33,15 +33,15 @@ type commandStatus int
 func (s commandStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // newReceivers returns what the options ask for: one receiver to follow a server, any
-// number to watch. The error says why COMMAND cannot be started.
-func newReceivers(o *options, stdout, stderr io.Writer, stderrLog *console.Writer) ([]*receiver, error) {
-	// Without this, what was logged before a change could come after it on a terminal.
-	before := stderrLog.Wait
+// number to watch. before is called before something is printed, so that what was logged
+// before stands before it on a terminal; log has what becomes of COMMAND. The error says
+// why COMMAND cannot be started.
+func newReceivers(o *options, stdout, stderr io.Writer, before func(), log *log.Logger) ([]*receiver, error) {
 	once := o.once && o.connect == nil
 	printer := &receiver{name: "standard output", format: o.format, output: console.NewOutput(stdout), before: before, once: once}
 	var all []*receiver
 	if o.command != nil {
-		command, err := follow.NewCommand(o.command, stdout, stderr, log.New(stderrLog, "", 0))
+		command, err := follow.NewCommand(o.command, stdout, stderr, log)
 		if err != nil {
 			return nil, err
 		}

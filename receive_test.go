@@ -123,10 +123,9 @@ func TestOnceUnreadable(t *testing.T) {
 		var printed bytes.Buffer
 		o, err := parseOptions([]string{"-once", "-listen", "-", "a"})
 		check.Must(t, err)
-		receivers, err := newReceivers(o, &printed, io.Discard, nil)
+		receivers, err := newReceivers(o, &printed, io.Discard, func() {}, noLog)
 		check.Must(t, err)
 		r := receivers[0]
-		r.before = func() {}
 		done := make(chan error, 1)
 		go func() {
 			done <- r.receive(t.Context(), &follow.Client{Server: "here", Dial: l.Dial, Log: noLog, Begun: func() {}}, false)

@@ -63,7 +63,7 @@ func TestIgnoredSignals(t *testing.T) {
 	}
 }
 
-// SIGHUP does not end a program that has no terminal; the console has it each time.
+// SIGHUP does not end a program that has no terminal; the console has it.
 func TestHangup(t *testing.T) {
 	if signal.Ignored(syscall.SIGHUP) {
 		t.Skip("the tests run under nohup")

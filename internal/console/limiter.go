@@ -43,6 +43,13 @@ func (l *Limiter) Print(kind, line string) {
 	}
 }
 
+// Write logs a line, for a log.Logger, and counts it as one more of the lines. It never
+// fails.
+func (l *Limiter) Write(line []byte) (int, error) {
+	l.Print("lines", string(line))
+	return len(line), nil
+}
+
 // admit reports whether this second has room for one more line; if not, it
 // counts it.
 func (l *Limiter) admit(kind string) bool {

@@ -53,3 +53,19 @@ func TestLimiter(t *testing.T) {
 		}
 	})
 }
+
+// A log.Logger can write to it. Its lines are all of one kind.
+func TestLimiterWrites(t *testing.T) {
+	var out check.Buffer
+	l := NewLimiter(log.New(&out, "", 0), false, func(counts string) string { return counts })
+	log := log.New(l, "", 0)
+	var want []string
+	for i := range 30 {
+		log.Print(i)
+		if i < maxLinesPerSecond {
+			want = append(want, fmt.Sprint(i))
+		}
+	}
+	l.Flush()
+	check.Equal(t, "lines", append(want, "20 more lines"), out.Take())
+}

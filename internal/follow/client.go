@@ -72,6 +72,8 @@ type Client struct {
 	targets       map[string]int    // of the last complete greeting; nil before the first
 	everConnected bool              // there was a good connection
 	saidRetrying  bool              // the log says that there is no connection
+	answered      bool              // the last attempt found a server, of another kind perhaps
+	saidOther     bool              // the log says what such a server did
 }
 
 // Run follows the server until ctx is done, Handle fails, with Scan until the scan has
@@ -107,6 +109,7 @@ func (c *Client) Run(ctx context.Context) error {
 // it. An error of Handle is final.
 func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err error) {
 	conn, err := c.Dial(ctx)
+	c.answered = err == nil
 	if err != nil {
 		return since, false, oserr.Cause(err)
 	}
@@ -200,11 +203,12 @@ func (c *Client) logConnection() {
 		format = "reconnected to %s"
 	}
 	c.Log.Printf(format, c.Server)
-	c.everConnected, c.saidRetrying = true, false
+	c.everConnected, c.saidRetrying, c.saidOther = true, false, false
 }
 
 // logNoConnection logs that there is no connection any more, or still none, and
-// why. Without Verbose it logs only the first of several failed attempts.
+// why. Without Verbose it logs only the first of several failed attempts, and the first
+// at which there was something to connect to: that is another kind of trouble.
 func (c *Client) logNoConnection(wasGood bool, err error) {
 	why := err.Error()
 	if err == io.EOF {
@@ -212,8 +216,8 @@ func (c *Client) logNoConnection(wasGood bool, err error) {
 	}
 	if wasGood {
 		c.Log.Printf("connection to %s lost: %s", c.Server, why)
-	} else if !c.saidRetrying || c.Verbose {
+	} else if !c.saidRetrying || c.answered && !c.saidOther || c.Verbose {
 		c.Log.Printf("cannot connect to %s, retrying: %s", c.Server, why)
-		c.saidRetrying = true
+		c.saidRetrying, c.saidOther = true, c.saidOther || c.answered
 	}
 }

@@ -525,6 +525,27 @@ func TestClientLogsOnce(t *testing.T) {
 	})
 }
 
+// Where there was nothing to connect to, there may come a server of another kind: that is
+// logged too, once.
+func TestClientLogsOtherServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		c := startClient(t, func(c *Client) {
+			c.Dial = func(context.Context) (net.Conn, error) {
+				if attempts++; attempts%2 == 1 {
+					return nil, &net.OpError{Op: "dial", Err: fmt.Errorf("reason %d", attempts)}
+				}
+				ours, theirs := net.Pipe()
+				go io.WriteString(theirs, "hello\n")
+				return ours, nil
+			}
+		})
+		time.Sleep(time.Hour)
+		c.stop()
+		c.expect(nil, retrying+"reason 1", retrying+`not a net-watcher server? it sent "hello"`)
+	})
+}
+
 // The waits between attempts grow, at random, from 100 ms to 5 s, and are short
 // again only after a connection that has lasted.
 func TestClientRetries(t *testing.T) {

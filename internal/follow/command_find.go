@@ -42,6 +42,7 @@ func unusable(start []byte) string {
 	if bytes.HasPrefix(start, []byte("\xef\xbb\xbf#!")) {
 		return "a byte order mark is before #! (save the file as UTF-8 without it)"
 	}
+	const endings = "the lines of the script end in CR LF: convert them to LF"
 	for _, program := range interpreters(start) {
 		_, err := exec.LookPath(program)
 		if err == nil {
@@ -49,20 +50,33 @@ func unusable(start []byte) string {
 		}
 		hint := "install it, or correct the line that begins with #!"
 		if strings.HasSuffix(program, "\r") {
-			hint = "the lines of the script end in CR LF: convert them to LF"
+			hint = endings
 		}
 		return fmt.Sprintf("interpreter %q: %v (%s)", program, oserr.Cause(errors.Unwrap(err)), hint)
 	}
+	// A shell takes the CR for a part of its options. Perl, for one, does not.
+	words := shebang(start)
+	if n := len(words); n > 1 && strings.HasSuffix(words[0], "sh") && strings.HasSuffix(words[n-1], "\r") {
+		return fmt.Sprintf("interpreter %q, argument %q (%s)", words[0], words[n-1], endings)
+	}
 	return ""
+}
+
+// shebang returns the words after #! in the first line, none if it is no script.
+func shebang(start []byte) []string {
+	line, _, _ := bytes.Cut(start, []byte("\n"))
+	line, isScript := bytes.CutPrefix(line, []byte("#!"))
+	if !isScript {
+		return nil
+	}
+	return strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\t' })
 }
 
 // interpreters returns the programs that the first line of a script names: the one
 // after #!, and the one that env(1) is to find in PATH.
 func interpreters(start []byte) []string {
-	line, _, _ := bytes.Cut(start, []byte("\n"))
-	line, isScript := bytes.CutPrefix(line, []byte("#!"))
-	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\t' })
-	if !isScript || len(words) == 0 {
+	words := shebang(start)
+	if len(words) == 0 {
 		return nil
 	}
 	if !strings.Contains(words[0], "/") {

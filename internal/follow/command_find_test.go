@@ -35,6 +35,8 @@ func TestFind(t *testing.T) {
 		"#!" + dir + "\n":               `interpreter "` + dir + `": is a directory` + install,
 		"#!sh\n":                        `interpreter "./sh": no such file or directory` + install,
 		"#!/bin/sh\r\nx\r\n":            `interpreter "/bin/sh\r": no such file or directory` + endings,
+		"#!/bin/sh -eu\r\nx\r\n":        `interpreter "/bin/sh", argument "-eu\r"` + endings,
+		"#!/usr/bin/env -S here -x\r\n": "", // which is no shell, and may know better
 		"#!/usr/bin/env none\n":         `interpreter "none": executable file not found in $PATH` + install,
 		"#!/usr/bin/env -S none -x\n":   `interpreter "none": executable file not found in $PATH` + install,
 		"#!/usr/bin/env here\r\nx":      `interpreter "here\r": executable file not found in $PATH` + endings,

@@ -43,7 +43,7 @@ var (
 )
 
 // Check is Set.Check of both sets. What it returns begins with the flag.
-func (f *Filter) Check(targets []string) (refused error, warnings []string) {
+func (f *Filter) Check(targets []string) (warnings []string, refused error) {
 	if f == nil {
 		return nil, nil
 	}
@@ -51,13 +51,13 @@ func (f *Filter) Check(targets []string) (refused error, warnings []string) {
 		name string
 		set  *Set
 	}{{"-only", &f.Only}, {"-ignore", &f.Ignore}} {
-		err, more := flag.set.Check(targets)
+		more, err := flag.set.Check(targets)
 		if err != nil && refused == nil {
 			refused = fmt.Errorf("%s: %w", flag.name, err)
 		}
 		warnings = append(warnings, more...)
 	}
-	return refused, warnings
+	return warnings, refused
 }
 
 // Check returns what is wrong with patterns: those that match nothing, and those that
@@ -65,7 +65,7 @@ func (f *Filter) Check(targets []string) (refused error, warnings []string) {
 // first such pattern that was added by itself, nil for none, and warnings are about those
 // of files: what git accepts there is no reason not to start. The targets are the paths
 // of the command line.
-func (s *Set) Check(targets []string) (refused error, warnings []string) {
+func (s *Set) Check(targets []string) (warnings []string, refused error) {
 	for i, src := range s.sources {
 		why := src.problem(targets)
 		if why == "" && i == 0 && src.text[0] == '!' {
@@ -79,7 +79,7 @@ func (s *Set) Check(targets []string) (refused error, warnings []string) {
 			refused = errors.New("pattern " + quote(src.text) + ": " + why)
 		}
 	}
-	return refused, warnings
+	return warnings, refused
 }
 
 // problem returns what is wrong with the pattern, or "".

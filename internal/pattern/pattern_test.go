@@ -16,7 +16,7 @@ import (
 
 // setOf returns a Set of the patterns, which are words.
 func setOf(patterns string) (s Set) {
-	for _, p := range strings.Fields(patterns) {
+	for p := range strings.FieldsSeq(patterns) {
 		s.Add(p)
 	}
 	return s
@@ -199,7 +199,7 @@ func TestCheck(t *testing.T) {
 	} {
 		var s Set
 		s.Add(pattern)
-		refused, warnings := s.Check(targets)
+		warnings, refused := s.Check(targets)
 		got := ""
 		if refused != nil {
 			got = strings.TrimPrefix(refused.Error(), "pattern "+quote(pattern)+": ")
@@ -212,7 +212,7 @@ func TestCheck(t *testing.T) {
 	// Of a file it is a warning, and commas may be meant.
 	s := setOf("a !b")
 	check.Must(t, s.AddFile(strings.NewReader("*,v\nx\n\n./x\n!y"), "f"))
-	refused, warnings := s.Check(nil)
+	warnings, refused := s.Check(nil)
 	check.Equal(t, "refused", nil, refused)
 	check.Equal(t, "warnings", []string{`f:4: pattern "./x": it matches nothing: write "/x"`}, warnings)
 }

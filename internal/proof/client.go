@@ -44,6 +44,7 @@ type client struct {
 	tasks  []duty            // what COMMAND is to get: what was done, but for what is unreadable
 
 	command     bool // it has one
+	unseen      bool // what it hands on to it: all that is due then counts as handed on
 	runs        int
 	running     bool
 	failed      bool   // the last run: the next one gets the same, and more
@@ -59,7 +60,12 @@ func (h History) clients() (found []Violation) {
 	readers := make(map[string]*client)
 	for _, r := range h {
 		if r.Kind == Handled || r.Kind == Run {
-			readers[r.Reader] = &client{states: make(map[string]string)}
+			c := readers[r.Reader]
+			if c == nil {
+				c = &client{states: make(map[string]string), unseen: true}
+				readers[r.Reader] = c
+			}
+			c.unseen = c.unseen && (r.Kind == Run || r.Name == "command" && r.Events == nil)
 		}
 	}
 	wrong := make(map[string]bool) // one violation each is enough
@@ -79,6 +85,9 @@ func (h History) clients() (found []Violation) {
 		switch r.Kind {
 		case Got:
 			c.got(duties(i, r))
+			if c.unseen {
+				c.handled(c.due[len(c.done):])
+			}
 		case Handled:
 			c.command = c.command || r.Name == "command"
 			report(c.handled(duties(i, r)), r.Reader)

@@ -40,6 +40,8 @@ const commandScript = `
 `
 
 func TestCommand(t *testing.T) {
+	unseen := []string{"150 join c 1 1", "150 join c 1 1\n150 handled c command", "1502 handled c modified a 3 =A3", "", "2502 handled c modified b 4 =B4", "",
+		"3502 handled c modified a 5 =A5, unreadable b !input/output error =BX", "", "4502 handled c readable b 4 =B4", ""}
 	testRows(t, commandScript,
 		breaks("Never two", "two runs at once", "3601 run c", "3599 run c"),
 		breaks("Never two", "a second run while the first one hangs", "153 ran c 0", ""),
@@ -68,6 +70,10 @@ func TestCommand(t *testing.T) {
 		sound("a run at the start that has failed", "153 ran c 0", "153 ran c 1\n154 run c\n155 ran c 0"),
 		sound("a run that fails twice", "3600 ran c 0\n3601 run c", "3600 ran c 1\n3600 run c modified a 3 =A3\n3601 ran c 1\n3601 run c modified a 3 =A3,"),
 		sound("the last run does not end", "4600 ran c 0", ""),
+		sound("what is handed on is not seen", unseen...),
+		breaks("Never two", "what is handed on is not seen, and COMMAND never runs", append(unseen, "152 run c\n153 ran c 0", "", "1503 run c modified a 3 =A3", "",
+			"3600 ran c 0\n3601 run c modified b 4 =B4, modified a 5 =A5\n3700 ran c 0", "", "4503 run c readable b 4 =B4\n4600 ran c 0", "")...),
+		breaks("Reliable", "what is handed on is not seen, and a change is left out", append(unseen, "3601 run c modified b 4 =B4,", "3601 run c")...),
 		sound("the client ends before the last run", "4503 run c readable b 4 =B4\n4600 ran c 0", "4503 end c stopped"),
 	)
 }

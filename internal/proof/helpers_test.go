@@ -26,7 +26,7 @@ var validators = []struct {
 //
 //	0 config d e
 //	0 op create d/a 1, 0 op rename d/a d/b
-//	100 serve 1 watching d =A, watching e missing =0
+//	100 serve 1 watching d =A, watching e missing =0   (Took is 50, or +Took)
 //	150 join r 1 1                                   (reader, server, connection)
 //	151 got 1 text watching d, modified d/a          (without text: JSON)
 //	1500 publish 1 modified d/a 2 =B, unreadable d/b !input/output error =C
@@ -75,6 +75,9 @@ func parse(t *testing.T, script string) History {
 			case Serve, Publish:
 				if r.Server = number(); r.Kind == Serve {
 					r.Took = 50
+				}
+				if strings.HasPrefix(f[0], "+") {
+					r.Took = int64(number())
 				}
 			case End:
 				if r.Server, err = strconv.Atoi(f[0]); err != nil {

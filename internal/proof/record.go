@@ -36,7 +36,8 @@ const (
 	Leave Kind = "leave"
 
 	// Handled: the client Reader has handed on Events, to stdout, or to COMMAND if Name is
-	// "command".
+	// "command". One who cannot see the latter records one without Events, which says that
+	// there is a COMMAND.
 	Handled Kind = "handled"
 	Run     Kind = "run" // COMMAND of Reader has begun, with Events as its input
 	Ran     Kind = "ran" // and has ended, with the exit status Value; Name is "killed" if it was

@@ -21,6 +21,9 @@ type aliases struct {
 	once   sync.Once
 	folded map[string]string // names in the listing, by themselves in lower case
 	fresh  []listed          // those in the listing that were not known before
+
+	read sync.Once
+	all  []string // the names in the directory, if a filter leaves some out
 }
 
 // of returns the names of the entries to compare with e, which lstat has said of the
@@ -41,6 +44,21 @@ func (a *aliases) of(base string, e *Entry) []string {
 			return []string{name}
 		}
 		if len(names) < maxAliases && (isDir || n.stat.hash != 0 || n.stat.kind != file) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ignored returns the names in the directory at path that differ from base in case only,
+// if a filter leaves some out: those are not in the listing. p reads them, once.
+func (a *aliases) ignored(base string, p *pass, path string) (names []string) {
+	if p.options.Filter.Root() == nil {
+		return nil
+	}
+	a.read.Do(func() { a.all = p.names(path) })
+	for _, name := range a.all {
+		if name != base && strings.EqualFold(name, base) {
 			names = append(names, name)
 		}
 	}

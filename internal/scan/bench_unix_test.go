@@ -3,6 +3,7 @@
 package scan_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -12,23 +13,34 @@ import (
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/faults"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 )
 
 // BenchmarkScan measures a scan of files that are targets, and of one target that
 // is a tree of them, beside a bare loop of the system call over the same paths, in
-// the same run.
+// the same run. 100 patterns match nothing; "*.go" leaves all files out.
 func BenchmarkScan(b *testing.B) {
+	var hundred, none pattern.Set
+	none.Add("*.go")
+	for _, p := range []string{"*.x%d", "name%d", "/dir%d/*.o", "*~%d~*", "a%d/**/b"} {
+		for i := range 20 {
+			hundred.Add(fmt.Sprintf(p, i))
+		}
+	}
 	for _, test := range []struct {
 		name        string
 		dirs, files int // files in each
 		tree        bool
+		filter      *pattern.Filter
 	}{
-		{"files=1", 1, 1, false},
-		{"files=1000", 1, 1000, false},
-		{"files=10000", 10_000, 1, false},
-		{"tree=100000", 1000, 100, true},
-		{"folder=100000", 1, 100_000, true},
+		{"files=1", 1, 1, false, nil},
+		{"files=1000", 1, 1000, false, nil},
+		{"files=10000", 10_000, 1, false, nil},
+		{"tree=100000", 1000, 100, true, nil},
+		{"tree=100000/patterns=100", 1000, 100, true, &pattern.Filter{Ignore: hundred}},
+		{"tree=100000/only=none", 1000, 100, true, &pattern.Filter{Only: none}},
+		{"folder=100000", 1, 100_000, true, nil},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			dir := b.TempDir()
@@ -39,7 +51,7 @@ func BenchmarkScan(b *testing.B) {
 			if test.tree {
 				targets = []string{dir}
 			}
-			s := scan.New(b.Context(), targets, scan.Options{})
+			s := scan.New(b.Context(), targets, scan.Options{Filter: test.filter})
 			scanAll(s)
 			var scans, bare []time.Duration
 			var st syscall.Stat_t

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -14,7 +15,6 @@ import (
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/oserr"
-	"net-watcher/internal/pattern"
 )
 
 // entry is what a scan uses of an entry.
@@ -181,38 +181,45 @@ func TestOpenDir(t *testing.T) {
 	}
 }
 
-// What is left out is not examined where the directory knows the type that decides.
-func TestReaddirLeavesOut(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"a.go", "b", "c.o"} {
-		check.Write(t, dir+"/"+name, "", time.Unix(1, 0))
-	}
-	for _, name := range []string{"d", "e.o"} {
-		check.Must(t, os.Mkdir(dir+"/"+name, 0o700))
-	}
-	check.Must(t, os.Symlink("d", dir+"/link"))
-	var filter pattern.Filter
-	filter.Only.Add("*.go")
-	filter.Ignore.Add("*.o")
-	f, err := OS{}.OpenDir(dir, false)
+// The number of fadvise64, and the order of its arguments, differ by architecture.
+func TestForgetListing(t *testing.T) {
+	f, err := os.Open(t.TempDir())
 	check.Must(t, err)
 	defer f.Close()
-	buf := make([]Entry, 10)
-	n, err := f.ReadEntries(buf, filter.Root())
-	check.Must(t, err)
-	got := make(map[string]bool)
-	for _, e := range buf[:n] {
-		if e.LeftOut != (e.Mtime.IsZero() && e.Inode == 0) {
-			t.Errorf("%+v", e)
-		}
-		got[strings.Clone(e.Name)] = e.LeftOut
+	want := syscall.Errno(0)
+	if !slices.Contains([]string{"amd64", "arm64", "riscv64", "loong64", "386"}, runtime.GOARCH) {
+		want = syscall.ENOSYS
 	}
-	check.Equal(t, "left out", map[string]bool{"a.go": false, "b": true, "c.o": true, "d": false, "e.o": true, "link": true}, got)
+	check.Equal(t, "a directory", want, forgetListing(f.Fd()))
+	if forgetListing(^uintptr(0)) == 0 {
+		t.Error("no descriptor, and no error")
+	}
+	r, w, err := os.Pipe()
+	check.Must(t, err)
+	defer r.Close()
+	defer w.Close()
+	if errno := forgetListing(r.Fd()); want == 0 && errno != syscall.ESPIPE {
+		t.Errorf("a pipe: %v, want %v", errno, syscall.ESPIPE)
+	}
+}
 
-	// Without the type, what may be a directory is examined.
-	for name, want := range map[string]bool{"a.go": false, "b": false, "c.o": true} {
-		if leavesOut(filter.Root(), name, syscall.DT_UNKNOWN) != want {
-			t.Errorf("%s is left out: %v", name, !want)
+// A directory that is closed before its end leaves nothing of it to the next one, which
+// has its memory.
+func TestOpenDirAnew(t *testing.T) {
+	for range 10 { // a pool need not keep what it gets
+		first, second := t.TempDir(), t.TempDir()
+		for _, name := range []string{"a", "b", "c"} {
+			check.Must(t, os.WriteFile(filepath.Join(first, name), nil, 0o666))
+		}
+		check.Must(t, os.WriteFile(filepath.Join(second, "x"), nil, 0o666))
+		f, err := OS{}.OpenDir(first, false)
+		check.Must(t, err)
+		if n, err := f.ReadEntries(make([]Entry, 1), nil); n != 1 || err != nil {
+			t.Fatalf("%d entries, %v", n, err)
+		}
+		check.Must(t, f.Close())
+		if got := readAll(t, second, 8); len(got) != 1 || got[0].Name != "x" {
+			t.Fatalf("the next directory has %v", got)
 		}
 	}
 }

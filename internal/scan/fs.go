@@ -28,8 +28,12 @@ type FileSystem interface {
 	EvalSymlinks(name string) (string, error) // as filepath.EvalSymlinks
 
 	// IsRemote reports whether name is, perhaps, on a file system that has a server, and
-	// answers for some time without asking it.
-	IsRemote(name string) bool
+	// answers for some time without asking it; and whether that is a program (FUSE) with a
+	// memory of its own, perhaps, which only opening a file renews.
+	IsRemote(name string) (is, isProgram bool)
+
+	// IsMounted reports whether what name leads to is, perhaps, mounted by itself.
+	IsMounted(name string) bool
 
 	// Revalidate makes such a file system ask its server about name, following links.
 	// Elsewhere it is a call of no use. Nothing can be said of an error: the next call
@@ -60,6 +64,11 @@ type File interface {
 type Dir interface {
 	io.Closer
 
+	// Refresh makes a network file system ask its server for the listing that is read
+	// next, even if it has one, and the server's answer may say how the entries are, too:
+	// NFS examines them all with one call. Nothing can be said of an error.
+	Refresh()
+
 	// Readdirnames reads the names of the next entries, at most n, which is positive.
 	// Without any it returns an error, io.EOF at the end.
 	Readdirnames(n int) ([]string, error)
@@ -85,7 +94,8 @@ type Entry struct {
 	Dev, Inode uint64
 
 	// Unlinked says that it has no name any more, though there is a way to it: an open
-	// descriptor, a working directory, or a mount of its own.
+	// descriptor, a working directory, or a mount of its own. Some file systems (FUSE) say
+	// so of everything.
 	Unlinked bool
 
 	LeftOut bool // it was not examined; then only Name is set as well

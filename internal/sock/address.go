@@ -24,8 +24,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -201,7 +203,13 @@ func (a Address) Dial(ctx context.Context) (net.Conn, error) {
 			why = err
 		}
 	}
-	return nil, fmt.Errorf("%w%s", oserr.Cause(why), hostHint(why))
+	hint := hostHint(why)
+	if a.Network == "unix" && oserr.IsRefused(why) {
+		if info, err := os.Stat(a.Name); err == nil && info.Mode().Type() != fs.ModeSocket {
+			hint = " (it is not a socket)"
+		}
+	}
+	return nil, fmt.Errorf("%w%s", oserr.Cause(why), hint)
 }
 
 // names returns what to connect to, in this order.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
 )
 
 // boundNames returns the names of all Unix sockets that the kernel knows.
@@ -151,4 +152,44 @@ func TestGrantFollowsNoLink(t *testing.T) {
 	info, err := os.Lstat(other)
 	check.Must(t, err)
 	check.Equal(t, "mode", fs.ModeSocket|0o600, info.Mode())
+}
+
+// However few descriptors there are, nothing is left behind, and the reason is named.
+func TestFewDescriptors(t *testing.T) {
+	var limit syscall.Rlimit
+	check.Must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	free, err := syscall.Open("/dev/null", syscall.O_RDONLY, 0)
+	check.Must(t, err)
+	check.Must(t, syscall.Close(free))
+	listenUnix(filepath.Join(check.SocketDir(t), "s"), 0o600, t.Logf) // opens what Go keeps open
+	for name, set := range map[string]modeSetter{
+		"in place": setMode,
+		"aside":    func(uintptr, fs.FileMode) error { return syscall.EINVAL },
+	} {
+		failed := 0
+		for few := range uint64(10) {
+			dir := check.SocketDir(t)
+			path := filepath.Join(dir, "s")
+			if few%2 == 0 {
+				abandon(t, path)
+			}
+			check.Must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(free) + few, Max: limit.Max}))
+			l, _, err := bindUnix(path, 0o666, set)
+			check.Must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+			if err == nil {
+				l.Close()
+			} else if failed++; oserr.Cause(err).Error() != "too many open files" {
+				t.Errorf("%s: %v", name, err)
+			}
+			left, err := os.ReadDir(dir)
+			check.Must(t, err)
+			left = slices.DeleteFunc(left, func(e fs.DirEntry) bool { return e.Name() == "s" })
+			if len(left) > 0 {
+				t.Errorf("%s, %d descriptors: %v is left", name, few, left)
+			}
+		}
+		if failed == 0 || failed == 10 {
+			t.Errorf("%s: %d of 10 have failed", name, failed)
+		}
+	}
 }

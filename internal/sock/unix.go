@@ -96,6 +96,8 @@ func findStale(path string) (stale fs.FileInfo, err error) {
 			return nil, errLive
 		case oserr.IsNotExist(err):
 			return nil, nil // its server has just removed it
+		case oserr.IsTooManyFiles(err):
+			return nil, err
 		case !oserr.IsRefused(err):
 			// Such as a full backlog, or no permission: a server may well listen.
 			return nil, fmt.Errorf("another server may be listening on it: %w", oserr.Cause(err))
@@ -125,7 +127,7 @@ func bindInPlace(path string, stale fs.FileInfo, mode fs.FileMode, set modeSette
 		if private, err = makePrivate(path); err != nil {
 			return nil, nil, err
 		}
-		defer os.RemoveAll(private)
+		defer removePrivate(private)
 	}
 	var began time.Time
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -147,7 +149,7 @@ func bindInPlace(path string, stale fs.FileInfo, mode fs.FileMode, set modeSette
 	case oserr.IsInUse(err):
 		return nil, nil, errLive
 	case err != nil:
-		return nil, nil, fmt.Errorf("directory not usable: %w", oserr.Cause(err))
+		return nil, nil, notUsable(err)
 	case took >= staleAfter:
 		l.Close()
 		return nil, nil, errLate
@@ -204,7 +206,7 @@ func bindAside(path string, stale fs.FileInfo, mode fs.FileMode) (*net.UnixListe
 	if err != nil {
 		return nil, nil, err
 	}
-	defer os.RemoveAll(private)
+	defer removePrivate(private)
 	socket := private + "/s"
 	return bindAt(socket, func() error {
 		if err := os.Chmod(socket, mode); err != nil {
@@ -246,9 +248,25 @@ func makePrivate(path string) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("directory not usable: %w", oserr.Cause(err))
+		return "", notUsable(err)
 	}
 	return private, nil
+}
+
+// removePrivate removes a directory of makePrivate. It needs no descriptor, which
+// os.RemoveAll does.
+func removePrivate(private string) {
+	os.Remove(private + "/s")
+	os.Remove(private + "/old")
+	os.Remove(private)
+}
+
+// notUsable returns the error for err, from a call about the directory of a socket.
+func notUsable(err error) error {
+	if oserr.IsTooManyFiles(err) {
+		return err
+	}
+	return fmt.Errorf("directory not usable: %w", oserr.Cause(err))
 }
 
 // makeUsable gives the owner of a new directory the permissions that the umask

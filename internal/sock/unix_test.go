@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/oserr"
 )
 
 // unixFolder returns an empty folder for sockets, and checks at the end that
@@ -209,6 +210,21 @@ func TestTakeAway(t *testing.T) {
 	check.Must(t, os.Remove(filepath.Join(dir, "other")))
 	if err := takeAway(path, old, stale); !errors.Is(err, errLive) || !reachable(path) {
 		t.Errorf("%v; reachable: %v", err, reachable(path))
+	}
+}
+
+// Of a path that is no socket the system says that it refuses the connection.
+func TestDialNoSocket(t *testing.T) {
+	dir := unixFolder(t, "file", "stale")
+	file := filepath.Join(dir, "file")
+	check.Write(t, file, "1", check.Day1)
+	stale := filepath.Join(dir, "stale")
+	abandon(t, stale)
+	for path, want := range map[string]string{dir: " (it is not a socket)", file: " (it is not a socket)", stale: ""} {
+		_, err := Address{"unix", path}.Dial(t.Context())
+		if !oserr.IsRefused(err) || err.Error() != oserr.Cause(errors.Unwrap(err)).Error()+want {
+			t.Errorf("%s: %v, want %q at the end", path, err, want)
+		}
 	}
 }
 

@@ -1,0 +1,34 @@
+package scan_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
+	"net-watcher/internal/scan"
+)
+
+// A file without a name is not mounted for that: a link may lead to a descriptor, and some
+// file systems count no names. (scripts/mount-check.sh mounts one.)
+func TestNotMounted(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "")
+	check.Must(t, err)
+	defer file.Close()
+	check.Must(t, os.Remove(file.Name()))
+	path := filepath.Join(t.TempDir(), "link")
+	check.Must(t, os.Symlink(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), path))
+	e, err := scan.OS{}.Stat(path)
+	check.Must(t, err)
+	if !e.Unlinked {
+		t.Fatal("the file has a name")
+	}
+	d := newDriver(t, faults.Real(), scan.Options{}, path)
+	d.begin()
+	for range 3 {
+		d.scan()
+	}
+	check.Equal(t, "notices", []scan.Notice(nil), d.notices)
+}
