@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,25 +19,46 @@ import (
 	"net-watcher/internal/feed"
 	"net-watcher/internal/follow"
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/proof"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
 	"net-watcher/internal/wire/wiretest"
 )
 
 // chain is the way of a change from a file system to subscribers and clients, in a
-// bubble: nothing of it is the system's.
+// bubble: nothing of it is the system's. What happens in it is recorded.
 type chain struct {
 	*testing.T
 	fs      *faults.FS
 	network *faults.Network
+	record  *recorder
 	targets []string
+
+	// The fields below are to be set before the first server.
+	content  bool
+	skipSame bool
+	format   wire.Format
+	maxConns int
+	limit    func(*feed.Feed) // sets its limits
+
+	commands commands
+
+	servers, readers int // so far
 }
 
-// chainAddress is where the server of a chain listens.
-const chainAddress = "127.0.0.1:60300"
+const (
+	// chainAddress is where the server of a chain listens.
+	chainAddress = "127.0.0.1:60300"
+
+	chainInterval = time.Second
+)
 
 func newChain(t *testing.T, targets ...string) *chain {
-	return &chain{T: t, fs: faults.Made(), network: &faults.Network{}, targets: targets}
+	r := &recorder{begin: time.Now()}
+	return &chain{
+		T: t, fs: faults.Made(), network: &faults.Network{Dialed: r.dialed}, record: r, targets: targets,
+		maxConns: 1000, limit: func(*feed.Feed) {},
+	}
 }
 
 // close checks that nothing is left behind. Servers and clients were stopped before.
@@ -43,19 +66,19 @@ func (c *chain) close() {
 	c.Helper()
 	check.Equal(c.T, "ends of connections that are open", 0, c.network.Opened().Now)
 	check.Equal(c.T, "files that are open", 0, c.fs.Opened().Now)
-	check.Equal(c.T, "files with two calls at once", []string(nil), c.fs.Twice())
 }
 
 // chainPart is a server or a client that runs.
 type chainPart struct {
 	console *check.Buffer
+	cancel  func()
 	stop    func() // waits for the end
 }
 
 // begin runs a part until it is stopped; its result must be nil.
 func (c *chain) begin(run func(ctx context.Context, console *log.Logger) error) chainPart {
 	ctx, cancel := context.WithCancel(c.Context())
-	p := chainPart{console: &check.Buffer{}}
+	p := chainPart{console: &check.Buffer{}, cancel: cancel}
 	done := make(chan error, 1)
 	go func() { done <- run(ctx, log.New(p.console, "", 0)) }()
 	p.stop = func() {
@@ -67,91 +90,177 @@ func (c *chain) begin(run func(ctx context.Context, console *log.Logger) error) 
 	return p
 }
 
+// scanOptions returns the options of each server.
+func (c *chain) scanOptions() scan.Options {
+	return scan.Options{FileSystem: c.fs, Content: c.content, SkipSame: c.skipSame}
+}
+
+// chainServer is a server of the targets.
+type chainServer struct {
+	chainPart
+	number   int
+	listener *faults.Listener
+}
+
 // serve begins a server of the targets, as watch does.
-func (c *chain) serve() chainPart {
-	return c.begin(func(ctx context.Context, console *log.Logger) error {
-		l, err := c.network.Listen(chainAddress)
-		if err != nil {
-			return err
-		}
-		p := newPoll(ctx, c.targets, time.Second, scan.Options{FileSystem: c.fs})
+func (c *chain) serve() *chainServer {
+	c.Helper()
+	l, err := c.network.Listen(chainAddress)
+	check.Must(c.T, err)
+	c.servers++
+	s := &chainServer{number: c.servers, listener: l}
+	c.record.listen(s.number)
+	s.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
+		defer c.record.end(s.number, "stopped")
+		began := time.Now()
+		p := newPoll(ctx, c.targets, chainInterval, c.scanOptions())
 		p.say = func(_, format string, args ...any) { console.Printf(format, args...) }
 		watching, err := p.start(ctx)
 		if err != nil {
-			return l.Close()
+			l.Close()
+			return nil
 		}
 		f := feed.New(watching)
+		c.limit(f)
+		c.record.serve(s.number, time.Since(began), watching)
+		server := newServer(f, c.format, c.maxConns, console, true)
+		server.ask, p.scanned = p.ask, server.scanned
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		wg.Go(func() {
 			for events := range p.changes(ctx) {
+				c.record.publish(s.number, events)
 				f.Publish(events)
 			}
 		})
-		return newServer(f, wire.Text, 1000, console, true).serve(ctx, l)
+		return server.serve(ctx, l)
 	})
+	return s
 }
 
-// dial connects to the server, as sock.Address.Dial does.
-func (c *chain) dial(ctx context.Context) (*faults.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+// dial connects to the server for a reader, as sock.Address.Dial does.
+func (c *chain) dial(ctx context.Context, reader string) (*readerEnd, error) {
+	e := &readerEnd{record: c.record, reader: reader}
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, dialing{}, e), 10*time.Second)
 	defer cancel()
 	conn, err := c.network.Dial(ctx, chainAddress)
 	if err != nil {
 		return nil, err
 	}
-	return conn.(*faults.Conn), nil
+	e.Conn = conn.(*faults.Conn)
+	return e, nil
+}
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// newReader returns the name of a reader that no other one has.
+func (c *chain) newReader(kind string) string {
+	c.readers++
+	return fmt.Sprint(kind, c.readers)
 }
 
 // subscribe returns a subscriber, which reads only when the test does.
 func (c *chain) subscribe() *peer {
 	c.Helper()
-	conn, err := c.dial(c.Context())
+	conn, err := c.dial(c.Context(), c.newReader("subscriber"))
 	check.Must(c.T, err)
 	return newPeer(c.T, conn)
 }
 
-// chainClient is a client that prints.
-type chainClient struct {
+// chainReader is a subscriber or a client that reads by itself.
+type chainReader struct {
 	chainPart
-	printed check.Buffer
-	link    *faults.Link // its latest connection
+	name     string
+	isClient bool
+	printed  check.Buffer // what a client has handed on
+
+	mu  sync.Mutex // guards end
+	end *readerEnd // of its latest connection; nil before the first
 }
 
-// follow begins a client, as followServer does.
-func (c *chain) follow() *chainClient {
-	cl := &chainClient{}
-	cl.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
+// latest returns the latest connection, or nil.
+func (r *chainReader) latest() *readerEnd {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.end
+}
+
+func (r *chainReader) connected(e *readerEnd) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.end = e
+}
+
+// read begins a subscriber that connects once, and reads until the end.
+func (c *chain) read() *chainReader {
+	r := &chainReader{name: c.newReader("subscriber")}
+	r.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
+		e, err := c.dial(ctx, r.name)
+		if err != nil {
+			return nil
+		}
+		r.connected(e)
+		defer e.Close()
+		defer context.AfterFunc(ctx, func() { e.Close() })()
+		for b := make([]byte, 4<<10); ; {
+			if _, err := e.Read(b); err != nil {
+				return nil
+			}
+		}
+	})
+	return r
+}
+
+// follow begins a client, as followServer does. It prints, or runs COMMAND.
+func (c *chain) follow(command bool) *chainReader {
+	r := &chainReader{name: c.newReader("client"), isClient: true}
+	r.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
 		client := &follow.Client{
 			Server: "there",
 			Dial: func(ctx context.Context) (net.Conn, error) {
-				conn, err := c.dial(ctx)
+				e, err := c.dial(ctx, r.name)
 				if err != nil {
 					return nil, err
 				}
-				cl.link = conn.Link
-				return conn, nil
+				r.connected(e)
+				return e, nil
 			},
 			Log:   console,
 			Begun: func() {},
 			Handle: func(events []wire.Event) error {
-				_, err := cl.printed.Write(wire.Encode(wire.Text, events))
+				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Events: events})
+				_, err := r.printed.Write(wire.Encode(wire.Text, events))
 				return err
 			},
 		}
-		return client.Run(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		if command {
+			cmd := c.command(r.name, console)
+			client.Begun = cmd.Trigger
+			client.Handle = func(events []wire.Event) error {
+				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command", Events: events})
+				cmd.Add(events)
+				return nil
+			}
+			wg.Go(func() { cmd.Run(ctx) })
+			defer cmd.Close()
+		}
+		err := client.Run(ctx)
+		c.record.add(proof.Record{Kind: proof.End, Reader: r.name, Name: "stopped"})
+		return err
 	})
-	return cl
+	return r
 }
 
 // expect checks what the client has printed since the last call, in short, and what
 // its console has.
-func (cl *chainClient) expect(t *testing.T, want string, console ...string) {
+func (r *chainReader) expect(t *testing.T, want string, console ...string) {
 	t.Helper()
 	synctest.Wait()
-	lines := strings.Join(cl.printed.Take(), "\n")
+	lines := strings.Join(r.printed.Take(), "\n")
 	check.Equal(t, "printed", want, strings.TrimPrefix(wiretest.Short(t, []byte(lines)), "[text] "))
-	check.Equal(t, "console", console, cl.console.Take())
+	check.Equal(t, "console", console, r.console.Take())
 }
 
 // A change comes through the whole chain. A client gets what it missed while its
@@ -163,7 +272,7 @@ func TestChain(t *testing.T) {
 		check.Must(t, disk.MkdirAll("d/sub"))
 		check.Must(t, disk.Write("d/a", "1"))
 		server := c.serve()
-		client, peer := c.follow(), c.subscribe()
+		client, peer := c.follow(false), c.subscribe()
 		peer.expect("[text] watching d", "[text] watching f (not there)")
 		client.expect(t, "", "following there")
 
@@ -172,7 +281,7 @@ func TestChain(t *testing.T) {
 		peer.expect("[text] removed d/sub/", "[text] modified d/a", "[text] created d/other/")
 		client.expect(t, "removed d/sub/, modified d/a, created d/other/")
 
-		client.link.ToClient.CutAfter(20, true) // in the middle of a line
+		client.latest().link.ToClient.CutAfter(20, true) // in the middle of a line
 		check.Must(t, disk.Write("d/other/b", "333"))
 		check.Must(t, disk.Write("f", "4444"))
 		peer.expect("[text] created d/other/b", "[text] created f")
@@ -194,5 +303,6 @@ func TestChain(t *testing.T) {
 		client.stop()
 		server.stop()
 		c.close()
+		check.Equal(t, "files with two calls at once", []string(nil), c.fs.Twice())
 	})
 }

@@ -88,7 +88,7 @@ func TestOutOfDescriptors(t *testing.T) {
 // A subscriber whose time is up between two frames has a regular end: it has not
 // got half of anything.
 func TestShutdownBetweenLines(t *testing.T) {
-	transports(t, func(t *testing.T, l net.Listener) {
+	sockets(t, func(t *testing.T, l net.Listener) {
 		defer l.Close()
 		s := newTestServer(newTestFeed("a"), wire.Text)
 		p := dial(t, l)

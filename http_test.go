@@ -24,9 +24,9 @@ import (
 // startHTTP returns a server with a front at each listener.
 func startHTTP(t *testing.T, listeners ...net.Listener) *testServer {
 	s := newTestServer(newTestFeed("a"), wire.Text)
-	s.http = make(map[net.Listener]bool)
+	s.transports = make(map[net.Listener]string)
 	for _, l := range listeners {
-		s.http[l] = true
+		s.transports[l] = "http"
 	}
 	s.front = &web.Front{MaxConns: 10, Health: func() (bool, string) { return true, "ok\n" }, Metrics: func() []byte { return nil }}
 	s.start(t, listeners...)
@@ -76,12 +76,17 @@ func (s stream) expect(want ...string) {
 func TestEventStream(t *testing.T) {
 	transports(t, func(t *testing.T, l net.Listener) {
 		s := startHTTP(t, l)
-		p := dial(t, l)
-		p.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		a, err := http.ReadResponse(p.lines, nil)
-		check.Must(t, err)
-		text, _ := io.ReadAll(a.Body)
-		check.Equal(t, "health", "200 OK ok\n", a.Status+" "+string(text))
+		healthy := func() *peer {
+			t.Helper()
+			p := dial(t, l)
+			p.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			a, err := http.ReadResponse(p.lines, nil)
+			check.Must(t, err)
+			text, _ := io.ReadAll(a.Body)
+			check.Equal(t, "health", "200 OK ok\n", a.Status+" "+string(text))
+			return p
+		}
+		p := healthy()
 		first, second := newStream(p), newStream(dial(t, l))
 		first.expect("watching a (not there)")
 		second.expect("watching a (not there)")
@@ -93,7 +98,7 @@ func TestEventStream(t *testing.T) {
 		check.Eventually(t, "one is left", func() bool { return s.feed.Count() == 1 })
 		subscribers, _, _ := s.counts.now()
 		check.Equal(t, "counted", map[string]int{"http": 1}, subscribers)
-		waits := dial(t, l)
+		waits := healthy()
 		s.stop(t)
 		first.expectEnd()
 		waits.expectEnd()
@@ -106,7 +111,7 @@ func TestBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		words, l := newPipeListener(), newPipeListener()
 		s := newTestServer(newTestFeed("a"), wire.JSON)
-		s.http = map[net.Listener]bool{l: true}
+		s.transports = map[net.Listener]string{l: "http"}
 		s.front = &web.Front{MaxConns: 10}
 		s.start(t, words, l)
 		synctest.Wait()

@@ -31,6 +31,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +51,15 @@ import (
 // which only waits.
 func init() { runtime.LockOSThread() }
 
+// gcPercent is GOGC where the environment has none. What is known of a tree stays for
+// good, and a scan leaves next to no garbage: so little room for that costs no time, and
+// the default, 100, would take as much memory again as the tree.
+const gcPercent = 30
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal kills
@@ -187,8 +196,12 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	secure, handshakes, err := newTLSServer(ctx, o, log)
+	if err != nil {
+		return err
+	}
 	var listeners []net.Listener
-	http := make(map[net.Listener]bool) // which of them are for HTTP
+	transports := make(map[net.Listener]string)
 	defer func() {
 		for _, l := range listeners {
 			l.Close()
@@ -196,23 +209,29 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	}()
 	var lines []string
 	for i, a := range slices.Concat(o.listen, o.web) {
-		ls, err := a.Listen(ctx, o.socketMode, log.Printf)
+		listen := func() ([]net.Listener, error) { return a.Listen(ctx, o.socketMode, log.Printf) }
+		if a.IsTLS() {
+			listen = func() ([]net.Listener, error) { return secure.Listen(ctx, a) }
+		}
+		ls, err := listen()
 		if err != nil {
 			return err
 		}
 		listeners = append(listeners, ls...)
-		if i >= len(o.listen) {
+		isWeb := i >= len(o.listen)
+		if isWeb || a.IsTLS() {
 			for _, l := range ls {
-				http[l] = true
+				transports[l] = transportName(isWeb, a.IsTLS())
 			}
-			lines = append(lines, announceWeb(ls)...)
-			continue
 		}
-		_, err = exec.LookPath("nc")
-		lines = append(lines, announce(ls, err == nil)...)
+		if isWeb {
+			lines = append(lines, announceWeb(a, ls, o.certs.CA != "")...)
+		} else {
+			lines = append(lines, announce(a, ls, isProgram, o.certs.CA != "")...)
+		}
 	}
 
-	calls, subscribers := shareFiles(maxFiles(), len(listeners))
+	calls, subscribers := shareFiles(maxFiles(), len(listeners)+handshakes)
 	o.scan.MaxCalls = calls
 	p := newPoll(ctx, o.files, o.interval, o.scan)
 	watching, err := p.start(ctx)
@@ -234,8 +253,12 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	f := feed.New(watching)
 	s := newServer(f, o.format, subscribers, log, o.verbose)
 	s.ask, p.scanned = p.ask, s.scanned
-	if len(http) > 0 {
-		s.http, s.front = http, newFront(o, p, s)
+	s.transports = transports
+	if len(o.web) > 0 {
+		s.front = newFront(o, p, s)
+	}
+	if secure != nil {
+		secure.Refused = s.refused
 	}
 	initial := o.initial && (!o.once || slices.ContainsFunc(watching, isThere))
 	begun := make(chan struct{}, len(receivers))
@@ -278,6 +301,20 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	return err
 }
 
+// newTLSServer returns what serves the tls:// addresses until ctx is done, nil if there are
+// none, and how many handshakes it may have at a time.
+func newTLSServer(ctx context.Context, o *options, log *log.Logger) (s *sock.TLSServer, handshakes int, err error) {
+	if !o.hasTLS() {
+		return nil, 0, nil
+	}
+	handshakes = min(sock.MaxHandshakes, max(1, maxFiles()/8))
+	s, err = sock.NewTLSServer(o.certs, handshakes)
+	if err == nil {
+		go s.Keep(ctx, log.Printf) // which nothing waits for: the file system may hang
+	}
+	return s, handshakes, err
+}
+
 // noLog is for a client whose server is in the same process: it connects at once, and
 // what becomes of the connection is on the server's console.
 var noLog = log.New(io.Discard, "", 0)
@@ -288,9 +325,18 @@ func isThere(watching wire.Event) bool { return !watching.Missing && watching.Er
 // followServer follows a server, and has the receiver print the changes or run COMMAND on
 // them, until ctx is done or that is done.
 func followServer(ctx context.Context, o *options, r *receiver, log *log.Logger) error {
+	name, dial := o.connect.Name, o.connect.Dial
+	if o.connect.IsTLS() {
+		secure, err := sock.NewTLSClient(o.certs, log.Printf)
+		if err != nil {
+			return err
+		}
+		name = "tls://" + name
+		dial = func(ctx context.Context) (net.Conn, error) { return secure.Dial(ctx, *o.connect) }
+	}
 	return r.receive(ctx, &follow.Client{
-		Server:  wire.Printable(o.connect.Name),
-		Dial:    o.connect.Dial,
+		Server:  wire.Printable(name),
+		Dial:    dial,
 		Once:    o.once,
 		Scan:    o.ask,
 		Log:     log,
@@ -351,46 +397,81 @@ func unreadableLines(below [][]string, all bool) []string {
 	return lines
 }
 
-// announce returns the log lines about the listeners of one ADDRESS: where they
-// listen, how to try that, with nc if there is one, and a warning if other hosts can
-// connect.
-func announce(ls []net.Listener, hasNC bool) []string {
+// announce returns the log lines about the listeners of a: where they listen, how to try
+// that with a program that is there, and a warning if other hosts can connect and are
+// not asked for a certificate.
+func announce(a sock.Address, ls []net.Listener, has func(program string) bool, asksForCertificates bool) []string {
 	if a, ok := ls[0].Addr().(*net.UnixAddr); ok {
 		try := "nc -U " + wire.Printable(a.Name)
-		if !hasNC {
+		if !has("nc") {
 			try = "net-watcher -connect " + wire.Printable("unix:"+a.Name)
 		}
 		return []string{fmt.Sprintf("listening on %s (try: %s)", wire.Printable(a.Name), try)}
 	}
-	return announceTCP(ls, "", func(host, port string) string {
-		if !hasNC {
-			return "net-watcher -connect " + net.JoinHostPort(host, port)
-		}
-		return "nc " + host + " " + port
-	})
+	host, port := tryAt(ls)
+	try, with := fmt.Sprintf("nc %s %s", host, port), ""
+	switch hasTLS := a.IsTLS(); {
+	case hasTLS && has("openssl"):
+		try, with = "openssl s_client -quiet -connect "+net.JoinHostPort(host, port), " with TLS"
+	case hasTLS:
+		try, with = "net-watcher -connect tls://"+net.JoinHostPort(host, port), " with TLS"
+	case !has("nc"):
+		try = "net-watcher -connect " + net.JoinHostPort(host, port)
+	}
+	if asksForCertificates && a.IsTLS() {
+		try, with = try+" -cert FILE -key FILE", with+" for clients with a certificate"
+	}
+	return announceTCP(ls, "", with, try, asksForCertificates && a.IsTLS())
 }
 
-// announceWeb is announce for the listeners of an http:// ADDRESS.
-func announceWeb(ls []net.Listener) []string {
-	return announceTCP(ls, "http://", func(host, port string) string {
-		url := "http://" + net.JoinHostPort(host, port)
-		return "open " + url + " in a browser, or curl -N " + url + "/events"
-	})
+// announceWeb is announce for the listeners of a, an http:// or https:// ADDRESS.
+func announceWeb(a sock.Address, ls []net.Listener, asksForCertificates bool) []string {
+	host, port := tryAt(ls)
+	scheme, with := transportName(true, a.IsTLS())+"://", ""
+	try := "open " + scheme + net.JoinHostPort(host, port) + " in a browser"
+	if asksForCertificates && a.IsTLS() {
+		with = " for clients with a certificate"
+	}
+	return announceTCP(ls, scheme, with, try, with != "")
 }
 
-func announceTCP(ls []net.Listener, scheme string, try func(host, port string) string) []string {
+// transportName returns what subscribers of an ADDRESS are counted as.
+func transportName(isWeb, isTLS bool) string {
+	switch {
+	case isWeb && isTLS:
+		return "https"
+	case isWeb:
+		return "http"
+	}
+	return "tls"
+}
+
+// tryAt returns the host and the port at which this host reaches the listeners.
+func tryAt(ls []net.Listener) (host, port string) {
+	a := ls[0].Addr().(*net.TCPAddr)
+	host, port, _ = net.SplitHostPort(a.String())
+	if len(ls) > 1 || a.IP.IsUnspecified() {
+		host = "localhost"
+	}
+	return host, port
+}
+
+// announceTCP returns the log lines about listeners, and a warning if all hosts that can
+// reach them can connect, which isPrivate rules out.
+func announceTCP(ls []net.Listener, scheme, with, try string, isPrivate bool) []string {
 	var where []string
 	for _, l := range ls {
 		where = append(where, scheme+l.Addr().String())
 	}
-	a := ls[0].Addr().(*net.TCPAddr)
-	host, port, _ := net.SplitHostPort(a.String())
-	if len(ls) > 1 || a.IP.IsUnspecified() {
-		host = "localhost"
-	}
-	lines := []string{fmt.Sprintf("listening on %s (try: %s)", strings.Join(where, " and "), try(host, port))}
-	if !a.IP.IsLoopback() {
+	lines := []string{fmt.Sprintf("listening on %s%s (try: %s)", strings.Join(where, " and "), with, try)}
+	if !ls[0].Addr().(*net.TCPAddr).IP.IsLoopback() && !isPrivate {
 		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: anyone who can reach it can read file names and change times", where[0]))
 	}
 	return lines
+}
+
+// isProgram reports whether PATH has the program.
+func isProgram(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
 }

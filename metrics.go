@@ -84,7 +84,7 @@ func (p *poll) maxScanAge() time.Duration { return 3*p.interval + 5*time.Second 
 // isAlive reports whether scans are begun. (That they end is for health: to start the
 // program again mends no file system.) It may be called from any goroutine.
 func (p *poll) isAlive() bool {
-	return time.Since(p.began)-time.Duration(p.ticked.Load()) <= p.maxScanAge()
+	return time.Since(p.epoch)-time.Duration(p.ticked.Load()) <= p.maxScanAge()
 }
 
 // health returns whether all targets were scanned lately, and lines about the first ten

@@ -39,8 +39,15 @@ server, or runs COMMAND on them.
   -format FORMAT     text or json (default text): for a subscriber that does not
                      ask for one, and for what is printed
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
-  -origin URL        a web origin whose pages may read from http://; may be
-                     repeated
+  -cert FILE, -key FILE
+                     for tls:// and https://: the certificate of this end and
+                     its key (PEM)
+  -ca FILE           for tls:// and https://: authorities, one of which must
+                     have signed the certificate of the other end. Without it a
+                     server takes all clients, and a client trusts those of the
+                     system
+  -origin URL        a web origin whose pages may read from http:// and
+                     https://; may be repeated
   -only PATTERN      below directories, only what matches; may be repeated
   -ignore PATTERN    below directories, leave out what matches; may be repeated
   -ignore-from PATH  leave out what matches a line of this file; may be repeated
@@ -68,10 +75,11 @@ server, or runs COMMAND on them.
   -h                 print this
 
 ADDRESS is host:port, host or :port (every interface; with -connect, this host),
-or a Unix socket: unix:PATH or anything with a path separator. To listen at, it
-is also http://HOST:PORT, for browsers and for monitoring. Flags may stand
-before or after FILEs. A FILE need not be there yet; of a directory, everything
-below it is watched. A FILE that begins with - is written ./-x or -file=-x.
+with tls:// before it for TLS, or a Unix socket: unix:PATH or anything with a
+path separator. To listen at, it is also http://HOST:PORT or https://HOST:PORT,
+for browsers and for monitoring. Flags may stand before or after FILEs. A FILE
+need not be there yet; of a directory, everything below it is watched. A FILE
+that begins with - is written ./-x or -file=-x.
 
 PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
 target, docs/**/*.html; a later !PATTERN takes back. -ignore wins over -only.
@@ -103,6 +111,7 @@ type options struct {
 	interval   time.Duration
 	format     wire.Format
 	socketMode fs.FileMode
+	certs      sock.CertFiles
 	scan       scan.Options
 
 	connect *sock.Address // nil to watch
@@ -131,6 +140,9 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
 	set.Func("origin", "", o.addOrigin)
+	set.Func("cert", "", setFile(&o.certs.Cert))
+	set.Func("key", "", setFile(&o.certs.Key))
+	set.Func("ca", "", setFile(&o.certs.CA))
 	set.Func("only", "", noDashes(o.addOnly))
 	set.Func("ignore", "", noDashes(o.addIgnore))
 	set.Func("ignore-from", "", noDashes(o.addIgnoreFrom))
@@ -169,6 +181,7 @@ func parseOptions(args []string) (*options, error) {
 	warnings, err := o.scan.Filter.Check(o.files)
 	o.warnings = warnings
 	set.Visit(func(f *flag.Flag) { err = cmp.Or(err, o.checkEffect(f.Name)) })
+	err = cmp.Or(err, o.checkTLS())
 	switch {
 	case err != nil || o.version:
 		return o, err
@@ -198,6 +211,10 @@ func (o *options) checkEffect(name string) error {
 		case runtime.GOOS == "windows":
 			return errors.New("-socket-mode has no effect on Windows: the permissions of the socket's directory count")
 		}
+	case "cert", "key", "ca":
+		if !o.hasTLS() {
+			return fmt.Errorf("-%s has no effect without TLS (tls://HOST:PORT)", name)
+		}
 	case "scan":
 		if o.connect == nil {
 			return errors.New("-scan needs -connect")
@@ -219,8 +236,27 @@ func (o *options) checkEffect(name string) error {
 		case o.command != nil:
 			return errors.New("-format has no effect on a COMMAND, which gets JSON lines")
 		case len(o.web) > 0:
-			return errors.New("-format has no effect on http://, which has JSON")
+			return errors.New("-format has no effect on HTTP, which has JSON")
 		}
+	}
+	return nil
+}
+
+// hasTLS reports whether an ADDRESS needs certificates.
+func (o *options) hasTLS() bool {
+	return o.connect != nil && o.connect.IsTLS() || slices.ContainsFunc(slices.Concat(o.listen, o.web), sock.Address.IsTLS)
+}
+
+// checkTLS returns an error if a file that TLS needs is not named.
+func (o *options) checkTLS() error {
+	switch cert, key := o.certs.Cert != "", o.certs.Key != ""; {
+	case cert && !key:
+		return errors.New("-cert needs -key FILE, the key of the certificate")
+	case key && !cert:
+		return errors.New("-key needs -cert FILE, the certificate of the key")
+	case !cert && o.connect == nil && o.hasTLS():
+		scheme := transportName(!slices.ContainsFunc(o.listen, sock.Address.IsTLS), true)
+		return fmt.Errorf("-listen %s:// needs -cert FILE and -key FILE (docs/operations.md makes them in six commands)", scheme)
 	}
 	return nil
 }
@@ -316,18 +352,15 @@ func (o *options) addListen(s string) error {
 		return nil
 	}
 	scheme, authority, isURL := strings.Cut(s, "://")
-	switch scheme = strings.ToLower(scheme); {
-	case isURL && scheme == "http":
+	if below, ok := map[string]string{"http": "tcp", "https": "tls"}[strings.ToLower(scheme)]; ok && isURL {
 		if _, port, err := net.SplitHostPort(authority); err != nil || port == "" {
 			return fmt.Errorf("address %q: HTTP needs a host and a port, and no path (such as http://localhost:8080)", s)
 		}
-		a, err := sock.Parse("tcp://" + authority)
+		a, err := sock.Parse(below + "://" + authority)
 		if err == nil {
 			o.web = append(o.web, a)
 		}
 		return err
-	case isURL && scheme == "https":
-		return fmt.Errorf("address %q: https:// is not supported (for HTTP: http://%s, behind a proxy that has TLS)", s, authority)
 	}
 	a, err := sock.Parse(s)
 	if err != nil {
@@ -356,6 +389,20 @@ func (o *options) setConnect(s string) error {
 	}
 	o.connect = &a
 	return nil
+}
+
+// setFile returns a function that takes the name of a file, once.
+func setFile(name *string) func(string) error {
+	return noDashes(func(s string) error {
+		switch {
+		case s == "":
+			return errors.New("a name must not be empty")
+		case *name != "":
+			return errors.New("may be given once")
+		}
+		*name = s
+		return nil
+	})
 }
 
 // setDuration returns a function that reads a duration of at least 1 ms into d.

@@ -21,8 +21,9 @@ type poll struct {
 	names    []string // of the targets
 	interval time.Duration
 	scanner  *scan.Scanner
-	began    time.Time    // the first scan
-	ticked   atomic.Int64 // when scans were last begun (time.Duration since began)
+	tick     <-chan time.Time // each interval, since start
+	epoch    time.Time        // newPoll
+	ticked   atomic.Int64     // when scans were last begun (time.Duration since epoch)
 
 	// say logs what a user should know though no subscriber needs it: what keeps the
 	// poll from seeing all changes in time, when it begins and when it is over; lines of a
@@ -44,6 +45,10 @@ type poll struct {
 	rest    time.Time     // until then no other one begins
 }
 
+// minLate is how late a scan is at least that the console has: with a shorter interval,
+// any busy moment would be late.
+const minLate = 100 * time.Millisecond
+
 // minRest is the shortest time between two scans that were asked for: as often as a
 // subscriber is read from.
 const minRest = readInterval
@@ -51,10 +56,10 @@ const minRest = readInterval
 // newPoll returns a poll of the named targets, whose scans are interval apart. When
 // ctx is done, scans stop.
 func newPoll(ctx context.Context, names []string, interval time.Duration, o scan.Options) *poll {
-	o.LateAfter = interval
+	o.LateAfter = max(interval, minLate)
 	o.MaxCalls = cmp.Or(o.MaxCalls, scan.MaxCalls)
 	return &poll{
-		names: names, interval: interval, scanner: scan.New(ctx, names, o),
+		names: names, epoch: time.Now(), interval: interval, scanner: scan.New(ctx, names, o),
 		say: func(string, string, ...any) {}, maxCalls: o.MaxCalls,
 		scanned: func(uint64) {}, asked: make(chan struct{}, 1),
 	}
@@ -63,12 +68,13 @@ func newPoll(ctx context.Context, names []string, interval time.Duration, o scan
 // start scans every target for the first time, which all later scans are compared
 // with, and returns a Watching event for each. That takes little more than
 // scan.UnreadableAfter at most: targets whose scan has not ended then are unreadable
-// for now. The error is that of ctx.
+// for now. Those that are known before are scanned again each interval. The error is
+// that of ctx.
 func (p *poll) start(ctx context.Context) ([]wire.Event, error) {
-	p.began = time.Now()
+	p.tick = time.Tick(p.interval)
 	p.scanner.Start()
 	for !p.scanner.Known() && ctx.Err() == nil {
-		p.wait(ctx, nil)
+		p.wait(ctx, p.tick)
 	}
 	if ctx.Err() != nil {
 		p.scanner.Close()
@@ -104,19 +110,15 @@ func (p *poll) ask() (number uint64) {
 	return number
 }
 
-// changes scans every target once an interval, until ctx is done, and yields the
-// events of what has changed, of one or more targets at a time. A target whose scan
+// changes scans every target once an interval, after start, until ctx is done, and yields
+// the events of what has changed, of one or more targets at a time. A target whose scan
 // takes longer than the interval skips the ticks that it misses; the others do not
-// wait for it. If start has waited for some of them, the others are scanned at once.
+// wait for it.
 func (p *poll) changes(ctx context.Context) iter.Seq[[]wire.Event] {
 	return func(yield func([]wire.Event) bool) {
 		defer p.scanner.Close()
-		tick := time.Tick(p.interval)
-		if time.Since(p.began) >= p.interval {
-			p.scanner.Start()
-		}
 		for {
-			events := p.wait(ctx, tick)
+			events := p.wait(ctx, p.tick)
 			if ctx.Err() != nil {
 				return
 			}
@@ -155,7 +157,7 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 	case <-due:
 	case <-tick:
 		p.scanner.Start()
-		p.ticked.Store(int64(time.Since(p.began)))
+		p.ticked.Store(int64(time.Since(p.epoch)))
 	case <-rested:
 	case <-asked:
 		p.asking, p.since = true, time.Now()

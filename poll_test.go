@@ -102,6 +102,41 @@ func TestUnreadableState(t *testing.T) {
 	})
 }
 
+// While a target keeps the greeting waiting, the others are scanned: the greeting is no
+// older than the last scan before it, and what comes after it follows it.
+func TestStartWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ff := faults.Made()
+		ff.Put("a/f", 1, check.Day1)
+		ff.Put("a/sub/x", 1, check.Day1)
+		ff.Fail("lstat", "a/f", check.PathError(errors.New("input/output error")))
+		ff.Put("b/f", 1, check.Day1)
+		ff.Hang("b/f")
+		begin := time.Now()
+		p := newTestPoll(ctx, ff, "a", "b/f")
+		go func() {
+			time.Sleep(3500 * time.Millisecond)
+			ff.Put("a/f", 2, check.Day2)
+			ff.Heal()
+			ff.Fail("open", "a/sub", check.PathError(errors.New("permission denied")))
+			time.Sleep(2200 * time.Millisecond)
+			ff.Heal()
+		}()
+		greeting := mustStart(t, p)
+		fresh := mustStart(t, newTestPoll(ctx, ff, "a"))
+		check.Equal(t, "the target that is known", fresh[0].State, greeting[0].State)
+		check.Equal(t, "unreadable below it", []string{"a/sub/: permission denied"}, p.unreadable(0))
+		for events := range p.changes(ctx) {
+			check.Equal(t, "what comes then", "readable a/sub/", events[0].String())
+			check.Equal(t, "and when", 6*time.Second, time.Since(begin))
+			cancel()
+		}
+		ff.Release("b/f")
+	})
+}
+
 // Scans are an interval apart, for hours. Those that a slow file system leaves no
 // time for are skipped and do not pile up.
 func TestRhythm(t *testing.T) {
@@ -136,35 +171,6 @@ func TestRhythm(t *testing.T) {
 		wantStamps = append(wantStamps, hours*1000+4500, hours*1000+5000) // the last scan was stopped
 		check.Equal(t, "scans", wantScans, scans)
 		check.Equal(t, "timestamps", wantStamps, stamps)
-	})
-}
-
-// While start waits for a target that hangs, another one changes: that is reported by
-// a scan that follows at once, and not by that of an interval later.
-func TestStartBesideHung(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		ff := faults.Made()
-		ff.Put("f", 1, check.Day1)
-		ff.Put("nfs/f", 1, check.Day1)
-		ff.Hang("nfs/")
-		begin := time.Now()
-		time.AfterFunc(2*time.Second, func() { ff.Put("f", 2, check.Day1) })
-		p := newTestPoll(ctx, ff, "f", "nfs/f")
-		mustStart(t, p)
-		started := time.Since(begin)
-		if started < scan.UnreadableAfter {
-			t.Errorf("start took %v, want at least %v", started, scan.UnreadableAfter)
-		}
-		for events := range p.changes(ctx) {
-			check.Equal(t, "changed", "modified f", events[0].String())
-			if after := time.Since(begin); after >= started+p.interval {
-				t.Errorf("reported after %v, %v after the start", after, after-started)
-			}
-			cancel()
-		}
-		ff.Release("nfs/")
 	})
 }
 
@@ -357,9 +363,9 @@ func TestAsk(t *testing.T) {
 		ff.Put("f", 1, check.Day1)
 		p := newPoll(ctx, []string{"f"}, time.Hour, scan.Options{FileSystem: ff})
 		begin := time.Now()
-		var got []string
+		var got check.Buffer
 		note := func(format string, args ...any) {
-			got = append(got, fmt.Sprintf("%v: ", time.Since(begin))+fmt.Sprintf(format, args...))
+			fmt.Fprintf(&got, "%v: "+format+"\n", append([]any{time.Since(begin)}, args...)...)
 		}
 		p.scanned = func(n uint64) { note("scan %d has ended", n) }
 		mustStart(t, p)
@@ -373,8 +379,7 @@ func TestAsk(t *testing.T) {
 		take := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
-			check.Equal(t, "what happened", want, got)
-			got = nil
+			check.Equal(t, "what happened", want, got.Take())
 		}
 		synctest.Wait()
 		ff.Put("f", 2, check.Day2)
@@ -404,13 +409,14 @@ func TestAsk(t *testing.T) {
 
 		// What changes while a scan is under way is in the next one.
 		time.Sleep(50*time.Second + 500*time.Millisecond)
-		got = nil
+		synctest.Wait()
+		got.Take()
 		ff.Slow(time.Second)
 		first := p.ask()
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
 		ff.Slow(0)
-		got = nil
+		got.Take()
 		ff.Put("f", 4, check.Day2)
 		if second := p.ask(); second != first+1 {
 			t.Errorf("ask returns %d after %d", second, first)

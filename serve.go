@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -69,10 +70,13 @@ type server struct {
 
 	awaiting awaiting
 
-	// front answers what comes from the listeners in http, and leaves to the server the
-	// connections that are to get events. Both are nil without HTTP.
+	// front answers the requests of HTTP, and leaves to the server the connections that
+	// are to get events. It is nil without HTTP.
 	front *web.Front
-	http  map[net.Listener]bool
+
+	// transports has the names of those that are more than the network of a listener:
+	// "tls", "http", "https".
+	transports map[net.Listener]string
 
 	counts counts
 
@@ -82,8 +86,8 @@ type server struct {
 }
 
 // shareFiles returns how many file system calls may be outstanding, and how many
-// subscribers there may be, with so many descriptors and listeners. Each call and each
-// subscriber holds one. Where descriptors are few, a third of them is for calls.
+// subscribers there may be, with so many descriptors, and listeners and TLS handshakes.
+// Each call and each subscriber holds one. Where descriptors are few, a third of them is for calls.
 func shareFiles(files, listeners int) (calls, subscribers int) {
 	files -= heldFiles + listeners
 	calls = min(max(files/3, minCalls), scan.MaxCalls)
@@ -116,6 +120,16 @@ func (s *server) report(what, who, reason string, now int) {
 		kind, line = kind+" ("+reason+")", line+": "+reason
 	}
 	s.limiter.Print(kind, line)
+}
+
+// refused reports a peer whose TLS handshake has failed, for this reason, or, if that is
+// "", a visit.
+func (s *server) refused(peer net.Addr, reason string) {
+	if reason == "" && !s.all {
+		s.countVisit()
+		return
+	}
+	s.limiter.Print("refused (TLS)", fmt.Sprintf("subscriber refused: %v (%d now): %s", peer, s.feed.Count(), cmp.Or(reason, "left before the TLS handshake")))
 }
 
 // awaiting is who has asked for a scan.
@@ -310,8 +324,8 @@ func (s *server) admit(l net.Listener, conn net.Conn) {
 		s.report("refused", peer, "no file descriptors left (ulimit -n)", now-1)
 		return
 	}
-	if s.http[l] {
-		s.wg.Go(func() { s.answer(conn, s.transport(l), peer) })
+	if transport := s.transport(l); transport == "http" || transport == "https" {
+		s.wg.Go(func() { s.answer(conn, transport, peer) })
 		runtime.Gosched() // or else a crowd would be accepted before the first requests are read
 		return
 	}
@@ -333,8 +347,5 @@ func (s *server) answer(conn net.Conn, transport, peer string) {
 
 // transport returns what subscribers of a listener are counted as.
 func (s *server) transport(l net.Listener) string {
-	if s.http[l] {
-		return "http"
-	}
-	return l.Addr().Network()
+	return cmp.Or(s.transports[l], l.Addr().Network())
 }

@@ -72,7 +72,10 @@ func newSubscriber(s *server, conn net.Conn, transport string, format wire.Forma
 		c.SetWriteBuffer(sendBuffer)
 	}
 	u := &subscriber{server: s, conn: conn, format: format, counted: transport, buf: make([]byte, readBuffer)}
-	if c, ok := conn.(syscall.Conn); ok {
+	switch c := conn.(type) {
+	case nowWriter:
+		u.writer.conn = c
+	case syscall.Conn:
 		u.writer.socket, _ = c.SyscallConn()
 	}
 	u.writer.try = u.writer.tryWrite
@@ -271,7 +274,7 @@ func (u *subscriber) fail(err error) {
 	if u.deadline.Load() == nil && u.reason.CompareAndSwap(nil, &reason) && errors.Is(err, os.ErrDeadlineExceeded) {
 		u.server.counts.drop("slow")
 	}
-	if c, ok := u.conn.(*net.TCPConn); ok {
+	if c, ok := u.conn.(interface{ SetLinger(int) error }); ok {
 		c.SetLinger(0) // or else the kernel would go on sending for minutes
 	}
 	u.close()
@@ -328,8 +331,14 @@ func (w *words) find(b []byte) (last *wire.Format, scan bool) {
 	}
 }
 
-// tryWriter writes to a socket without waiting.
+// nowWriter is a connection that can write without waiting, as tryWriter.write does.
+type nowWriter interface {
+	WriteNow([]byte) (int, error)
+}
+
+// tryWriter writes to a connection without waiting: by itself, or to its socket.
 type tryWriter struct {
+	conn   nowWriter             // nil if the connection is none
 	socket syscall.RawConn       // nil if the connection has none
 	try    func(fd uintptr) bool // tryWrite, bound once, so that a write allocates nothing
 
@@ -341,7 +350,10 @@ type tryWriter struct {
 // write writes as much of the lines as the socket takes now, maybe nothing. It
 // returns how much that was.
 func (w *tryWriter) write(lines []byte) (int, error) {
-	if w.socket == nil {
+	switch {
+	case w.conn != nil:
+		return w.conn.WriteNow(lines)
+	case w.socket == nil:
 		return 0, nil
 	}
 	w.lines, w.n, w.err = lines, 0, nil

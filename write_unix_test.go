@@ -13,7 +13,7 @@ import (
 
 // A write without room in the socket is no error.
 func TestWriteNow(t *testing.T) {
-	transports(t, func(t *testing.T, l net.Listener) {
+	sockets(t, func(t *testing.T, l net.Listener) {
 		defer l.Close()
 		dial(t, l)
 		conn, err := l.Accept()
@@ -36,7 +36,7 @@ func TestWriteNow(t *testing.T) {
 
 // The kernel holds only so much for a subscriber.
 func TestSendBuffer(t *testing.T) {
-	transports(t, func(t *testing.T, l net.Listener) {
+	sockets(t, func(t *testing.T, l net.Listener) {
 		defer l.Close()
 		dial(t, l)
 		conn, err := l.Accept()

@@ -180,7 +180,7 @@ done_with "net-watcher -content=changed -listen - src: a touch is no event"
 
 terminal loop
 type "net-watcher -interval 50ms src -- sh -c 'echo run; echo x >>src/a.c'"
-sees "$watching"
+sees 'watching src every 50ms'
 edit src/b.go
 sees 'sh has run 10 times in a row'
 stop

@@ -53,7 +53,12 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-func (c *Conn) Write(b []byte) (n int, err error) {
+func (c *Conn) Write(b []byte) (int, error) { return c.write(b, false) }
+
+// WriteNow writes as much of b as there is room for, maybe nothing, without waiting.
+func (c *Conn) WriteNow(b []byte) (int, error) { return c.write(b, true) }
+
+func (c *Conn) write(b []byte, now bool) (n int, err error) {
 	err = c.do("write", &c.writeDeadline, func() (bool, error) {
 		switch {
 		case c.failure != nil:
@@ -62,7 +67,7 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 			return true, os.NewSyscallError("write", errPipe)
 		}
 		n += c.out.sendLocked(b[n:])
-		return n == len(b), nil
+		return now || n == len(b), nil
 	})
 	return n, err
 }

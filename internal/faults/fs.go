@@ -42,6 +42,7 @@ type FS struct {
 	hanging Level
 	running Level
 	remote  bool
+	program bool              // that the files are on, if remote
 	open    Level             // files and directories
 	aliases map[string]string // by name
 	under   map[string]int    // calls under way, by name
@@ -57,7 +58,8 @@ func (l *Level) add(n int) {
 }
 
 // call is a call for a name: "stat", "lstat", "evalsymlinks", "open" (a directory,
-// too), "read", "readdir", "names", "dirnames", "revalidate" or "isremote".
+// too), "read", "readdir", "names", "dirnames", "revalidate", "refresh" or
+// "isremote".
 type call struct{ op, name string }
 
 // Real returns the file system of the operating system, to which faults can be
@@ -177,6 +179,13 @@ func (f *FS) SetRemote(remote bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.remote = remote
+}
+
+// SetProgram makes all files be on a file system whose server is a program.
+func (f *FS) SetProgram() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.remote, f.program = true, true
 }
 
 // Slow makes each call take d.
@@ -308,15 +317,15 @@ func (f *FS) EvalSymlinks(name string) (string, error) {
 }
 
 // IsRemote is a call like others if SetRemote has set something.
-func (f *FS) IsRemote(name string) bool {
+func (f *FS) IsRemote(name string) (is, isProgram bool) {
 	f.mu.Lock()
-	remote := f.remote
+	is, isProgram = f.remote, f.program
 	f.mu.Unlock()
-	if !remote {
-		return false
+	if !is {
+		return false, false
 	}
 	_, err := ask(f, "isremote", name, func(string) (bool, error) { return true, nil })
-	return err == nil
+	return err == nil, isProgram
 }
 
 func (f *FS) IsMounted(name string) bool {
@@ -403,6 +412,13 @@ func (o *openFile) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return o.File.Read(b)
+}
+
+func (o *openDir) Refresh() {
+	defer o.fs.leave(o.name, 1)
+	if o.fs.enter("refresh", o.name) == nil {
+		o.Dir.Refresh()
+	}
 }
 
 func (o *openDir) Readdirnames(n int) ([]string, error) {

@@ -26,9 +26,9 @@ type Network struct {
 	// Further dials wait.
 	Backlog int
 
-	// Dialed is called with each new Link, before anything has passed, if it is not
-	// nil. It must not use the Network.
-	Dialed func(*Link)
+	// Dialed is called with each new Link and the context of its Dial, before the
+	// listener can accept it, if it is not nil. It must not use the Network.
+	Dialed func(context.Context, *Link)
 
 	mu        sync.Mutex // guards the fields below, and the listeners
 	listeners map[netip.AddrPort]*Listener
@@ -142,7 +142,7 @@ func (n *Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 		case n.refusing || l == nil && !n.full:
 			err = os.NewSyscallError("connect", errRefused)
 		case !n.full && len(l.queue) < cmp.Or(n.Backlog, 128):
-			return l.connectLocked(), nil
+			return l.connectLocked(ctx), nil
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
 			err = os.ErrDeadlineExceeded
 		default:
@@ -176,13 +176,13 @@ type accepted struct {
 }
 
 // connectLocked returns the client's end of a new connection.
-func (l *Listener) connectLocked() *Conn {
+func (l *Listener) connectLocked(ctx context.Context) *Conn {
 	n := l.network
 	client := netip.AddrPortFrom(l.addr.Addr(), n.nextPortLocked())
 	link := newLink(n, client, l.addr, cmp.Or(n.Buffer, 64<<10))
 	n.open.add(2)
 	if n.Dialed != nil {
-		n.Dialed(link)
+		n.Dialed(ctx, link)
 	}
 	l.queue = append(l.queue, accepted{conn: link.ToServer.to})
 	n.changed.broadcast()

@@ -422,7 +422,7 @@ func TestLink(t *testing.T) {
 	for _, test := range linkTests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := &Network{Dialed: test.do}
+				n := &Network{Dialed: func(_ context.Context, l *Link) { test.do(l) }}
 				l, err := n.Listen("127.0.0.1:0")
 				check.Must(t, err)
 				runNetworkTest(t, l, test.steps, func() (net.Conn, error) { return n.Dial(t.Context(), l.Addr().String()) })
@@ -432,10 +432,44 @@ func TestLink(t *testing.T) {
 	}
 }
 
+// WriteNow writes what there is room for.
+func TestWriteNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &Network{Buffer: 5}
+		l, err := n.Listen("127.0.0.1:1")
+		check.Must(t, err)
+		dialed, err := n.Dial(t.Context(), "127.0.0.1:1")
+		check.Must(t, err)
+		client := dialed.(*Conn)
+		server, err := l.Accept()
+		check.Must(t, err)
+		writeNow := func(b string) string {
+			n, err := client.WriteNow([]byte(b))
+			return fmt.Sprint(n, " ", oserr.Cause(err))
+		}
+		check.Equal(t, "with room", "3 <nil>", writeNow("abc"))
+		check.Equal(t, "with little", "2 <nil>", writeNow("defg"))
+		check.Equal(t, "with none", "0 <nil>", writeNow("fg"))
+		client.SetWriteDeadline(time.Now())
+		check.Equal(t, "after the deadline", "0 i/o timeout", writeNow("fg"))
+		client.SetWriteDeadline(time.Time{})
+		b := make([]byte, 9)
+		read, err := server.Read(b)
+		check.Equal(t, "read", "abcde <nil>", fmt.Sprint(string(b[:read]), " ", err))
+		check.Must(t, server.Close())
+		check.Equal(t, "after the end", "2 <nil>", writeNow("fg"))
+		if _, err := client.WriteNow([]byte("fg")); !oserr.IsClosedPipe(err) {
+			t.Errorf("after the reset: %v", err)
+		}
+		check.Must(t, client.Close())
+		check.Must(t, l.Close())
+	})
+}
+
 // What is delayed arrives late, in order, and so does the end.
 func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &Network{Dialed: func(l *Link) { l.ToClient.Delay(time.Second) }}
+		n := &Network{Dialed: func(_ context.Context, l *Link) { l.ToClient.Delay(time.Second) }}
 		l, err := n.Listen("127.0.0.1:1")
 		check.Must(t, err)
 		conn, err := n.Dial(t.Context(), "127.0.0.1:1")

@@ -48,8 +48,8 @@ func (t *Tree) EvalSymlinks(name string) (string, error) {
 }
 
 // IsRemote and Revalidate: it has no server.
-func (t *Tree) IsRemote(string) bool { return false }
-func (t *Tree) Revalidate(string)    {}
+func (t *Tree) IsRemote(string) (is, isProgram bool) { return false, false }
+func (t *Tree) Revalidate(string)                    {}
 
 // IsMounted: an Unlinked file is, or else nothing would lead to it.
 func (t *Tree) IsMounted(string) bool { return true }
@@ -130,6 +130,9 @@ type treeDir struct {
 }
 
 func (d *treeDir) Close() error { return nil }
+
+// Refresh does nothing: a Tree has no server.
+func (d *treeDir) Refresh() {}
 
 func (d *treeDir) Readdirnames(n int) ([]string, error) {
 	d.tree.mu.Lock()

@@ -25,6 +25,10 @@ type Command struct {
 	Restart bool          // events end a run, and the next one begins when all of it has gone
 	Settle  time.Duration // events wait until there were none for so long, but at most maxSettle times that
 
+	// Start starts a run on events, which is to end when ctx is done. NewCommand sets the
+	// one that starts the program, and only tests have another.
+	Start func(ctx context.Context, events []wire.Event) (Process, error)
+
 	args           []string
 	stdout, stderr io.Writer
 	log            *log.Logger
@@ -54,10 +58,12 @@ func NewCommand(args []string, stdout, stderr io.Writer, log *log.Logger) (*Comm
 	if _, _, err := find(args[0]); err != nil {
 		return nil, err
 	}
-	return &Command{
+	c := &Command{
 		args: args, stdout: stdout, stderr: stderr, log: log,
 		killDelay: KillDelay, next: make(chan pending, 1),
-	}, nil
+	}
+	c.Start = c.execute
+	return c, nil
 }
 
 // Run runs the command whenever there is a reason to. It returns when Close was

@@ -32,13 +32,47 @@ const (
 	maxEnvValue = 32 << 10
 )
 
+// Process is what runs a command once.
+type Process interface {
+	Pid() int
+	Wait() error    // waits until it has ended, and returns how, if it has failed
+	String() string // how it has ended, after Wait
+
+	// End waits for what is to end with it, after Wait, and returns its exit status as
+	// Command.Status has it.
+	End() int
+}
+
+// execution is a Process of the system.
+type execution struct {
+	cmd        *exec.Cmd
+	endSession func() // see cancelBySession
+}
+
+func (x execution) Pid() int       { return x.cmd.Process.Pid }
+func (x execution) String() string { return x.cmd.ProcessState.String() }
+
+func (x execution) Wait() error {
+	err := x.cmd.Wait()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		// It has succeeded; something that it has started keeps its standard input or
+		// output open.
+		return nil
+	}
+	return err
+}
+
+func (x execution) End() int {
+	x.endSession()
+	return exitStatus(x.cmd.ProcessState)
+}
+
 // run is one run of a command.
 type run struct {
-	cmd        *exec.Cmd
-	ctx        context.Context // done when the run is to end
-	cancel     func()
-	endSession func() // see cancelBySession
-	begin      time.Time
+	process Process
+	ctx     context.Context // done when the run is to end
+	cancel  func()
+	begin   time.Time
 }
 
 // since returns how long r has taken, as messages show it.
@@ -62,7 +96,7 @@ func (c *Command) start(ctx context.Context, input *pending) *run {
 				c.log.Printf("%s could be started after %v", c.name(), time.Since(begin).Round(time.Millisecond))
 			}
 			if c.Verbose {
-				c.log.Printf("%s started (process %d, events: %d)", c.name(), r.cmd.Process.Pid, len(input.events))
+				c.log.Printf("%s started (process %d, events: %d)", c.name(), r.process.Pid(), len(input.events))
 			}
 			return r
 		case ctx.Err() != nil:
@@ -84,45 +118,53 @@ func (c *Command) start(ctx context.Context, input *pending) *run {
 	}
 }
 
-// tryStart tries once to start a run on events. As execvp(3) does, it has the shell
-// run what the system cannot execute by itself.
+// tryStart tries once to start a run on events.
 func (c *Command) tryStart(ctx context.Context, events []wire.Event) (*run, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &run{ctx: ctx, cancel: cancel, begin: time.Now()}
+	var err error
+	if r.process, err = c.Start(ctx, events); err != nil {
+		cancel()
+		return nil, err
+	}
+	return r, nil
+}
+
+// execute starts a process on events. As execvp(3) does, it has the shell run what the
+// system cannot execute by itself.
+func (c *Command) execute(ctx context.Context, events []wire.Event) (Process, error) {
 	file, start, err := find(c.args[0])
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.exec(ctx, c.args, events)
+	p, err := c.exec(ctx, c.args, events)
 	switch {
 	case errors.Is(err, syscall.ENOEXEC) && isText(start):
 		return c.exec(ctx, append([]string{"/bin/sh", file}, c.args[1:]...), events)
 	case errors.Is(err, syscall.ENOENT):
 		err = fmt.Errorf("%w (the file is there, but its loader is not? try: ldd %s)", oserr.Cause(err), wire.Printable(file))
 	}
-	return r, err
+	return p, err
 }
 
 // exec starts args on events.
-func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) (*run, error) {
+func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) (Process, error) {
 	var last wire.Event
 	if len(events) > 0 {
 		last = events[len(events)-1]
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin = bytes.NewReader(wire.Encode(wire.JSON, events))
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
 	cmd.WaitDelay = c.killDelay
-	r := &run{cmd: cmd, ctx: ctx, cancel: cancel, begin: time.Now()}
 	started, endSession := cancelBySession(cmd)
-	r.endSession = endSession
 	if err := cmd.Start(); err != nil {
 		endSession()
-		cancel()
 		return nil, err
 	}
 	started()
-	return r, nil
+	return execution{cmd, endSession}, nil
 }
 
 // wait waits for the end of r, and reports whether r has succeeded. With Restart, it
@@ -130,19 +172,15 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) {
 	defer r.cancel()
 	done := make(chan error, 1)
-	go func() { done <- r.cmd.Wait() }()
+	go func() { done <- r.process.Wait() }()
 	named, restart, err := c.await(ctx, done, r)
-	// With ErrWaitDelay the command has succeeded; something that it has started
-	// keeps its standard input or output open.
-	ok = err == nil || errors.Is(err, exec.ErrWaitDelay)
-	if !ok && r.ctx.Err() == nil {
+	if err != nil && r.ctx.Err() == nil {
 		c.log.Printf("%s failed after %v: %v", c.name(), r.since(), err)
 	} else if named || c.Verbose {
-		c.log.Printf("%s ended after %v: %v", c.name(), r.since(), r.cmd.ProcessState)
+		c.log.Printf("%s ended after %v: %v", c.name(), r.since(), r.process)
 	}
-	r.endSession()
-	c.status = exitStatus(r.cmd.ProcessState)
-	return ok, restart
+	c.status = r.process.End()
+	return err == nil, restart
 }
 
 // await returns what done receives at the end of r, and whether the log has named r
@@ -170,7 +208,7 @@ func (c *Command) await(ctx context.Context, done <-chan error, r *run) (named b
 		case <-tick.C:
 			if !named && len(c.next) > 0 {
 				named = true
-				c.log.Printf("%s has run for %v, and changes wait for its end (process %d)", c.name(), r.since(), r.cmd.Process.Pid)
+				c.log.Printf("%s has run for %v, and changes wait for its end (process %d)", c.name(), r.since(), r.process.Pid())
 			}
 		}
 	}

@@ -102,7 +102,7 @@ func TestCommandTakesLong(t *testing.T) {
 		var out check.Buffer
 		c := &Command{args: []string{"c"}, log: log.New(&out, "", 0), next: make(chan pending, 1)}
 		end, ended := make(chan error), make(chan bool)
-		r := &run{cmd: &exec.Cmd{Process: &os.Process{Pid: 7}}, begin: time.Now()}
+		r := &run{process: execution{cmd: &exec.Cmd{Process: &os.Process{Pid: 7}}}, begin: time.Now()}
 		go func() {
 			named, _, err := c.await(t.Context(), end, r)
 			ended <- named && err == io.EOF

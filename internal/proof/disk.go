@@ -134,7 +134,6 @@ type span struct {
 type disk struct {
 	targets []string
 	window  int64             // ms: what is reported is no older
-	scan    int64             // ms that one may take
 	spans   map[string][]span // by path, ascending, until never
 	links   map[string]bool   // the paths that have ever been symbolic links
 	faults  []fault
@@ -142,7 +141,7 @@ type disk struct {
 
 func (h History) disk() *disk {
 	d := &disk{
-		targets: h[0].Targets, window: h[0].Interval + h[0].Scan + maxDelay, scan: h[0].Scan, faults: h.faults(),
+		targets: h[0].Targets, window: h[0].Interval + h[0].Scan + maxDelay, faults: h.faults(),
 		spans: make(map[string][]span), links: make(map[string]bool),
 	}
 	d.faults = slices.DeleteFunc(d.faults, func(f fault) bool { return f.reader != "" })

@@ -94,14 +94,14 @@ func (b *book) of(n name) known {
 
 // refused returns why a change from was to now is none of the transitions, or "".
 func (b *book) refused(was, now known, change wire.Change) string {
-	isThere := was.kind != absent || !was.sure
-	differs := !was.sure || was.value != now.value || !was.mtime.Equal(now.mtime)
+	isThere, content := was.kind != absent || !was.sure, b.config.Content
+	differs := !was.sure || was.value != now.value || !content && !was.mtime.Equal(now.mtime)
 	ok := false
 	switch change {
 	case wire.Created:
 		ok = was.kind == absent
 	case wire.Modified:
-		ok = isThere && now.kind == file && (differs || b.config.Content)
+		ok = isThere && now.kind == file && (differs || content)
 	case wire.Removed:
 		ok = isThere || was.cannotBeRead
 	case wire.Unreadable:

@@ -107,6 +107,13 @@ func TestLegalContent(t *testing.T) {
 	if h[0].Content = true; len(h.Legal()) > 0 {
 		t.Errorf("with: %v", h.Legal())
 	}
+	h = parse(t, strings.Replace(legalScript, "readable f 3 =F3", "readable f 3 ~9 =F3", 1))
+	if found := h.Legal(); len(found) != 1 {
+		t.Errorf("readable, with another time, without: %v", found)
+	}
+	if h[0].Content = true; len(h.Legal()) > 0 {
+		t.Errorf("with: %v", h.Legal())
+	}
 	h = parse(t, strings.Replace(legalScript, "readable d/s/ =D", "readable d/s/ =D, modified d/s/ =D2", 1))
 	if h[0].Content = true; len(h.Legal()) != 1 {
 		t.Errorf("a directory: %v", h.Legal())

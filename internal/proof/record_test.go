@@ -2,6 +2,9 @@ package proof
 
 import (
 	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,5 +79,27 @@ func TestFormed(t *testing.T) {
 	h[3].T = 20000
 	if got := broken(t, h[:5]); got != "Formed" {
 		t.Errorf("out of order: breaks %q", got)
+	}
+}
+
+var historyFile = flag.String("history", "", "the file of a history that TestFile judges")
+
+// TestFile judges a history of a file as Write writes it.
+func TestFile(t *testing.T) {
+	name := *historyFile
+	if name == "" {
+		name = filepath.Join(t.TempDir(), "history.jsonl")
+		f, err := os.Create(name)
+		check.Must(t, err)
+		check.Must(t, parse(t, commandScript).Write(f))
+		check.Must(t, f.Close())
+	}
+	f, err := os.Open(name)
+	check.Must(t, err)
+	defer f.Close()
+	h, err := Read(f)
+	check.Must(t, err)
+	for _, v := range h.Validate() {
+		t.Errorf("%v\n%+v", v, h[v.Index])
 	}
 }

@@ -126,7 +126,8 @@ func (r *reporter) last(n name) report {
 }
 
 // whatever returns the report that n is what a scan between two times has found. What is
-// below a directory that cannot be read is not there for it.
+// below a directory that cannot be read is not there for it; where the whole process has
+// no descriptors, that may be so.
 func (r *reporter) whatever(n name, from, t int64, index int) report {
 	now := report{may: r.between(n, from, t), t: t, index: index}
 	now.span = slices.IndexFunc(r.of(n), func(s span) bool { return s.until >= from })
@@ -134,7 +135,7 @@ func (r *reporter) whatever(n name, from, t int64, index int) report {
 		switch fails := f.overlaps(from, t) && (f.name == "fail" || f.name == "inconclusive"); {
 		case fails && f.at(n):
 			now.may = append(now.may, value{kind: unreadable})
-		case fails && f.covers(from, t) && above(f.path, n.path()):
+		case fails && f.path != "" && f.covers(from, t) && above(f.path, n.path()):
 			now.may = []value{{}}
 			return now
 		case fails && above(f.path, n.path()):
@@ -148,7 +149,7 @@ func (r *reporter) whatever(n name, from, t int64, index int) report {
 // before that of the report before it, and a later one if both say the same. What has become
 // a file or a directory was removed.
 func (r *reporter) find(n name, before, now report) int {
-	v, since, was := now.may[0], r.since(n, now.t), before.may
+	v, since, was := now.may[0], r.since(n, now.t), r.between(n, r.chain.began, r.chain.from)
 	for _, old := range r.reports[n] {
 		if old.may[0].kind != unreadable {
 			was = old.may
@@ -156,7 +157,9 @@ func (r *reporter) find(n name, before, now report) int {
 	}
 	for i, s := range r.of(n) {
 		again := r.reports[n] != nil && len(before.may) == 1 && v.kind == file && v.is(before.may[0]) && i == before.span
-		replaced := v.kind == absent && len(was) == 1 && s.kind != was[0].kind
+		replaced := v.kind == absent && slices.ContainsFunc(was, func(w value) bool {
+			return w.kind == file && s.kind == directory || w.kind == directory && s.kind == file
+		})
 		if i < before.span || again || s.from > now.t || !s.is(v) && !replaced {
 			continue
 		}
@@ -170,18 +173,37 @@ func (r *reporter) find(n name, before, now report) int {
 	return -1
 }
 
-// justified reports whether n may be reported as unreadable for the reason at the time t.
+// justified reports whether n may be reported as unreadable for the reason at the time t,
+// at the start of its server or later. What tells nothing, hangs or is slow must have
+// lasted, be it in turns.
 func (r *reporter) justified(n name, reason string, t int64) bool {
-	from := r.since(n, t)
-	return slices.ContainsFunc(r.faults, func(f fault) bool {
-		if !f.overlaps(from, t) || f.name != "fail" && t-f.from < unreadableAfter-maxDelay {
-			return false
+	from, starts := r.since(n, t), t == r.chain.from && n.file == n.target
+	if starts {
+		from = min(from, r.chain.began) // the reason is that of the first scan
+	}
+	silent := strings.HasPrefix(reason, "file system not responding") || strings.HasPrefix(reason, "initial scan not finished")
+	late := slices.ContainsFunc(r.faults, func(f fault) bool { return r.delays(&f, n.target) && f.overlaps(from, t) })
+	var lasting []fault
+	for _, f := range r.faults {
+		// A scan that was delayed may have listed the directory before it failed.
+		at := f.at(n) || r.links[n.path()] || f.path == "" || late && above(f.path, n.path())
+		switch {
+		case f.name == "fail" && at && f.reason == reason && f.overlaps(from, t):
+			return true
+		case f.name == "inconclusive" && (at || starts && f.in(n.target)), n.file == n.target && r.delays(&f, n.target):
+			lasting = append(lasting, f)
 		}
-		if f.name != "hang" && f.name != "slow" {
-			return f.reason == reason && (f.at(n) || r.links[n.path()] || f.path == "")
+	}
+	begin := t
+	for i := 0; i < len(lasting); i++ {
+		if f := lasting[i]; f.from < begin && f.until >= begin-r.window {
+			begin, i = f.from, -1
 		}
-		silent := strings.HasPrefix(reason, "file system not responding") || strings.HasPrefix(reason, "initial scan not finished")
-		return n.file == n.target && (silent && r.delays(&f, n.target) || strings.HasPrefix(reason, "too many hung"))
+	}
+	return t-begin >= unreadableAfter-maxDelay && slices.ContainsFunc(lasting, func(f fault) bool {
+		isReason := f.name == "inconclusive" && f.reason == reason ||
+			f.name != "inconclusive" && (silent || strings.HasPrefix(reason, "too many hung"))
+		return isReason && f.overlaps(from, t)
 	})
 }
 
@@ -225,7 +247,7 @@ func (r *reporter) overdue(n name, reports []report) {
 		if now.wrong {
 			continue
 		}
-		for _, t := range append(times, max(now.t, r.chain.from), r.chain.from+r.scan+maxDelay+1, end) {
+		for _, t := range append(times, max(now.t, r.chain.from), end) {
 			if t < now.t || t < r.chain.from || t > end || r.fits(n, now, t) {
 				continue
 			}
@@ -239,22 +261,17 @@ func (r *reporter) overdue(n name, reports []report) {
 	}
 }
 
-// fits reports whether now may be the last report about n at the time t. Until the scan
-// after the start has ended, that may be what the first one found: the start waits for all
-// targets.
+// fits reports whether now may be the last report about n at the time t.
 func (r *reporter) fits(n name, now report, t int64) bool {
 	isUnreadable := slices.Contains(now.may, value{kind: unreadable})
 	if r.mustBeUnreadable(n, t) {
 		return isUnreadable
 	}
 	excused := slices.ContainsFunc(r.faults, func(f fault) bool {
-		return f.overlaps(t-r.window, t) && (r.hides(&f, n) || isUnreadable && f.at(n))
+		unknown := now.index == r.chain.index && n.file == n.target && f.name != "fail" && f.in(n.target)
+		return f.overlaps(t-r.window, t) && (r.hides(&f, n) || isUnreadable && (f.at(n) || unknown))
 	})
-	from := t - r.window
-	if t <= r.chain.from+r.scan+maxDelay {
-		from = min(from, r.chain.began)
-	}
-	return excused || slices.ContainsFunc(r.between(n, from, t), func(v value) bool {
+	return excused || slices.ContainsFunc(r.between(n, t-r.window, t), func(v value) bool {
 		return slices.ContainsFunc(now.may, v.is)
 	})
 }

@@ -24,14 +24,14 @@ import (
 type openDir struct {
 	fd   int
 	name string
-	buf  *[direntSize]byte // of entries; nil before the first
-	rest []byte            // of buf, those that are not yet read
+	rest []byte // of buf, the entries that are not yet read
+	buf  [direntSize]byte
 }
 
 // direntSize is how many bytes of entries are asked for at a time, as in glibc.
 const direntSize = 32 << 10
 
-var direntBuffers = sync.Pool{New: func() any { return new([direntSize]byte) }}
+var openDirs = sync.Pool{New: func() any { return new(openDir) }}
 
 // OpenDir implements FileSystem.
 func (OS) OpenDir(name string, follow bool) (Dir, error) {
@@ -42,7 +42,9 @@ func (OS) OpenDir(name string, follow bool) (Dir, error) {
 	for {
 		fd, err := syscall.Open(name, flags, 0)
 		if err == nil {
-			return &openDir{fd: fd, name: name}, nil
+			d := openDirs.Get().(*openDir)
+			d.fd, d.name, d.rest = fd, name, nil
+			return d, nil
 		}
 		if err != syscall.EINTR {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
@@ -50,15 +52,15 @@ func (OS) OpenDir(name string, follow bool) (Dir, error) {
 	}
 }
 
-// Close closes the directory. It may be called once.
+// Close closes the directory. Nothing may be called after it.
 func (d *openDir) Close() error {
-	if d.buf != nil {
-		direntBuffers.Put(d.buf)
-	}
-	fd := d.fd
-	d.fd, d.buf, d.rest = -1, nil, nil
-	return syscall.Close(fd)
+	err := syscall.Close(d.fd)
+	openDirs.Put(d)
+	return err
 }
+
+// Refresh implements Dir.
+func (d *openDir) Refresh() { refresh(uintptr(d.fd), d.name) }
 
 // next returns the name of the next entry, which is followed by a 0, and its type as the
 // directory has it, a DT constant of readdir(3). The name is part of buf, which is filled
@@ -70,9 +72,6 @@ func (d *openDir) next(refill bool) ([]byte, byte, error) {
 		if len(d.rest) == 0 {
 			if !refill {
 				return nil, 0, nil
-			}
-			if d.buf == nil {
-				d.buf = direntBuffers.Get().(*[direntSize]byte)
 			}
 			n, err := syscall.ReadDirent(d.fd, d.buf[:])
 			switch {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -177,5 +178,48 @@ func TestOpenDir(t *testing.T) {
 		f, err := OS{}.Open(filepath.Join(dir, name))
 		check.Must(t, err)
 		f.Close()
+	}
+}
+
+// The number of fadvise64, and the order of its arguments, differ by architecture.
+func TestForgetListing(t *testing.T) {
+	f, err := os.Open(t.TempDir())
+	check.Must(t, err)
+	defer f.Close()
+	want := syscall.Errno(0)
+	if !slices.Contains([]string{"amd64", "arm64", "riscv64", "loong64", "386"}, runtime.GOARCH) {
+		want = syscall.ENOSYS
+	}
+	check.Equal(t, "a directory", want, forgetListing(f.Fd()))
+	if forgetListing(^uintptr(0)) == 0 {
+		t.Error("no descriptor, and no error")
+	}
+	r, w, err := os.Pipe()
+	check.Must(t, err)
+	defer r.Close()
+	defer w.Close()
+	if errno := forgetListing(r.Fd()); want == 0 && errno != syscall.ESPIPE {
+		t.Errorf("a pipe: %v, want %v", errno, syscall.ESPIPE)
+	}
+}
+
+// A directory that is closed before its end leaves nothing of it to the next one, which
+// has its memory.
+func TestOpenDirAnew(t *testing.T) {
+	for range 10 { // a pool need not keep what it gets
+		first, second := t.TempDir(), t.TempDir()
+		for _, name := range []string{"a", "b", "c"} {
+			check.Must(t, os.WriteFile(filepath.Join(first, name), nil, 0o666))
+		}
+		check.Must(t, os.WriteFile(filepath.Join(second, "x"), nil, 0o666))
+		f, err := OS{}.OpenDir(first, false)
+		check.Must(t, err)
+		if n, err := f.ReadEntries(make([]Entry, 1), nil); n != 1 || err != nil {
+			t.Fatalf("%d entries, %v", n, err)
+		}
+		check.Must(t, f.Close())
+		if got := readAll(t, second, 8); len(got) != 1 || got[0].Name != "x" {
+			t.Fatalf("the next directory has %v", got)
+		}
 	}
 }

@@ -37,6 +37,9 @@ func (OS) OpenDir(name string, follow bool) (Dir, error) {
 	return openDir{f}, nil
 }
 
+// Refresh implements Dir.
+func (f openDir) Refresh() { refresh(f.Fd(), f.Name()) }
+
 // See calls_linux.go. On Windows, listing a directory examines its entries.
 // Elsewhere ReadDir fails as a whole if it is not told the type of an entry, and
 // cannot examine that one.

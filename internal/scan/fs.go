@@ -28,8 +28,9 @@ type FileSystem interface {
 	EvalSymlinks(name string) (string, error) // as filepath.EvalSymlinks
 
 	// IsRemote reports whether name is, perhaps, on a file system that has a server, and
-	// answers for some time without asking it.
-	IsRemote(name string) bool
+	// answers for some time without asking it; and whether that is a program (FUSE) with a
+	// memory of its own, perhaps, which only opening a file renews.
+	IsRemote(name string) (is, isProgram bool)
 
 	// IsMounted reports whether what name leads to is, perhaps, mounted by itself.
 	IsMounted(name string) bool
@@ -62,6 +63,11 @@ type File interface {
 // Dir is an open directory. One goroutine uses it.
 type Dir interface {
 	io.Closer
+
+	// Refresh makes a network file system ask its server for the listing that is read
+	// next, even if it has one, and the server's answer may say how the entries are, too:
+	// NFS examines them all with one call. Nothing can be said of an error.
+	Refresh()
 
 	// Readdirnames reads the names of the next entries, at most n, which is positive.
 	// Without any it returns an error, io.EOF at the end.

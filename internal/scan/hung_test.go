@@ -348,3 +348,25 @@ func TestHungAnswers(t *testing.T) {
 		r.stop()
 	})
 }
+
+// A target that has hung is readable when it answers, though calls tell nothing of
+// something below it.
+func TestHungInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, "d/a", "d/b")
+		d := newDriver(t, ff, scan.Options{}, "d")
+		d.begin()
+		r := d.record()
+		defer r.stop()
+		ff.Hang("d")
+		time.Sleep(7 * time.Second)
+		check.Equal(t, "it hangs", []string{"unreadable d: file system not responding for 5s"}, r.takeLines())
+		ff.Fail("lstat", "d/b", check.PathError(scriptErrors["leased"]))
+		ff.Release("d")
+		check.Equal(t, "it answers", []string{"readable d"}, r.takeLines())
+		ff.Heal()
+		time.Sleep(2 * time.Second)
+		check.Equal(t, "no doubt", []string(nil), r.takeLines())
+	})
+}

@@ -14,8 +14,8 @@ import (
 
 // list lists the directory at path, of which name is the path below the target,
 // either "" or ending in "/", folder what the filter knows of it, dev the device, and old
-// what the last listing had. It returns the listing, nil if there is none, and the Stat of
-// the directory itself.
+// what the last listing had. It returns the listing, which is valid until the worker lists
+// another directory, nil if there is none, and the Stat of the directory itself.
 func (p *pass) list(path, name string, folder *pattern.Folder, dev uint64, old []node) (*listing, Stat) {
 	for again := false; ; again = true {
 		if p.sched.stopped() {
@@ -30,7 +30,11 @@ func (p *pass) list(path, name string, folder *pattern.Folder, dev uint64, old [
 			}
 			return nil, pathStat(err)
 		}
-		l := &listing{pass: p, path: path, folder: folder, dev: dev, old: old}
+		if p.remotes.has(p.w, dev, path) {
+			p.w.refresh(f)
+		}
+		l := &p.w.listing
+		l.reset(p, path, folder, dev, old)
 		err = l.read(f)
 		p.w.close(f)
 		if err == nil {
@@ -68,7 +72,8 @@ type listing struct {
 	old        []node            // what the last listing had
 	same       int               // how many entries have the names of the first ones of old
 	changed    []change          // what differs from old in those
-	all        []listed          // every entry, once one has another name; nil before
+	differs    bool              // an entry has another name
+	all        []listed          // every entry, if differs
 	unfinished []unfinished
 	byName     map[string]*node // of old; nil before it is needed
 	failed     []Entry          // those that could not be examined
@@ -96,12 +101,27 @@ type unfinished struct {
 	stat  Stat
 }
 
+// maxKept is how many entries a listing keeps memory for, from one directory to the next.
+const maxKept = 1024
+
+// reset makes l the listing of another directory, with nothing in it yet.
+func (l *listing) reset(p *pass, path string, folder *pattern.Folder, dev uint64, old []node) {
+	changed, all := l.changed[:0], l.all[:0]
+	if cap(changed) > maxKept {
+		changed = nil
+	}
+	if cap(all) > maxKept {
+		all = nil
+	}
+	*l = listing{pass: p, path: path, folder: folder, dev: dev, old: old, changed: changed, all: all}
+}
+
 // isSame reports whether the names are those of the last listing, in the same order.
-func (l *listing) isSame() bool { return l.all == nil && l.same == len(l.old) }
+func (l *listing) isSame() bool { return !l.differs && l.same == len(l.old) }
 
 // put adds an entry, and returns its index. base is its name, and need not stay valid.
 func (l *listing) put(base string, isDir bool, s Stat) int {
-	if l.all == nil && l.same < len(l.old) && l.old[l.same].is(base, isDir) {
+	if !l.differs && l.same < len(l.old) && l.old[l.same].is(base, isDir) {
 		l.same++
 		l.setStat(l.same-1, s)
 		return l.same - 1
@@ -118,7 +138,7 @@ func (l *listing) put(base string, isDir bool, s Stat) int {
 // setStat makes s the Stat of the entry with the index.
 func (l *listing) setStat(index int, s Stat) {
 	switch {
-	case l.all != nil:
+	case l.differs:
 		l.all[index].stat = s
 	case !l.old[index].isDir() && !l.old[index].has(s):
 		l.changed = append(l.changed, change{index, s})
@@ -127,10 +147,10 @@ func (l *listing) setStat(index int, s Stat) {
 
 // complete makes all have every entry.
 func (l *listing) complete() []listed {
-	if l.all == nil {
-		l.all = make([]listed, l.same, l.same+minPortion)
-		for i := range l.all {
-			l.all[i] = listed{l.old[i].name, l.old[i].stat()}
+	if !l.differs {
+		l.differs = true
+		for i := range l.same {
+			l.all = append(l.all, listed{l.old[i].name, l.old[i].stat()})
 		}
 		for _, c := range l.changed {
 			l.all[c.index].stat = c.stat
@@ -210,12 +230,15 @@ func (l *listing) add(e *Entry) {
 	if l.folder.Choose(e.Name, isDir) == pattern.LeftOut {
 		return
 	}
-	known := l.known(e)
+	var known Stat // what the last scan found of e, if that matters
+	if l.pass.options.SkipSame && !isDir {
+		known = l.known(e)
+	}
 	switch {
 	case l.pass.unfinished(e, known):
 		u := unfinished{entry: *e, known: known}
 		u.entry.Name = strings.Clone(e.Name)
-		if l.all == nil && l.same < len(l.old) {
+		if !l.differs && l.same < len(l.old) {
 			u.stat = l.old[l.same].stat() // no change yet
 		}
 		u.index = l.put(e.Name, isDir, u.stat)
@@ -227,12 +250,9 @@ func (l *listing) add(e *Entry) {
 	}
 }
 
-// known returns what the last scan found of e, if that matters: with SkipSame.
+// known returns what the last scan found of e, which is no directory.
 func (l *listing) known(e *Entry) Stat {
-	if !l.pass.options.SkipSame || e.Mode.IsDir() {
-		return Stat{}
-	}
-	if l.all == nil && l.same < len(l.old) && l.old[l.same].is(e.Name, false) {
+	if !l.differs && l.same < len(l.old) && l.old[l.same].is(e.Name, false) {
 		return l.old[l.same].stat()
 	}
 	if l.byName == nil {

@@ -1,7 +1,10 @@
 package scan
 
 import (
+	"io"
 	"io/fs"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -49,5 +52,71 @@ func TestDenied(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		check.Equal(t, test.name, test.nodes, listedIn(l.complete()))
+	}
+}
+
+// quietFS has one directory, in which nothing ever changes.
+type quietFS struct {
+	OS
+	dir quietDir
+}
+
+func (f *quietFS) OpenDir(string, bool) (Dir, error) {
+	f.dir.read = false
+	return &f.dir, nil
+}
+
+type quietDir struct {
+	entries []Entry
+	read    bool
+}
+
+func (d *quietDir) ReadEntries(buf []Entry, _ *pattern.Folder) (int, error) {
+	if d.read {
+		return 0, io.EOF
+	}
+	d.read = true
+	return copy(buf, d.entries), nil
+}
+
+func (d *quietDir) Readdirnames(int) ([]string, error) { return nil, io.EOF }
+func (d *quietDir) Refresh()                           {}
+func (d *quietDir) Close() error                       { return nil }
+
+// A listing needs no memory when nothing has changed, and next to none for what has:
+// that of the last one serves. What a large directory needed is given back.
+func TestListingMemory(t *testing.T) {
+	ff := &quietFS{}
+	for name := range strings.FieldsSeq("a b c d e f g h") {
+		ff.dir.entries = append(ff.dir.entries, Entry{Name: name, Size: 1, Mtime: check.Day1})
+	}
+	w := &worker{fs: ff, clock: &clock{epoch: time.Now()}}
+	p := &pass{w: w, sched: &scheduler{stopped: func() bool { return false }}, options: &Options{}}
+	same, changed := nodesOf("a b c d e f g h"), nodesOf("a b c d e f g h")
+	changed[3].setStat(fileStat(2, check.Day2))
+	for _, test := range []struct {
+		name string
+		old  []node
+		want float64 // allocations: each new name is one
+	}{{"the same", same, 0}, {"a change", changed, 0}, {"two new names", same[:6], 2}, {"all names are new", nil, 8}} {
+		allocs := testing.AllocsPerRun(10, func() {
+			l, s := p.list("x", "x/", nil, 0, test.old)
+			if s.kind != directory || l.isSame() != (len(test.old) == 8) || len(l.complete()) != 8 {
+				t.Fatalf("%s: %+v, %+v", test.name, l, s)
+			}
+		})
+		if allocs != test.want {
+			t.Errorf("%s: %v allocations, want %v", test.name, allocs, test.want)
+		}
+	}
+
+	l := &w.listing
+	l.reset(p, "x", nil, 1, nil)
+	for i := range maxKept + 1 {
+		l.put(strconv.Itoa(i), false, gone)
+	}
+	l.reset(p, "x", nil, 1, nil)
+	if got := cap(l.all); got != 0 {
+		t.Errorf("memory for %d entries is kept", got)
 	}
 }

@@ -45,6 +45,31 @@ func statx(name string, flags uintptr) (result [256]byte, errno syscall.Errno) {
 	return result, errno
 }
 
+// refresh implements Dir.Refresh for the directory fd, which was opened by name.
+func refresh(fd uintptr, name string) {
+	if forgetListing(fd) != 0 {
+		OS{}.Revalidate(name)
+	}
+}
+
+// forgetListing makes the kernel forget the listing of the directory fd. An NFS client
+// then reads it with READDIRPLUS, or what NFSv4 has of that, which renews all that it
+// knows about the entries.
+func forgetListing(fd uintptr) (errno syscall.Errno) {
+	const dontNeed = 4 // POSIX_FADV_DONTNEED
+	switch runtime.GOARCH {
+	case "amd64":
+		_, _, errno = syscall.Syscall6(221, fd, 0, 0, dontNeed, 0, 0)
+	case "arm64", "riscv64", "loong64":
+		_, _, errno = syscall.Syscall6(223, fd, 0, 0, dontNeed, 0, 0)
+	case "386": // fadvise64_64, whose offset and length are two words each
+		_, _, errno = syscall.Syscall6(272, fd, 0, 0, 0, 0, dontNeed)
+	default:
+		return syscall.ENOSYS
+	}
+	return errno
+}
+
 // statxNumber returns the number of statx in the kernel's system call tables.
 func statxNumber() uintptr {
 	switch runtime.GOARCH {
@@ -65,9 +90,13 @@ func statxNumber() uintptr {
 }
 
 // IsRemote implements FileSystem.
-func (OS) IsRemote(name string) bool {
+func (OS) IsRemote(name string) (is, isProgram bool) {
+	const fuse = 0x65735546 // FUSE_SUPER_MAGIC
 	var st syscall.Statfs_t
-	return syscall.Statfs(name, &st) == nil && !slices.Contains(localTypes[:], uint32(st.Type))
+	if syscall.Statfs(name, &st) != nil {
+		return false, false
+	}
+	return !slices.Contains(localTypes[:], uint32(st.Type)), st.Type == fuse
 }
 
 // localTypes is the types of file systems that have no server, as in linux/magic.h. Any

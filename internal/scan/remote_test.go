@@ -34,8 +34,32 @@ func TestFresh(t *testing.T) {
 	check.Equal(t, "asked", want, ff.Calls("revalidate"))
 }
 
+// With Fresh, on a file system whose server is a program, each file is opened as well: the
+// program may remember what it has said.
+func TestFreshProgram(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.Mkdir("d", 0o777))
+	check.Write(t, "d/a", "1", check.Day1)
+	check.Write(t, "f", "1", check.Day1)
+	for _, isProgram := range []bool{false, true} {
+		ff := faults.Real()
+		ff.SetRemote(true)
+		opened := []string{}
+		if isProgram {
+			ff.SetProgram()
+			opened = []string{"f", "d/a"}
+		}
+		d := newDriver(t, ff, scan.Options{Fresh: true}, "f", "d")
+		d.begin()
+		ff.Calls("open")
+		d.scan()
+		check.Equal(t, "opened", opened, slices.DeleteFunc(ff.Calls("open"), func(name string) bool { return name == "d" }))
+		check.Equal(t, "open files", 0, ff.Opened().Now)
+	}
+}
+
 // On a file system that has a server, it is asked at each scan about what was named, about
-// the directory of that, once for all, and about each directory that is listed; on others
+// the directory of that, once for all, and for the listing of each directory; on others
 // nobody is. Whether there is a server is found out again from time to time.
 func TestRemote(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -59,7 +83,9 @@ func TestRemote(t *testing.T) {
 		time.Sleep(time.Second)
 		asked := ff.Calls("revalidate")
 		slices.Sort(asked)
-		check.Equal(t, "asked", []string{".", "d", "d/sub", "e/", "e/f", "e/g"}, asked)
+		check.Equal(t, "asked", []string{".", "e/", "e/f", "e/g"}, asked)
+		time.Sleep(time.Second)
+		check.Equal(t, "listed anew", []string{"d", "d/sub"}, ff.Calls("refresh"))
 		ff.Calls("isremote")
 		time.Sleep(time.Minute)
 		if n := len(ff.Calls("isremote")); n < 3*5 || n > 3*6 {
@@ -90,6 +116,35 @@ func TestRemoteSeen(t *testing.T) {
 	check.Equal(t, "a creation", []string{"created e/later, 1 bytes"}, d.scan())
 }
 
+// What a listing lacks is asked of the server before it is removed: a client may know a
+// name for long.
+func TestRemoteRemoved(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.Mkdir("d", 0o777))
+	check.Write(t, "d/f", "1", check.Day1)
+	ff := faults.Real()
+	ff.SetRemote(true)
+	d := newDriver(t, ff, scan.Options{}, "d")
+	d.begin()
+	check.Must(t, os.Remove("d/f"))
+	ff.Calls("revalidate")
+	check.Equal(t, "steps", []string{"removed d/f"}, d.scan())
+	check.Equal(t, "asked", []string{".", "d"}, ff.Calls("revalidate"))
+}
+
+// What Refresh does with the listing of a directory changes nothing on a disk.
+func TestRefresh(t *testing.T) {
+	dir := t.TempDir()
+	check.MakeTree(t, dir, 1, 20)
+	f, err := scan.OS{}.OpenDir(dir+"/dir0000", false)
+	check.Must(t, err)
+	defer f.Close()
+	f.Refresh()
+	names, err := f.Readdirnames(100)
+	check.Must(t, err)
+	check.Equal(t, "names", 20, len(names))
+}
+
 // The system's own calls: here is no server, and to ask nobody is no error.
 func TestRevalidate(t *testing.T) {
 	dir := t.TempDir()
@@ -97,7 +152,7 @@ func TestRevalidate(t *testing.T) {
 	for _, name := range []string{dir, dir + "/f", dir + "/none", "", "a\x00b"} {
 		scan.OS{}.Revalidate(name)
 	}
-	if (scan.OS{}).IsRemote(dir + "/none") {
+	if is, isProgram := (scan.OS{}).IsRemote(dir + "/none"); is || isProgram {
 		t.Error("what does not exist has a server")
 	}
 }

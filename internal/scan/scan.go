@@ -93,10 +93,11 @@ type target struct {
 	noticed  [numAbouts]bool
 
 	// These are the owner's.
-	sum        Sum    // of all that the last collected scan found
-	unreadable bool   // the last collected scan could not examine it
-	known      bool   // a scan was complete, or it was reported as unreadable
-	expired    string // why it is reported as unreadable, if no scan has ended; or ""
+	stat    Stat              // of itself, by the last collected scan
+	sum     Sum               // of all that this one found
+	lost    map[string]string // see Unreadable
+	known   bool              // a scan was complete, or it was reported as unreadable
+	expired string            // why it is reported as unreadable, if no scan has ended; or ""
 }
 
 // Result is what happened to a target.
@@ -272,19 +273,23 @@ func (s *Scanner) Known() bool { return s.unknown == 0 }
 
 // Collect returns what has happened since it was last called.
 func (s *Scanner) Collect() Report {
-	c := s.sched.collect()
+	c, starting := s.sched.collect(), !s.Known()
 	report := Report{Lates: c.lates, Met: c.met, Full: c.full}
 	for i := range c.results {
 		report.Notices = append(report.Notices, c.results[i].found.notices...)
-		if steps := s.steps(&c.results[i]); len(steps) > 0 {
-			report.Results = append(report.Results, Result{c.results[i].job.index, steps})
+		r := &c.results[i]
+		if steps := s.steps(r); len(steps) > 0 {
+			report.Results = append(report.Results, Result{r.job.index, steps})
+		}
+		if starting {
+			s.targets[r.job.index].noteLost()
 		}
 	}
 	for _, e := range c.expired {
 		t := &s.targets[e.job.index]
 		t.expired = e.reason
 		s.know(t)
-		if !t.unreadable { // else that is known
+		if t.stat.err == "" { // else that is known
 			state := t.state()
 			report.Results = append(report.Results, Result{e.job.index, []Step{{Change: wire.Unreadable, Stat: state.Stat, Sum: state.Sum}}})
 		}
@@ -301,14 +306,14 @@ func (s *Scanner) steps(r *result) []Step {
 	}
 	before := t.sum
 	t.sum = t.sum.plus(r.found.changes.sum)
-	t.unreadable = t.root.unreadable()
+	t.stat = t.root.stat()
 	if r.first { // there is nothing to compare with
 		before, r.found.changes.steps = t.sum, nil
 	}
 	steps := r.found.changes.sorted(before)
 	if r.recovered {
 		t.expired = ""
-		steps = recovered(steps, t.root.stat(), before)
+		steps = recovered(steps, t.stat, before)
 	}
 	return steps
 }
@@ -338,8 +343,7 @@ func (s *Scanner) know(t *target) {
 	}
 }
 
-// State returns the target with the index as of the last Collect, once Known. It must
-// not be called after a further Start.
+// State returns the target with the index as of the last Collect, once Known.
 func (s *Scanner) State(index int) State { return s.targets[index].state() }
 
 func (t *target) state() State {
@@ -347,20 +351,20 @@ func (t *target) state() State {
 		stat := Stat{err: t.expired}
 		return State{stat, stat.sum("")}
 	}
-	return State{t.root.stat(), t.sum}
+	return State{t.stat, t.sum}
 }
 
-// Unreadable returns why the things below the target with the index that the first
-// scan could not examine cannot be, by their paths below it. It may be called when
-// State may.
-func (s *Scanner) Unreadable(index int) map[string]string {
-	t := &s.targets[index]
-	if t.state().Sum.Unreadable == 0 {
-		return nil
+// Unreadable returns why things below the target with the index could not be examined, by
+// their paths below it, as of the Collect with which all targets were Known.
+func (s *Scanner) Unreadable(index int) map[string]string { return s.targets[index].lost }
+
+// noteLost notes what cannot be examined. No scan of t may be under way.
+func (t *target) noteLost() {
+	t.lost = nil
+	if t.sum.Unreadable > 0 {
+		t.lost = make(map[string]string)
+		t.root.addUnreadable("", t.lost)
 	}
-	found := make(map[string]string)
-	t.root.addUnreadable("", found)
-	return found
 }
 
 // Close waits until no call is outstanding, but for 100 ms at most: calls that hang

@@ -33,7 +33,7 @@ type job struct {
 
 	due      time.Duration // since when a scan is wanted (by clock); 0 if none is
 	expired  bool          // that scan is no longer waited for
-	reported bool          // it expired, and no scan has been conclusive since
+	reported bool          // it expired, and no scan has told anything of it since
 	seen     bool          // a scan was complete
 	late     bool          // the last scan was
 	retry    time.Duration // when to scan again, if not started before (by clock); 0 for not
@@ -101,7 +101,7 @@ type result struct {
 	job       *job
 	found     findings
 	first     bool
-	recovered bool // the job was reported as expired, and this scan is conclusive
+	recovered bool // the job was reported as expired, and this scan tells something of its target
 }
 
 // newScheduler returns a scheduler of targets with these parent directories.
@@ -218,7 +218,7 @@ func (s *scheduler) workerLocked(j *job) *worker {
 		i++
 	}
 	w := &s.workers[i]
-	w.job, w.calls, w.spent, w.long = j, 0, 0, 0
+	w.job, w.yielded, w.calls, w.spent, w.long = j, s.lastStart, 0, 0, 0
 	s.busy++
 	return w
 }
@@ -307,7 +307,8 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 		j.seen = true
 	}
 	if changed := !r.first && len(r.found.changes.steps) > 0; r.first || j.reported || changed || len(r.found.notices) > 0 {
-		if r.recovered = j.reported && (!incomplete || changed); r.recovered {
+		_, inDoubt := r.found.doubts[""]
+		if r.recovered = j.reported && (!incomplete || changed || j.seen && !inDoubt); r.recovered {
 			j.reported = false
 		}
 		s.results = append(s.results, r)
@@ -354,7 +355,7 @@ func (s *scheduler) addHelper(w *worker) *worker {
 func (s *scheduler) releaseHelper(w *worker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w.job, w.entries, w.buf = nil, nil, nil
+	w.job, w.entries, w.buf, w.listing = nil, nil, nil, listing{}
 	s.busy--
 }
 

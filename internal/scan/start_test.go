@@ -1,6 +1,7 @@
 package scan_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -93,4 +94,41 @@ func TestNoDescriptorsAtStart(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What the first scans could not examine, because calls told nothing, is created if its
+// directory was unreadable when the first one was complete.
+func TestDoubtsOfUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, "d/sub/a")
+		ff.Fail("lstat", "d/sub/a", check.PathError(scriptErrors["leased"]))
+		go func() {
+			time.Sleep(50 * time.Millisecond) // then the scan is repeated
+			ff.Fail("open", "d/sub", check.PathError(errors.New("stale file handle")))
+		}()
+		d := newDriver(t, ff, scan.Options{}, "d")
+		check.Equal(t, "first scan", []string{"watching d"}, d.begin())
+		ff.Heal()
+		d.expect("readable d/sub/", "created d/sub/a, 1 bytes")
+		d.checkTree()
+	})
+}
+
+// A target whose first scan is inconclusive, and then hangs, is not unreadable for what
+// was inconclusive below it.
+func TestDoubtThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, "d/a")
+		ff.Fail("lstat", "d/a", check.PathError(scriptErrors["leased"]))
+		go func() {
+			time.Sleep(2 * time.Second)
+			ff.Hang("d")
+		}()
+		d := newDriver(t, ff, scan.Options{}, "d")
+		check.Equal(t, "first scan", []string{"watching d: initial scan not finished after 5s"}, d.begin())
+		ff.Release("d")
+		time.Sleep(time.Second)
+	})
 }

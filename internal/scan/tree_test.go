@@ -82,11 +82,24 @@ func TestNode(t *testing.T) {
 	content := fileStat(1, check.Day1)
 	content.hash = 7
 	below := &dir{}
-	for _, s := range []Stat{{}, gone, {kind: directory}, {kind: directory, err: "denied"}, fileStat(1, check.Day1), content} {
+	stats := []Stat{
+		{}, gone, {kind: directory}, {kind: directory, err: "denied"}, fileStat(1, check.Day1), content,
+		fileStat(2, check.Day1), fileStat(1, check.Day2), fileStat(1, check.Day1.Add(1)), {kind: directory, err: "gone"},
+		{kind: file, hash: 7}, {kind: file, hash: 8}, {kind: file, hash: 7, err: "denied"}, {kind: file, hash: 7, young: true},
+	}
+	for _, s := range stats {
 		n := nodeOf("n", s)
 		check.Equal(t, "Stat", s, n.stat(), byField)
-		if !n.has(s) || n.has(fileStat(2, check.Day2)) || n.unreadable() != (s.err != "") || n.children() != nil {
+		if n.unreadable() != (s.err != "") || n.children() != nil {
 			t.Errorf("%+v: %+v", s, n)
+		}
+		for _, other := range stats {
+			if got := n.has(other); got != (s == other) {
+				t.Errorf("%+v has %+v: %v", s, other, got)
+			}
+			if other.inconclusive = true; n.has(other) {
+				t.Errorf("%+v has the inconclusive %+v", s, other)
+			}
 		}
 		n.setChildren(below)
 		check.Equal(t, "Stat with children", s, n.stat(), byField)

@@ -142,7 +142,7 @@ func (s *scheduler) expireLocked(now time.Duration, hung map[*dirQueue]time.Dura
 		for i := range s.jobs {
 			switch j := &s.jobs[i]; {
 			case j.seen:
-			case j.doubt == "":
+			case j.doubt == "" || hung[j.dir] > 0:
 				expire(j, reasonNotDone)
 			case now-s.began >= UnreadableAfter+doubtDelay:
 				expire(j, j.doubt)

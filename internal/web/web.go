@@ -133,27 +133,41 @@ func (f *Front) Serve(netConn net.Conn) (isStream bool) {
 
 // Close closes all connections that Serve serves, now and later.
 func (f *Front) Close() {
+	for _, c := range f.takeAll() {
+		c.Close()
+	}
+}
+
+func (f *Front) takeAll() (all []net.Conn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
 	for e := f.waiting.Front(); e != nil; e = e.Next() {
-		e.Value.(net.Conn).Close()
+		all = append(all, e.Value.(net.Conn))
 	}
+	return all
 }
 
-// enter notes a connection, or returns nil at the end.
+// enter notes a connection, and closes the one that has been idle for longest if there
+// are too many. At the end it returns nil.
 func (f *Front) enter(c net.Conn) *list.Element {
+	place, longest := f.take(c)
+	if longest != nil {
+		longest.Close()
+	}
+	return place
+}
+
+func (f *Front) take(c net.Conn) (place *list.Element, longest net.Conn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		return nil
+		return nil, nil
 	}
 	if f.waiting.Len() >= f.MaxConns {
-		longest := f.waiting.Front()
-		longest.Value.(net.Conn).Close()
-		f.waiting.Remove(longest)
+		longest = f.waiting.Remove(f.waiting.Front()).(net.Conn)
 	}
-	return f.waiting.PushBack(c)
+	return f.waiting.PushBack(c), longest
 }
 
 // rest makes a connection the one that is idle since now.

@@ -7,9 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -108,33 +106,4 @@ func cpu() time.Duration {
 		panic(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// bareStat is the loop that scans are compared with. Once a second it calls stat for
-// each file below dir, and then prints the first of them.
-func bareStat(ctx context.Context, dir string, stdout io.Writer) error {
-	var names []string
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			names = append(names, name)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	var st syscall.Stat_t
-	for tick := time.Tick(time.Second); ; {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick:
-		}
-		for _, name := range names {
-			if err := syscall.Stat(name, &st); err != nil {
-				return fmt.Errorf("stat %s: %w", name, err)
-			}
-		}
-		fmt.Fprintln(stdout, names[0])
-	}
 }

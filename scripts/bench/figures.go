@@ -67,7 +67,7 @@ func delays(reports []report, appends map[string]time.Time) []float64 {
 
 // table is the figures of all rounds, by subject.
 type table struct {
-	names []string // in order; the first is the bare loop
+	names []string // in order
 	of    map[string][]figures
 }
 
@@ -100,20 +100,20 @@ func (t *table) times(name, other string) []float64 {
 // the most; and then the range of the ratios.
 func (t *table) String() string {
 	var b strings.Builder
-	b.WriteString("| | CPU, ms per second | a scan each | CPU, ms per scan | times the bare loop | memory, MB (peak) | from append to report: median, worst |\n")
+	b.WriteString("| | CPU, ms per second | a scan each | CPU, ms per scan | times the C loop | memory, MB (peak) | from append to report: median, worst |\n")
 	b.WriteString("|---|--:|--:|--:|--:|--:|--:|\n")
-	for i, name := range t.names {
+	for _, name := range t.names {
 		median := func(figure func(figures) float64) float64 { return medianOf(t.values(name, figure)) }
 		most := func(figure func(figures) float64) float64 { return slices.Max(t.values(name, figure)) }
 		times := "-" // too little to tell
-		if m := medianOf(t.times(name, t.names[0])); m > 0 {
+		if m := medianOf(t.times(name, cLoop{}.name())); m > 0 {
 			times = fmt.Sprintf("%.2f", m)
 		}
 		fmt.Fprintf(&b, "| %s | %.1f | %.2f s | %.1f | %s | %.1f (%.1f) |", name,
 			median(func(f figures) float64 { return f.perSecond }), median(func(f figures) float64 { return f.period }),
 			median(func(f figures) float64 { return f.perScan }), times,
 			most(func(f figures) float64 { return f.rss }), most(func(f figures) float64 { return f.peak }))
-		if i > 0 {
+		if name != (cLoop{}).name() {
 			fmt.Fprintf(&b, " %.2f s, %.2f s", median(func(f figures) float64 { return f.delay }), most(func(f figures) float64 { return f.worst }))
 			unreported, appends := 0, 0
 			for _, f := range t.of[name] {
@@ -128,7 +128,7 @@ func (t *table) String() string {
 	if len(t.names) > 1 {
 		b.WriteString("\n")
 	}
-	for _, other := range []string{bareLoop{}.name(), (&fswatch{}).name()} {
+	for _, other := range []string{cLoop{}.name(), (&fswatch{}).name()} {
 		if all := t.times(netWatcher{}.name(), other); len(all) > 0 {
 			fmt.Fprintf(&b, "Scans of net-watcher take %.2f (%.2f to %.2f) times the CPU time of those of %s.\n",
 				medianOf(all), slices.Min(all), slices.Max(all), other)

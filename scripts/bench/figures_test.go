@@ -42,12 +42,12 @@ func TestFigures(t *testing.T) {
 func TestTable(t *testing.T) {
 	table := newTable()
 	for round := range 2 {
-		table.add(bareLoop{}.name(), figures{perSecond: 10, period: 1, perScan: 10, rss: 1, peak: 2})
+		table.add(cLoop{}.name(), figures{perSecond: 10, period: 1, perScan: 10, rss: 1, peak: 2})
 		table.add("net-watcher", figures{perSecond: 12, period: 1, perScan: 12 + 4*float64(round), delay: 0.5, worst: 1, rss: 5, peak: 6, unreported: round, appends: 20})
 	}
-	want := "| bare loop of stat | 10.0 | 1.00 s | 10.0 | 1.00 | 1.0 (2.0) | |\n" +
+	want := "| C loop | 10.0 | 1.00 s | 10.0 | 1.00 | 1.0 (2.0) | |\n" +
 		"| net-watcher | 12.0 | 1.00 s | 14.0 | 1.40 | 5.0 (6.0) | 0.50 s, 1.00 s (1 of 40 never) |\n\n" +
-		"Scans of net-watcher take 1.40 (1.20 to 1.60) times the CPU time of those of bare loop of stat.\n"
+		"Scans of net-watcher take 1.40 (1.20 to 1.60) times the CPU time of those of C loop.\n"
 	_, got, _ := strings.Cut(table.String(), "|--:|\n")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -129,7 +129,7 @@ func TestWitnesses(t *testing.T) {
 
 // Bad usage is named as such, before anything is built.
 func TestUsage(t *testing.T) {
-	for _, args := range []string{"", "x", "poll 1", "poll 1 x", "poll -rounds 0 10 10", "fanout 0", "soak 1s", "soak 20s 3", "poll -x"} {
+	for _, args := range []string{"", "x", "poll 1", "poll 1 x", "poll -rounds 0 10 10", "fanout 0", "soak 1s", "soak 20s 3", "poll -x", "growth 3", "growth -seconds 1"} {
 		err := run(t.Context(), strings.Fields(args), nil, nil)
 		if _, ok := err.(usageError); !ok {
 			t.Errorf("%q: %v", args, err)

@@ -1,8 +1,8 @@
 //go:build linux
 
 // Bench measures net-watcher, on Linux: what scans cost beside those of other
-// programs (poll), what many subscribers cost (fanout), and whether anything grows
-// while thousands of them misbehave (soak).
+// programs (poll), how that grows with the files (growth), what many subscribers cost
+// (fanout), and whether anything grows while thousands of them misbehave (soak).
 //
 // Each measurement builds the program of this repository and starts it as a process
 // of its own. Everything that it is compared with runs in the same run, by turns.
@@ -23,13 +23,18 @@ import (
 )
 
 const usage = `usage: go run ./scripts/bench poll [-installed] [-rounds N] [-seconds N] [DIRS FILES]
+       go run ./scripts/bench growth [-rounds N] [-seconds N] [-most N] [-tsv FILE]
        go run ./scripts/bench fanout [N...]
        go run ./scripts/bench soak [-subscribers N] [DURATION]
 
 poll measures scans of DIRS directories with FILES files each (1000 100), once a
-second, beside other programs that poll and a bare loop of stat. In each of the
-rounds (5) each program is measured for so many seconds (10). -installed leaves out
-what is not installed. GOGC=50 or the like in the environment holds for net-watcher.
+second, beside other programs that poll and a C loop of the system calls. In each of
+the rounds (5) each program is measured for so many seconds (10). -installed leaves
+out what is not installed. GOGC=50 or the like in the environment holds for
+net-watcher.
+
+growth measures scans of trees of several shapes, of up to -most files (1000000),
+beside the same C loop. -tsv writes the figures for growth.gnuplot.
 
 fanout measures what N subscribers cost (1000, 10000 and as many as can be), over
 TCP and over a Unix socket, beside a bare loop of write.
@@ -65,7 +70,7 @@ type usageError struct{ error }
 // run does what the arguments say, until ctx is done.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) == 0 {
-		return usageError{errors.New("poll, fanout or soak?")}
+		return usageError{errors.New("poll, growth, fanout or soak?")}
 	}
 	what, flags := args[0], flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -73,6 +78,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	flags.BoolVar(&p.installed, "installed", false, "")
 	flags.IntVar(&p.rounds, "rounds", 5, "")
 	seconds := flags.Int("seconds", 10, "")
+	most := flags.Int("most", 1_000_000, "")
+	tsv := flags.String("tsv", "", "")
 	subscribers := flags.Int("subscribers", 10_000, "")
 	if err := flags.Parse(args[1:]); err != nil {
 		return usageError{err}
@@ -105,6 +112,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		}
 		p.dirs, p.files, p.time = tree[0], tree[1], time.Duration(*seconds)*time.Second
 		return poll(ctx, stdout, p)
+	case "growth":
+		if flags.NArg() > 0 {
+			return usageError{errors.New("growth takes only flags")}
+		}
+		return measureGrowth(ctx, stdout, growthOptions{p.rounds, *most, time.Duration(*seconds) * time.Second, *tsv})
 
 	// The other processes of a measurement are this program again.
 	case "subscribe", "bare-write":
@@ -117,10 +129,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 			do = bareWrite
 		}
 		return do(ctx, n, parseAddress(flags.Arg(1)), stdin, newReporter(stdout))
-	case "bare-stat":
-		return bareStat(ctx, flags.Arg(0), stdout)
 	}
-	return usageError{fmt.Errorf("%q: poll, fanout or soak?", what)}
+	return usageError{fmt.Errorf("%q: poll, growth, fanout or soak?", what)}
 }
 
 // numbers reads positive numbers of at most seven digits.

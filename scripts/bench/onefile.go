@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,6 +18,36 @@ import (
 	"syscall"
 	"time"
 )
+
+// startTimes is how often the start is timed.
+const startTimes = 50
+
+// timeStart returns how long net-watcher takes from fork to the line that it listens.
+func timeStart(l *lab) (took time.Duration, err error) {
+	cmd := exec.CommandContext(l.ctx, l.program, "-listen", "unix:start", "target.txt")
+	cmd.Dir = l.dir
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	for s := bufio.NewScanner(stderr); s.Scan(); {
+		if strings.Contains(s.Text(), " listening on ") {
+			took = time.Since(begin)
+			cmd.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		return 0, fmt.Errorf("net-watcher: %w", err)
+	}
+	if took == 0 {
+		return 0, errors.New("net-watcher does not say that it listens")
+	}
+	return took, nil
+}
 
 // oneFile measures a net-watcher of one file that does not change, and prints what it
 // asks of the file system for that. It is an error if that is more than one stat a
@@ -44,10 +76,25 @@ func oneFile(l *lab, stdout io.Writer, duration time.Duration) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\nOne file: net-watcher uses %.2f ms of CPU time per second and %.1f MB.\n", milliseconds(after-before)/took, float64(rss)*1024/1e6)
+	peak, err := kB(server.pid(), "status", "VmHWM")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "\nOne file: net-watcher uses %.2f ms of CPU time per second and %.1f MB (peak %.1f).\n",
+		milliseconds(after-before)/took, float64(rss)*1024/1e6, float64(peak)*1024/1e6)
 	if err := server.stop(); err != nil {
 		return server.failed(err)
 	}
+	var starts []float64
+	for range startTimes {
+		took, err := timeStart(l)
+		if err != nil {
+			return err
+		}
+		starts = append(starts, milliseconds(took))
+	}
+	slices.Sort(starts)
+	fmt.Fprintf(stdout, "From its start to \"listening\": %.1f ms (median of %d, %.1f to %.1f).\n", medianOf(starts), startTimes, starts[0], starts[startTimes-1])
 	if _, err := exec.LookPath("strace"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: without strace: apt install strace")
 		return nil

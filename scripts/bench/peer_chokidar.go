@@ -51,7 +51,7 @@ func (p *chokidar) find(ctx context.Context) error {
 	return nil
 }
 
-func (p *chokidar) start(l *lab, dir string) (reporter, measured *child, err error) {
-	c, err := l.start("chokidar", []string{"NODE_PATH=" + filepath.Join(p.modules, "node_modules")}, "node", "-e", watchJS, dir)
+func (p *chokidar) start(l *lab, f files) (reporter, measured *child, err error) {
+	c, err := l.start("chokidar", []string{"NODE_PATH=" + filepath.Join(p.modules, "node_modules")}, "node", "-e", watchJS, f.targets[0])
 	return c, c, err
 }

@@ -27,7 +27,7 @@ func (*fswatch) find(context.Context) error {
 	return nil
 }
 
-func (*fswatch) start(l *lab, dir string) (reporter, measured *child, err error) {
-	c, err := l.start("fswatch", nil, "fswatch", "-m", "poll_monitor", "-l", "1", "-r", dir)
+func (*fswatch) start(l *lab, f files) (reporter, measured *child, err error) {
+	c, err := l.start("fswatch", nil, "fswatch", "-m", "poll_monitor", "-l", "1", "-r", f.targets[0])
 	return c, c, err
 }

@@ -34,7 +34,7 @@ func (p *watchdog) find(ctx context.Context) error {
 	return errors.New("watchdog is missing: apt install python3-watchdog")
 }
 
-func (p *watchdog) start(l *lab, dir string) (reporter, measured *child, err error) {
-	c, err := l.start("watchdog", nil, p.python, "-c", watchPy, dir)
+func (p *watchdog) start(l *lab, f files) (reporter, measured *child, err error) {
+	c, err := l.start("watchdog", nil, p.python, "-c", watchPy, f.targets[0])
 	return c, c, err
 }

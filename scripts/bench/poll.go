@@ -39,10 +39,20 @@ type subject interface {
 	// find looks for the program. The error says how to install it.
 	find(ctx context.Context) error
 
-	// start starts it on the directory. It returns the process that prints a line
+	// start starts it on the targets. It returns the process that prints a line
 	// for each change, ending in the path, and the process that is measured.
-	start(l *lab, dir string) (reporter, measured *child, err error)
+	start(l *lab, f files) (reporter, measured *child, err error)
 }
+
+// files is what a subject polls.
+type files struct {
+	targets []string // as the command line has them
+	names   []string // of all files that are targets or below them
+}
+
+// heart returns the file that changes all the time, so that each scan has it to
+// report. That shows how often a subject does scan, and where its scans end.
+func (f files) heart() string { return f.names[0] }
 
 // poll measures the subjects by turns, and prints the tables.
 func poll(ctx context.Context, stdout io.Writer, o pollOptions) error {
@@ -54,30 +64,30 @@ func poll(ctx context.Context, stdout io.Writer, o pollOptions) error {
 		return err
 	}
 	defer l.close()
-	subjects := []subject{bareLoop{}, netWatcher{}}
-	for _, peer := range []subject{&fswatch{}, &watchdog{}, &chokidar{}} {
-		switch err := peer.find(ctx); {
+	var subjects []subject
+	for _, s := range []subject{cLoop{}, netWatcher{}, &fswatch{}, &watchdog{}, &chokidar{}} {
+		switch err := s.find(ctx); {
 		case err == nil:
-			subjects = append(subjects, peer)
+			subjects = append(subjects, s)
 		case !o.installed:
 			return fmt.Errorf("%w (or leave it out with -installed)", err)
 		default:
-			fmt.Fprintf(os.Stderr, "bench: without %s: %v\n", peer.name(), err)
+			fmt.Fprintf(os.Stderr, "bench: without %s: %v\n", s.name(), err)
 		}
 	}
-	names, err := makeTree(l.path("tree"), o.dirs, o.files)
-	if err != nil {
+	f := files{targets: []string{l.path("tree")}}
+	if f.names, err = makeTree(l.path("tree"), o.dirs, o.files); err != nil {
 		return err
 	}
 	describe(stdout, o, subjects)
 	table := newTable()
 	for range o.rounds {
 		for _, s := range subjects {
-			f, err := measure(l, s, names, o.time)
+			figures, err := measure(l, s, f, pollAppends, o.time)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name(), err)
 			}
-			table.add(s.name(), f)
+			table.add(s.name(), figures)
 		}
 	}
 	fmt.Fprint(stdout, "\n", table)
@@ -119,31 +129,30 @@ func makeTree(tree string, dirs, files int) (names []string, err error) {
 	return names, nil
 }
 
-// measure starts a subject, measures it and ends it. The first of the names is the
-// heart: it changes all the time, so each scan has it to report. That shows how
-// often a program does scan, and where its scans end.
-func measure(l *lab, s subject, names []string, duration time.Duration) (figures, error) {
-	reporter, measured, err := s.start(l, l.path("tree"))
+// measure starts a subject, measures it for the duration, or two scans if they take
+// longer, and ends it. Meanwhile it appends to so many files, beside the heart.
+func measure(l *lab, s subject, f files, appends int, duration time.Duration) (figures, error) {
+	reporter, measured, err := s.start(l, f)
 	if err != nil {
 		return figures{}, err
 	}
 	defer measured.stop()
 	defer reporter.stop()
-	r := &recorder{heart: filepath.Base(names[0])}
+	r := &recorder{heart: filepath.Base(f.heart())}
 	go r.read(reporter, measured.pid())
 	err = l.await(reporter, "its reports", func() bool {
 		time.Sleep(90 * time.Millisecond)
-		return appendTo(names[0], "x\n") == nil && r.beats() >= settled
+		return appendTo(f.heart(), "x\n") == nil && r.beats() >= settled
 	})
 	if err != nil {
 		return figures{}, err
 	}
 
-	chosen := slices.Clone(names[1:])
+	chosen := slices.Clone(f.names[1:])
 	rand.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
-	chosen = chosen[:pollAppends]
-	begin := time.Now()
-	for due := begin; time.Since(begin) < duration; {
+	chosen = chosen[:appends]
+	begin, enough := time.Now(), r.beats()+3
+	for due := begin; time.Since(begin) < duration || r.beats() < enough && time.Since(begin) < patience; {
 		if l.ctx.Err() != nil {
 			return figures{}, l.ctx.Err()
 		}
@@ -153,10 +162,13 @@ func measure(l *lab, s subject, names []string, duration time.Duration) (figures
 				return figures{}, err
 			}
 			chosen = chosen[1:]
-			due = due.Add(rand.N(2 * duration / pollAppends))
+			due = due.Add(rand.N(2 * duration / time.Duration(appends)))
 		}
-		if err := appendTo(names[0], "x\n"); err != nil {
+		if err := appendTo(f.heart(), "x\n"); err != nil {
 			return figures{}, err
+		}
+		if !measured.alive() {
+			return figures{}, measured.failed(errors.New("it has ended"))
 		}
 		time.Sleep(10*time.Millisecond + rand.N(80*time.Millisecond))
 	}
@@ -169,13 +181,13 @@ func measure(l *lab, s subject, names []string, duration time.Duration) (figures
 	for wait := time.Now(); !reportsOnlyHeart(s) && r.unreported() > 0 && time.Since(wait) < reportTime; {
 		time.Sleep(100 * time.Millisecond)
 	}
-	f, err := r.figures(begin, end)
-	f.rss, f.peak = float64(rss)*1024/1e6, float64(peak)*1024/1e6
-	return f, err
+	got, err := r.figures(begin, end)
+	got.rss, got.peak = float64(rss)*1024/1e6, float64(peak)*1024/1e6
+	return got, err
 }
 
-// reportsOnlyHeart reports whether s is the bare loop.
-func reportsOnlyHeart(s subject) bool { return s == bareLoop{} }
+// reportsOnlyHeart reports whether s compares nothing.
+func reportsOnlyHeart(s subject) bool { return s == cLoop{} }
 
 // recorder has what a subject reported, and when.
 type recorder struct {
@@ -201,7 +213,7 @@ func (r *recorder) read(reporter *child, pid int) {
 			return
 		}
 		at := time.Now()
-		cpu, err := tickedCPU(pid)
+		cpu, err := usedCPU(pid)
 		if err != nil {
 			return
 		}

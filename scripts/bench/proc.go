@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,34 +38,6 @@ func parseSchedstat(b []byte) (time.Duration, error) {
 	first, _, _ := strings.Cut(string(b), " ")
 	ns, err := strconv.ParseInt(first, 10, 64)
 	return time.Duration(ns), err
-}
-
-// ticksPerSecond is USER_HZ, which is 100 on every architecture that Go supports.
-const ticksPerSecond = 100
-
-// tickedCPU returns the CPU time of a process, with that of threads that have ended,
-// in steps of 10 ms.
-func tickedCPU(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	return parseStat(b)
-}
-
-// parseStat returns utime and stime of /proc/PID/stat. The name of the program, in
-// parentheses, may have any character.
-func parseStat(b []byte) (time.Duration, error) {
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("no process status: %q", b)
-	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	if err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("no process status: %q", b)
-	}
-	return time.Duration(user+system) * time.Second / ticksPerSecond, nil
 }
 
 // kB returns a field in kB of a file of a process: Rss of smaps_rollup, which is

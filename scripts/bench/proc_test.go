@@ -5,13 +5,9 @@ package main
 import (
 	"os"
 	"testing"
-	"time"
 )
 
 func TestParse(t *testing.T) {
-	if got, err := parseStat([]byte("7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0")); got != 2*time.Second || err != nil {
-		t.Errorf("stat: %v, %v", got, err)
-	}
 	if got, err := parseSchedstat([]byte("1500 20 3\n")); got != 1500 || err != nil {
 		t.Errorf("schedstat: %v, %v", got, err)
 	}
@@ -19,7 +15,6 @@ func TestParse(t *testing.T) {
 		t.Errorf("status: %v, %v", got, err)
 	}
 	for name, err := range map[string]error{
-		"stat":      second(parseStat([]byte("7 (x) S 1"))),
 		"schedstat": second(parseSchedstat([]byte("x"))),
 		"status":    second(parseKB([]byte("VmRSS: 1 kB\n"), "VmHWM")),
 	} {
@@ -35,7 +30,7 @@ func second[T any](_ T, err error) error { return err }
 func TestOwnProcess(t *testing.T) {
 	pid := os.Getpid()
 	for name, err := range map[string]error{
-		"stat":         second(tickedCPU(pid)),
+		"schedstat":    second(usedCPU(pid)),
 		"smaps_rollup": second(kB(pid, "smaps_rollup", "Rss")),
 		"status":       second(kB(pid, "status", "VmHWM")),
 		"fd":           second(count(pid, "fd")),
@@ -45,7 +40,7 @@ func TestOwnProcess(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := tickedCPU(-1); err == nil {
+	if _, err := usedCPU(-1); err == nil {
 		t.Error("no process is no error")
 	}
 }

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"net-watcher/internal/faults"
+	"net-watcher/internal/proof"
+	"net-watcher/internal/wire"
+)
+
+// recorder notes what happens in a chain.
+type recorder struct {
+	begin time.Time
+
+	mu      sync.Mutex // guards the fields below, and those of all ends
+	history proof.History
+	server  int          // the number of the one that connections are to; 0 while there is none
+	serving bool         // it accepts them
+	waiting []*readerEnd // that have connected before that
+	conns   int
+}
+
+// add adds a record, with the time.
+func (r *recorder) add(record proof.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addLocked(record)
+}
+
+func (r *recorder) addLocked(record proof.Record) {
+	record.T = time.Since(r.begin).Milliseconds()
+	record.Events = slices.Clone(record.Events)
+	r.history = append(r.history, record)
+}
+
+// listen notes that connections are to this server from now on.
+func (r *recorder) listen(server int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.server = server
+}
+
+// serve notes that a server is about to accept, and those who wait for that.
+func (r *recorder) serve(server int, took time.Duration, watching []wire.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.addLocked(proof.Record{Kind: proof.Serve, Server: server, Took: took.Milliseconds(), Events: watching})
+	r.serving = true
+	for _, e := range r.waiting {
+		e.joinLocked()
+	}
+	r.waiting = nil
+}
+
+// publish notes a batch, unless its server was killed.
+func (r *recorder) publish(server int, events []wire.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.serving && r.server == server {
+		r.addLocked(proof.Record{Kind: proof.Publish, Server: server, Events: events})
+	}
+}
+
+// end notes the end of a server, once.
+func (r *recorder) end(server int, how string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.server != server {
+		return
+	}
+	if r.serving {
+		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how})
+	}
+	r.server, r.serving, r.waiting = 0, false, nil
+}
+
+// dialing is the key of a readerEnd in the context of Dial.
+type dialing struct{}
+
+// dialed notes a new connection, for a Network.
+func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
+	e := ctx.Value(dialing{}).(*readerEnd)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conns++
+	e.id, e.link = r.conns, link
+	if r.serving {
+		e.joinLocked()
+	} else {
+		r.waiting = append(r.waiting, e)
+	}
+}
+
+// readerEnd is a reader's end of a connection, which records what is read.
+type readerEnd struct {
+	*faults.Conn
+	record *recorder
+	reader string
+	link   *faults.Link
+	id     int
+	joined bool // the server may accept it
+	left   bool
+	rest   []byte // an incomplete line
+
+	reading, closed bool // by its reader
+}
+
+func (e *readerEnd) joinLocked() {
+	if !e.left {
+		e.joined = true
+		e.record.addLocked(proof.Record{Kind: proof.Join, Reader: e.reader, Server: e.record.server, Conn: e.id})
+	}
+}
+
+// Read records the lines that are complete, and the end.
+func (e *readerEnd) Read(b []byte) (int, error) {
+	e.record.mu.Lock()
+	e.reading = true
+	e.record.mu.Unlock()
+	n, err := e.Conn.Read(b)
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	e.reading = false
+	e.gotLocked(b[:n])
+	switch {
+	case err != nil && !isTimeout(err):
+		e.leaveLocked(err.Error())
+	case e.closed:
+		e.leaveLocked("closed")
+	}
+	return n, err
+}
+
+func (e *readerEnd) gotLocked(b []byte) {
+	e.rest = append(e.rest, b...)
+	end := bytes.LastIndexByte(e.rest, '\n') + 1
+	if end == 0 {
+		return
+	}
+	var events []wire.Event
+	for line := range bytes.Lines(e.rest[:end]) {
+		event, err := proof.DecodeLine(line)
+		if err != nil { // no server has sent that
+			event = wire.Event{Type: wire.Changed, File: string(line), Change: "nonsense"}
+		}
+		events = append(events, event)
+	}
+	e.rest = slices.Clone(e.rest[end:])
+	e.record.addLocked(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
+}
+
+// Close records the end, unless a Read is under way, which does.
+func (e *readerEnd) Close() error {
+	err := e.Conn.Close()
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	e.closed = true
+	if !e.reading {
+		e.leaveLocked("closed")
+	}
+	return err
+}
+
+// leaveLocked notes the end of the connection, once.
+func (e *readerEnd) leaveLocked(why string) {
+	if e.joined && !e.left {
+		e.record.addLocked(proof.Record{Kind: proof.Leave, Reader: e.reader, Conn: e.id, Name: why})
+	}
+	e.left = true
+}
+
+// hasLeft reports whether the connection has ended for its reader.
+func (e *readerEnd) hasLeft() bool {
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	return e.left
+}
