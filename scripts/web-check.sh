@@ -51,9 +51,9 @@ if ! lacks promtool "the format of the metrics"; then
 	ok "promtool check metrics"
 fi
 
-# follow NAME URL: a curl that gets the events, and a change that it gets at once.
+# follow NAME URL CURL-ARG...: a curl that gets the events, and a change that it gets at once.
 follow() {
-	curl -sN --no-buffer "$2/events" >"$1.events.log" &
+	curl -sN "${@:3}" "$2/events" >"$1.events.log" &
 	pids+=($!)
 	await "$1: the greeting" grep -q '^data: {"type":"watching"' "$1.events.log"
 	echo "$1" >>a.txt
@@ -101,6 +101,17 @@ if ! lacks haproxy "haproxy in front"; then
 	pids+=($!)
 	await "haproxy" curl -sf "http://127.0.0.1:$front/healthz"
 	follow haproxy "http://127.0.0.1:$front"
+fi
+
+if ! lacks openssl "https://"; then
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+		-addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem 2>/dev/null
+	./net-watcher -interval 50ms -listen https://localhost:0 -cert cert.pem -key key.pem a.txt 2>secure.log &
+	pids+=($!)
+	await "the server with TLS" grep -q 'listening on https' secure.log
+	secure=https://localhost:$(sed -n 's/.*listening on https:[^ ]*:\([0-9]*\) .*/\1/p' secure.log)
+	expect "https, the page" 200 --cacert cert.pem "$secure/"
+	follow https "$secure" --cacert cert.pem
 fi
 
 python3 - "$port" <<'END'
