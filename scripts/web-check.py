@@ -60,6 +60,9 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
+    def repeat(self):
+        """What wait does again and again."""
+
     def open(self, where):
         self.call("Page.navigate", url=where)
 
@@ -74,6 +77,7 @@ class Browser:
                 print("ok:", what)
                 return
             time.sleep(0.1)
+            self.repeat()
         self.picture("failed.png")
         die("waited in vain: " + what, self.value("document.documentElement.innerText"))
 
@@ -192,8 +196,9 @@ def others(browser):
     browser.open(origin + "/?again")
     browser.wait("with -origin it reads", read + ".then(s => s === '200,200,200,200')")
     browser.value("window.old = true")
-    write("a.txt", "edited")
+    browser.repeat = lambda: write("a.txt", "edited at %f" % time.time())  # it may not be connected yet
     browser.wait("and reloads, with the lines of the guide", "document.title === 'dev' && !window.old")
+    del browser.repeat
     browser.open(f"http://rebound.example:{port}/")
     browser.wait("a name that was bound anew is refused", "document.body.innerText.includes('no host \"rebound.example\" here')")
 
