@@ -323,7 +323,11 @@ func TestHandshakeTimeout(t *testing.T) {
 		time.Sleep(patienceInterval)
 		check.Equal(t, "then", []string{"more than 2 TLS handshakes at a time"}, take())
 
+		begin := time.Now()
 		l.Close()
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("Close waits %v for half handshakes", took)
+		}
 		if err := <-done; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Accept: %v", err)
 		}
