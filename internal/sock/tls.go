@@ -191,11 +191,10 @@ func (c *tlsConn) Write(b []byte) (int, error) {
 func (c *tlsConn) Close() error {
 	c.below.closing.Store(true)
 	c.below.Conn.SetWriteDeadline(time.Now()) // ends a write that has the lock of package tls
-	err := c.Conn.Close()
-	if oserr.Cause(err) != nil && !errors.Is(err, net.ErrClosed) {
-		err = nil // the peer does not get the end of TLS; the socket is closed
+	if err := c.Conn.Close(); errors.Is(err, net.ErrClosed) {
+		return err
 	}
-	return err
+	return nil // with any other error the peer does not get the end of TLS; the socket is closed
 }
 
 // SetLinger is that of net.TCPConn.

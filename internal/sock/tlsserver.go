@@ -18,7 +18,7 @@ import (
 
 const (
 	// MaxHandshakes is how many TLS handshakes a server may have at a time, if it has
-	// the descriptors for that. One takes some 20 kB, and at most 150 kB.
+	// the descriptors for that. One takes some 10 kB, and at most 150 kB.
 	MaxHandshakes = 256
 
 	// patience is how long a handshake must have waited for its peer before another one
