@@ -60,9 +60,6 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
-    def repeat(self):
-        """What wait does again and again."""
-
     def open(self, where):
         self.call("Page.navigate", url=where)
 
@@ -77,7 +74,6 @@ class Browser:
                 print("ok:", what)
                 return
             time.sleep(0.1)
-            self.repeat()
         self.picture("failed.png")
         die("waited in vain: " + what, self.value("document.documentElement.innerText"))
 
@@ -196,9 +192,9 @@ def others(browser):
     browser.open(origin + "/?again")
     browser.wait("with -origin it reads", read + ".then(s => s === '200,200,200,200')")
     browser.value("window.old = true")
-    browser.repeat = lambda: write("a.txt", "edited at %f" % time.time())  # it may not be connected yet
+    browser.wait("and it is connected", """fetch('%s/metrics').then(r => r.text()).then(t => t.includes('subscribers{transport="http"} 1'))""" % url)
+    os.utime("a.txt", (1, 1))  # one change, and not two, as to write would be
     browser.wait("and reloads, with the lines of the guide", "document.title === 'dev' && !window.old")
-    del browser.repeat
     browser.open(f"http://rebound.example:{port}/")
     browser.wait("a name that was bound anew is refused", "document.body.innerText.includes('no host \"rebound.example\" here')")
 
