@@ -181,7 +181,7 @@ def others(browser):
     other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory="page"))
     threading.Thread(target=other.serve_forever, daemon=True).start()
     origin = f"http://localhost:{other.server_port}"
-    read = "Promise.all(['/', '/events', '/healthz', '/metrics'].map(p => fetch('%s' + p).then(r => r.status, e => 'refused'))).then(all => all.join())" % url
+    read = "Promise.all(['/', '/events', '/healthz', '/metrics'].map(p => fetch('%s' + p).then(r => (r.body.cancel(), r.status), e => 'refused'))).then(all => all.join())" % url
 
     browser.open(origin)
     browser.wait("a page of another origin", "document.title === 'dev'")
