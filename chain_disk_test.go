@@ -25,6 +25,21 @@ var (
 	chainRoots   = []string{"d", "f", "p", "x"}
 )
 
+// chainPatterns are some of which each chooses a part of chainPaths.
+var chainPatterns = []patterns{
+	{only: []string{"a"}},
+	{only: []string{"/sub/"}},
+	{only: []string{"deep/"}},
+	{only: []string{"sub/*", "!sub/a"}},
+	{only: []string{"a", "l*"}, ignore: []string{"/sub/a"}},
+	{only: []string{"/sub/**/a"}},
+	{ignore: []string{"sub/"}},
+	{ignore: []string{"a", "!/a"}},
+	{ignore: []string{"/sub"}},
+	{ignore: []string{"deep/", "b c"}},
+	{ignore: []string{"*", "!*/", "!a"}},
+}
+
 // item is something in the file system.
 type item struct {
 	path string

@@ -64,7 +64,7 @@ func chainBytes(seed int) []byte {
 }
 
 const (
-	chainHead     = 4   // bytes that say how all is set up
+	chainHead     = 6   // bytes that say how all is set up
 	chainStep     = 5   // bytes of a step: a wait, an operation and what it is about
 	maxChainSteps = 100 // of a run
 )
@@ -178,9 +178,13 @@ func (r *chainRun) setUp(head []byte) {
 	bytes := []int{1 << 24, 1 << 13, 1 << 10, 1}[head[1]/16%4]
 	inFlight := []int{1 << 26, 1 << 14, 1 << 11, 1}[head[1]/64]
 	r.limit = func(f *feed.Feed) { f.MaxLogEvents, f.MaxLogBytes, f.MaxInFlight = events, bytes, inFlight }
+	if head[4]%2 > 0 {
+		r.patterns = chainPatterns[int(head[4]/2)%len(chainPatterns)]
+	}
+	r.note("patterns %q", r.patterns)
 	r.note("targets %v, content %v (changed %v), fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
 		r.targets, r.content, r.skipSame, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
-	r.record.add(proof.Record{Kind: proof.Config, Interval: chainInterval.Milliseconds(), Scan: 20, Targets: r.targets, Content: r.content})
+	r.record.add(proof.Record{Kind: proof.Config, Interval: chainInterval.Milliseconds(), Scan: 20, Targets: r.targets, Content: r.content, Only: r.patterns.only, Ignore: r.patterns.ignore})
 	there := int(head[2]) | int(head[3])<<8
 	for i, name := range chainPaths {
 		switch {

@@ -19,6 +19,7 @@ import (
 	"net-watcher/internal/feed"
 	"net-watcher/internal/follow"
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/proof"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
@@ -37,6 +38,7 @@ type chain struct {
 	// The fields below are to be set before the first server.
 	content  bool
 	skipSame bool
+	patterns patterns // of each server
 	format   wire.Format
 	maxConns int
 	limit    func(*feed.Feed) // sets its limits
@@ -92,7 +94,21 @@ func (c *chain) begin(run func(ctx context.Context, console *log.Logger) error) 
 
 // scanOptions returns the options of each server.
 func (c *chain) scanOptions() scan.Options {
-	return scan.Options{FileSystem: c.fs, Content: c.content, SkipSame: c.skipSame}
+	return scan.Options{FileSystem: c.fs, Content: c.content, SkipSame: c.skipSame, Filter: c.patterns.filter()}
+}
+
+// patterns are those of -only and -ignore.
+type patterns struct{ only, ignore []string }
+
+func (p patterns) filter() *pattern.Filter {
+	f := &pattern.Filter{}
+	for _, only := range p.only {
+		f.Only.Add(only)
+	}
+	for _, ignore := range p.ignore {
+		f.Ignore.Add(ignore)
+	}
+	return f
 }
 
 // chainServer is a server of the targets.

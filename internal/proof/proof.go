@@ -7,6 +7,7 @@
 //	walk.go      Ordered, Once, Reliable, Honest: what a connection got is a walk on the
 //	             chain of its server
 //	client.go    the same of what a client handed on; Never two: the runs of COMMAND
+//	chosen.go    what patterns choose
 //	disk.go      how the file system was at each time, and what kept scans from seeing it
 //	reports.go   Reliable, Honest, Timely: the chains against the file system
 //	settled.go   Convergent, Timely: when who has what; Isolated, Bounded, Clean

@@ -16,7 +16,7 @@ import (
 type Kind string
 
 const (
-	Config Kind = "config" // the first one: Interval, Scan, Targets, Content
+	Config Kind = "config" // the first one: Interval, Scan, Targets, Content, Only, Ignore
 
 	// Serve: Server has scanned for the first time, since T-Took; Events are its Watching
 	// events.
@@ -74,6 +74,8 @@ type Record struct {
 	Scan     int64    `json:"scan,omitzero"`     // ms that a scan may take where nothing is slow
 	Targets  []string `json:"targets,omitzero"`
 	Content  bool     `json:"content,omitzero"`
+	Only     []string `json:"only,omitzero"` // patterns that choose
+	Ignore   []string `json:"ignore,omitzero"`
 
 	Server int    `json:"server,omitzero"` // from 1 on
 	Reader string `json:"reader,omitzero"`
