@@ -135,7 +135,9 @@ func (r *chainRun) change(what, from, to byte) {
 			op.To = dir + strings.ToLower(base)
 		}
 		do = func() error { return tree.Rename(op.Path, op.To) }
-		if !tree.Fold || r.holdsTarget(at.path) || op.To == op.Path {
+		// What is spelled in another way than a target must not be moved to its place later.
+		mayBeTarget := slices.ContainsFunc(r.targets, func(t string) bool { return strings.EqualFold(path.Base(t), base) })
+		if !tree.Fold || r.holdsTarget(at.path) || mayBeTarget || op.To == op.Path {
 			return
 		}
 	case 10:
