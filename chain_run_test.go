@@ -74,6 +74,7 @@ type chainRun struct {
 	*chain
 	steps []string // what was done, in words
 	sizes int64    // the last one of a file
+	kinds byte     // says of which kinds the clients are
 
 	faults []*diskFault
 
@@ -181,6 +182,7 @@ func (r *chainRun) setUp(head []byte) {
 	if head[4]%2 > 0 {
 		r.patterns = chainPatterns[int(head[4]/2)%len(chainPatterns)]
 	}
+	r.kinds = head[5]
 	r.note("patterns %q", r.patterns)
 	r.note("targets %v, content %v (changed %v), fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
 		r.targets, r.content, r.skipSame, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
@@ -298,9 +300,17 @@ func (r *chainRun) join(client bool) {
 	}
 	var reader *chainReader
 	if client {
-		command := r.readers == nil || len(r.readers)%2 > 0
-		reader = r.follow(command)
-		r.note("%s joins (COMMAND: %v)", reader.name, command)
+		o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0}
+		kind := r.kinds + byte(r.chain.readers)*29
+		if o.command {
+			o.restart = kind&1 > 0
+			o.settle = []time.Duration{0, 0, 150 * time.Millisecond, 1200 * time.Millisecond}[kind/2%4]
+		}
+		if kind&64 > 0 {
+			o.patterns = chainPatterns[int(kind/8)%len(chainPatterns)]
+		}
+		reader = r.follow(o)
+		r.note("%s joins: %+v", reader.name, o)
 	} else {
 		reader = r.read()
 		r.note("%s joins", reader.name)
@@ -474,7 +484,8 @@ func (r *chainRun) runCommands(how, status byte) {
 	took := []time.Duration{0, 20 * time.Millisecond, 1500 * time.Millisecond, 8 * time.Second}[how%4]
 	fails, broken := status%3 == 0, how%16 > 11
 	r.note("COMMAND takes %v, fails %v, cannot be started %v", took, fails, broken)
-	r.commands.set(took, map[bool]int{true: 1}[fails], broken)
+	ending := []time.Duration{0, 0, 300 * time.Millisecond, 2 * time.Second}[status/4%4]
+	r.commands.set(took, map[bool]int{true: 1}[fails], broken, ending)
 }
 
 // settle ends all faults, and has all parts there that are to be up to date.
@@ -488,7 +499,7 @@ func (r *chainRun) settle() {
 	}
 	r.network.Refuse(false)
 	r.network.Full(false)
-	r.commands.set(0, 0, false)
+	r.commands.set(0, 0, false, 0)
 	if r.server == nil {
 		r.serveAnew()
 	}

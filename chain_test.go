@@ -227,8 +227,19 @@ func (c *chain) read() *chainReader {
 	return r
 }
 
-// follow begins a client, as followServer does. It prints, or runs COMMAND.
-func (c *chain) follow(command bool) *chainReader {
+// clientOptions are those of a client. It prints, or runs COMMAND.
+type clientOptions struct {
+	command  bool
+	restart  bool
+	settle   time.Duration
+	patterns patterns
+}
+
+// follow begins a client, as followServer does.
+func (c *chain) follow(o clientOptions) *chainReader {
+	c.record.add(proof.Record{Kind: proof.Options, Reader: fmt.Sprint("client", c.readers+1), Restart: o.restart, Settle: o.settle.Milliseconds(),
+		Only: o.patterns.only, Ignore: o.patterns.ignore})
+	receiver := &receiver{filter: o.patterns.filter()}
 	r := &chainReader{name: c.newReader("client"), isClient: true}
 	r.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
 		client := &follow.Client{
@@ -244,6 +255,9 @@ func (c *chain) follow(command bool) *chainReader {
 			Log:   console,
 			Begun: func() {},
 			Handle: func(events []wire.Event) error {
+				if events = receiver.choose(events); len(events) == 0 {
+					return nil
+				}
 				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Events: events})
 				_, err := r.printed.Write(wire.Encode(wire.Text, events))
 				return err
@@ -251,10 +265,14 @@ func (c *chain) follow(command bool) *chainReader {
 		}
 		var wg sync.WaitGroup
 		defer wg.Wait()
-		if command {
+		if o.command {
 			cmd := c.command(r.name, console)
+			cmd.Restart, cmd.Settle = o.restart, o.settle
 			client.Begun = cmd.Trigger
 			client.Handle = func(events []wire.Event) error {
+				if events = receiver.choose(events); len(events) == 0 {
+					return nil
+				}
 				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command", Events: events})
 				cmd.Add(events)
 				return nil
@@ -288,7 +306,7 @@ func TestChain(t *testing.T) {
 		check.Must(t, disk.MkdirAll("d/sub"))
 		check.Must(t, disk.Write("d/a", "1"))
 		server := c.serve()
-		client, peer := c.follow(false), c.subscribe()
+		client, peer := c.follow(clientOptions{}), c.subscribe()
 		peer.expect("[text] watching d", "[text] watching f (not there)")
 		client.expect(t, "", "following there")
 

@@ -43,6 +43,14 @@ type client struct {
 	done   []duty            // what it has handed on
 	tasks  []duty            // what COMMAND is to get: what was done, but for what is unreadable
 
+	options *Record  // nil if there was none
+	chosen  *chooser // what it is to hand on
+
+	began, ended int64 // ms, of the last run
+	broken       bool  // COMMAND could not be started since then
+	restarted    bool  // the last run was told to end, because of tasks
+	killed       bool  // or for another reason
+
 	command     bool // it has one
 	unseen      bool // what it hands on to it: all that is due then counts as handed on
 	runs        int
@@ -62,7 +70,7 @@ func (h History) clients() (found []Violation) {
 		if r.Kind == Handled || r.Kind == Run {
 			c := readers[r.Reader]
 			if c == nil {
-				c = &client{states: make(map[string]string), unseen: true}
+				c = &client{states: make(map[string]string), unseen: true, chosen: new(Record).chooser()}
 				readers[r.Reader] = c
 			}
 			c.unseen = c.unseen && (r.Kind == Run || r.Name == "command" && r.Events == nil)
@@ -92,16 +100,18 @@ func (h History) clients() (found []Violation) {
 			c.command = c.command || r.Name == "command"
 			report(c.handled(duties(i, r)), r.Reader)
 		case Run:
-			report(c.run(i, duties(i, r)), r.Reader)
+			report(c.run(h, i, duties(i, r)), r.Reader)
 		case Ran:
-			c.running, c.failed = false, r.Value != 0 || r.Name == "killed"
+			report(c.ran(i, r), r.Reader)
+		case Options:
+			c.options, c.chosen = r, r.chooser()
 		case End:
 			wrong[r.Reader] = true // no more is expected
 		}
 	}
 	if h.first(Fresh) >= 0 {
 		for _, reader := range slices.Sorted(maps.Keys(readers)) {
-			report(readers[reader].ended(h), reader)
+			report(readers[reader].atEnd(h), reader)
 		}
 	}
 	return found
@@ -115,7 +125,9 @@ func (c *client) got(lines []duty) {
 		case d.State == "":
 			continue
 		case d.Type == wire.Changed:
-			c.due = append(c.due, d)
+			if c.handsOn(&d.Event) {
+				c.due = append(c.due, d)
+			}
 		case known && last != d.State:
 			d.Event = wire.Event{Type: wire.Changed, File: d.File, Change: wire.Missed, Size: d.Size, Mtime: d.Mtime, State: d.State}
 			c.due = append(c.due, d)
@@ -124,6 +136,13 @@ func (c *client) got(lines []duty) {
 			c.states[d.TargetName()] = d.State
 		}
 	}
+}
+
+// handsOn reports whether the client is to hand on the change e. Of a directory that is
+// only entered, it is that it cannot be read, and that it can be again.
+func (c *client) handsOn(e *wire.Event) bool {
+	n := nameOf(e)
+	return !c.chosen.leavesOut(n) && (!c.chosen.enters(n) || e.Change == wire.Unreadable || e.Change == wire.Readable)
 }
 
 // handled notes what was handed on.
@@ -160,7 +179,7 @@ func blame(due []duty, n int, done []duty, verb string) *Violation {
 // run notes a run of COMMAND, the record with the index. It gets what is due since the last
 // run, after all that the last one got if that has failed. Without input it runs at the
 // start only.
-func (c *client) run(index int, input []duty) *Violation {
+func (c *client) run(h History, index int, input []duty) *Violation {
 	var v Violation
 	switch {
 	case c.running:
@@ -169,6 +188,14 @@ func (c *client) run(index int, input []duty) *Violation {
 	case len(input) == 0 && c.runs > 0 && !c.failed:
 		v = violation(Honest, index, "runs COMMAND for nothing")
 		return &v
+	}
+	if c.killed {
+		v = violation(NeverTwo, index, "had ended the run before, and nothing had changed or it has no -restart")
+		return &v
+	}
+	var timing *Violation
+	if !c.restarted { // else the end of the last run was judged
+		timing = c.begins(index, h[index].T, probe)
 	}
 	start, rest := c.next, input
 	if n := len(c.input); c.failed && len(input) >= n && slices.EqualFunc(input[:n], c.input, same) {
@@ -180,11 +207,15 @@ func (c *client) run(index int, input []duty) *Violation {
 	}
 	c.runs++
 	c.command, c.running, c.failed, c.input = true, true, false, input
+	c.began, c.broken, c.restarted = h[index].T, false, false
 	for end := start; end <= len(c.tasks); end++ {
 		exact, ok := cutCollapsed(rest, c.tasks[start:end])
 		if ok && len(exact) <= len(c.tasks)-end && slices.EqualFunc(exact, c.tasks[end:end+len(exact)], same) {
+			if c.next == end+len(exact) { // it got nothing that is new, and did not wait
+				return nil
+			}
 			c.next = end + len(exact)
-			return nil
+			return timing
 		}
 	}
 	n := 0
@@ -209,14 +240,21 @@ func cutCollapsed(input, tasks []duty) (rest []duty, ok bool) {
 	return input[len(last):], slices.EqualFunc(input[:len(last)], last, collapsed)
 }
 
-// ended says what the client has not done by the end of h, though it was due in time.
-func (c *client) ended(h History) *Violation {
+// atEnd says what the client has not done by the end of h, though it was due in time.
+func (c *client) atEnd(h History) *Violation {
 	var v Violation
 	if n := len(c.done); n < len(c.due) && c.due[n].t < h.deadline() {
 		v = violation(Reliable, c.due[n].index, "never handed on %q", c.due[n].String())
 		return &v
 	}
-	if c.next < len(c.tasks) && c.command && !c.running && c.tasks[c.next].t < h.deadline() {
+	if c.waits(h[len(h)-1].T) {
+		return nil // it is still to run
+	}
+	if c.killed {
+		v = violation(NeverTwo, len(h)-1, "has ended a run, and nothing had changed or it has no -restart")
+		return &v
+	}
+	if c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline() {
 		v = violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String())
 		return &v
 	}

@@ -6,7 +6,8 @@
 //	legal.go     Legal, Ordered: each event may follow those before it
 //	walk.go      Ordered, Once, Reliable, Honest: what a connection got is a walk on the
 //	             chain of its server
-//	client.go    the same of what a client handed on; Never two: the runs of COMMAND
+//	client.go    the same of what a client handed on; Never two: what the runs of COMMAND get
+//	command.go   Never two: when COMMAND runs
 //	chosen.go    what patterns choose
 //	disk.go      how the file system was at each time, and what kept scans from seeing it
 //	reports.go   Reliable, Honest, Timely: the chains against the file system

@@ -40,7 +40,14 @@ const (
 	// there is a COMMAND.
 	Handled Kind = "handled"
 	Run     Kind = "run" // COMMAND of Reader has begun, with Events as its input
-	Ran     Kind = "ran" // and has ended, with the exit status Value; Name is "killed" if it was
+
+	// Ran: it has ended, with the exit status Value; Name is "killed" if it was told to end,
+	// at T-Took. With the Name "not started" it could not be started, and none has ended.
+	Ran Kind = "ran"
+
+	// Options: the client Reader, which is about to begin, has Only, Ignore, Settle, Restart.
+	// Of one without this record it is not known when COMMAND is to run.
+	Options Kind = "options"
 
 	// Op: the file system has changed: Name, Path, To, Size, as on tree.apply. It began at
 	// T-Took and was visible at T. A size never comes again in a run. No target is, or is
@@ -76,6 +83,8 @@ type Record struct {
 	Content  bool     `json:"content,omitzero"`
 	Only     []string `json:"only,omitzero"` // patterns that choose
 	Ignore   []string `json:"ignore,omitzero"`
+	Settle   int64    `json:"settle,omitzero"` // ms
+	Restart  bool     `json:"restart,omitzero"`
 
 	Server int    `json:"server,omitzero"` // from 1 on
 	Reader string `json:"reader,omitzero"`
