@@ -75,6 +75,8 @@ type chainRun struct {
 	steps []string // what was done, in words
 	sizes int64    // the last one of a file
 	kinds byte     // says of which kinds the clients are
+	local byte     // and the receivers in the process of a server
+	calm  bool     // what there is now is to stay
 
 	faults []*diskFault
 
@@ -182,7 +184,7 @@ func (r *chainRun) setUp(head []byte) {
 	if head[4]%2 > 0 {
 		r.patterns = chainPatterns[int(head[4]/2)%len(chainPatterns)]
 	}
-	r.kinds = head[5]
+	r.kinds, r.local = head[5], head[4]>>1
 	r.note("patterns %q", r.patterns)
 	r.note("targets %v, content %v (changed %v), fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
 		r.targets, r.content, r.skipSame, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
@@ -210,7 +212,7 @@ func (r *chainRun) step(op, a, b, c byte) {
 	case 12:
 		r.runCommands(a, b)
 	case 13:
-		r.work(int(a%8), b, c)
+		r.work(int(a%16), b, c)
 	case 14, 15:
 		reader := r.pick(a)
 		r.disturb(a, 0, b)
@@ -264,7 +266,22 @@ func (r *chainRun) work(seconds int, b, c byte) {
 
 func (r *chainRun) serveAnew() {
 	r.note("start server %d", r.servers+1)
-	r.server = r.serve()
+	var l locals
+	switch kind := r.local + byte(r.servers)*5; kind % 8 {
+	case 0:
+		l = locals{print: true}
+	case 1, 2:
+		l = locals{command: true, restart: kind%16 > 7, settle: time.Duration(kind/16%2) * 150 * time.Millisecond}
+	case 3:
+		l = locals{print: true, command: true}
+	case 4:
+		l = locals{print: true, once: true}
+	}
+	if r.calm {
+		l.once = false
+	}
+	r.note("in its process: %+v", l)
+	r.server = r.serve(l)
 }
 
 // stopServer stops the server, or kills it: then what it has written still arrives.
@@ -350,11 +367,11 @@ func (r *chainRun) leave(which, how byte) {
 	switch {
 	case how%4 == 0 && e != nil:
 		r.note("%s closes its sending half", reader.name)
-		e.CloseWrite()
+		e.sock.CloseWrite()
 		return
 	case how%4 == 1 && e != nil:
 		r.note("%s resets", reader.name)
-		e.SetLinger(0)
+		e.sock.SetLinger(0)
 		e.Close()
 		return
 	}
@@ -374,7 +391,7 @@ func (r *chainRun) send(which, what byte) {
 	if e := reader.latest(); e != nil {
 		word := words[int(what)%len(words)]
 		r.note("%s sends %.20q", reader.name, word)
-		e.WriteNow([]byte(word))
+		e.sock.WriteNow([]byte(word))
 	}
 }
 
@@ -500,6 +517,10 @@ func (r *chainRun) settle() {
 	r.network.Refuse(false)
 	r.network.Full(false)
 	r.commands.set(0, 0, false, 0)
+	r.calm = true
+	if r.server != nil && r.server.once {
+		r.stopServer(false)
+	}
 	if r.server == nil {
 		r.serveAnew()
 	}

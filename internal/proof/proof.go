@@ -52,10 +52,10 @@ func (h History) Ordered() []Violation {
 }
 func (h History) Once() []Violation { return h.only(Once, History.walks, History.clients) }
 func (h History) Reliable() []Violation {
-	return h.only(Reliable, History.walks, History.clients, History.reports)
+	return h.only(Reliable, History.walks, History.clients, History.onces, History.reports)
 }
 func (h History) Honest() []Violation {
-	return h.only(Honest, History.walks, History.clients, History.reports)
+	return h.only(Honest, History.walks, History.clients, History.onces, History.reports)
 }
 func (h History) Convergent() []Violation { return h.only(Convergent, History.settled) }
 func (h History) Timely() []Violation     { return h.only(Timely, History.reports, History.delivery) }
@@ -66,7 +66,7 @@ func (h History) Clean() []Violation      { return h.only(Clean, History.limits)
 
 // Validate returns how h breaks any of the promises.
 func (h History) Validate() []Violation {
-	return h.only("", History.transitions, History.batches, History.walks, History.clients,
+	return h.only("", History.transitions, History.batches, History.walks, History.clients, History.onces,
 		History.reports, History.settled, History.delivery, History.limits)
 }
 

@@ -22,13 +22,15 @@ const (
 	// events.
 	// Publish: it has published the batch Events. A server that is killed may have sent
 	// more than a witness got: whoever records adds what any reader got.
-	// End: Server, or the client Reader, has ended; Name says how, "stopped" or "killed".
+	// End: Server, or the client Reader, has ended; Name says how, "stopped" or "killed", or
+	// "once" because of -once, which Serve then has.
 	Serve   Kind = "serve"
 	Publish Kind = "publish"
 	End     Kind = "end"
 
 	// Join: Reader is about to connect to Server as Conn, a number that is unique in the
-	// run. It stands before the server can accept. Got: it received the lines Events, as
+	// run. It stands before the server can accept. One in the server's process has the Name
+	// "local", and joins before anything is published. Got: it received the lines Events, as
 	// many as came at a time. Leave: the connection has ended, because of Name.
 	// A client that was started again is another Reader.
 	Join  Kind = "join"
@@ -85,6 +87,7 @@ type Record struct {
 	Ignore   []string `json:"ignore,omitzero"`
 	Settle   int64    `json:"settle,omitzero"` // ms
 	Restart  bool     `json:"restart,omitzero"`
+	Once     bool     `json:"once,omitzero"`
 
 	Server int    `json:"server,omitzero"` // from 1 on
 	Reader string `json:"reader,omitzero"`
