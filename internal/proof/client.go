@@ -252,6 +252,9 @@ func (c *client) endOnce(index int, r *Record) *Violation {
 	return &v
 }
 
+// farewell is how long a server that ends waits for subscribers that do not read, in ms.
+const farewell = 1000
+
 // onces checks that a server with -once ends with its first batch that has something
 // which is not unreadable, and no other one ends by itself.
 func (h History) onces() (found []Violation) {
@@ -261,7 +264,7 @@ func (h History) onces() (found []Violation) {
 		switch {
 		case r.Kind == Serve:
 			once[r.Server] = r.Once
-		case ok && r.T > at+maxDelay:
+		case ok && r.T > at+maxDelay+farewell:
 			found = append(found, violation(Reliable, i, "server %d goes on after the first change, though it has -once", r.Server))
 		case r.Kind == Publish && once[r.Server] && !ok && slices.ContainsFunc(r.Events, func(e wire.Event) bool { return e.Change != wire.Unreadable }):
 			due[r.Server] = r.T
