@@ -51,6 +51,7 @@ type client struct {
 	restarted    bool  // the last run was told to end, because of tasks
 	killed       bool  // or for another reason
 
+	silent      bool // it hands on nothing
 	command     bool // it has one
 	unseen      bool // what it hands on to it: all that is due then counts as handed on
 	runs        int
@@ -67,13 +68,14 @@ type client struct {
 func (h History) clients() (found []Violation) {
 	readers := make(map[string]*client)
 	for _, r := range h {
-		if r.Kind == Handled || r.Kind == Run {
+		if r.Kind == Handled || r.Kind == Run || r.Kind == Options {
 			c := readers[r.Reader]
 			if c == nil {
-				c = &client{states: make(map[string]string), unseen: true, chosen: new(Record).chooser()}
+				c = &client{states: make(map[string]string), unseen: true, silent: true, chosen: new(Record).chooser()}
 				readers[r.Reader] = c
 			}
-			c.unseen = c.unseen && (r.Kind == Run || r.Name == "command" && r.Events == nil)
+			c.silent = c.silent && r.Kind == Options
+			c.unseen = c.unseen && (r.Kind != Handled || r.Name == "command" && r.Events == nil)
 		}
 	}
 	wrong := make(map[string]bool) // one violation each is enough
@@ -92,6 +94,7 @@ func (h History) clients() (found []Violation) {
 		}
 		switch r.Kind {
 		case Got:
+			c.unseen = c.unseen && !c.silent
 			c.got(duties(i, r))
 			if c.unseen {
 				c.handled(c.due[len(c.done):])
@@ -266,6 +269,8 @@ func (h History) onces() (found []Violation) {
 			once[r.Server] = r.Once
 		case ok && r.T > at+maxDelay+farewell:
 			found = append(found, violation(Reliable, i, "server %d goes on after the first change, though it has -once", r.Server))
+			delete(due, r.Server) // one violation is enough
+			delete(once, r.Server)
 		case r.Kind == Publish && once[r.Server] && !ok && slices.ContainsFunc(r.Events, func(e wire.Event) bool { return e.Change != wire.Unreadable }):
 			due[r.Server] = r.T
 		case r.Kind == End && r.Reader == "" && r.Name == "once" && !ok:
@@ -273,6 +278,11 @@ func (h History) onces() (found []Violation) {
 		}
 		if r.Kind == End {
 			delete(due, r.Server)
+		}
+	}
+	for _, server := range slices.Sorted(maps.Keys(due)) {
+		if last := len(h) - 1; h[last].T > due[server]+maxDelay+farewell {
+			found = append(found, violation(Reliable, last, "server %d has not ended after the first change, though it has -once", server))
 		}
 	}
 	return found
