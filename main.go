@@ -261,6 +261,30 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 		secure.Refused = s.refused
 	}
 	initial := o.initial && (!o.once || slices.ContainsFunc(watching, isThere))
+	publish := func(events []wire.Event) {
+		s.counts.change(events)
+		f.Publish(events)
+		if o.verbose {
+			for _, e := range events {
+				log.Print(&e)
+			}
+		}
+	}
+	n := newNotifier(os.Getenv, log.Printf)
+	wg.Go(func() { n.run(ctx, p.isAlive, fmt.Sprintf("scanning every %v, FILEs: %d", o.interval, len(watching))) })
+	receive := func(ctx context.Context, r *receiver, c *follow.Client) error { return r.receive(ctx, c, initial) }
+	return share(ctx, p, publish, s, listeners, receivers, receive)
+}
+
+// share publishes the changes that p finds, and has s serve them on the listeners, and
+// receive hand them on for each receiver, which has a client in this process. It returns
+// when ctx is done or a receiver is, or when serving fails. No receiver misses a change.
+func share(ctx context.Context, p *poll, publish func([]wire.Event), s *server, listeners []net.Listener,
+	receivers []*receiver, receive func(context.Context, *receiver, *follow.Client) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	begun := make(chan struct{}, len(receivers))
 	ends := make(chan error, len(receivers))
 	for _, r := range receivers {
@@ -268,7 +292,7 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 		listeners = append(listeners, l)
 		c := &follow.Client{Server: r.name, Dial: l.Dial, Log: noLog, Begun: func() { begun <- struct{}{} }}
 		wg.Go(func() {
-			ends <- r.receive(ctx, c, initial)
+			ends <- receive(ctx, r, c)
 			cancel()
 		})
 	}
@@ -280,18 +304,10 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 			}
 		}
 		for events := range p.changes(ctx) {
-			s.counts.change(events)
-			f.Publish(events)
-			if o.verbose {
-				for _, e := range events {
-					log.Print(&e)
-				}
-			}
+			publish(events)
 		}
 	})
-	n := newNotifier(os.Getenv, log.Printf)
-	wg.Go(func() { n.run(ctx, p.isAlive, fmt.Sprintf("scanning every %v, FILEs: %d", o.interval, len(watching))) })
-	err = s.serve(ctx, listeners...)
+	err := s.serve(ctx, listeners...)
 	cancel()
 	wg.Wait()
 	close(ends)

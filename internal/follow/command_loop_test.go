@@ -114,6 +114,24 @@ func TestFeedback(t *testing.T) {
 	}
 }
 
+// Runs because of what has no mtime, as directories, neither count nor end the count.
+func TestFeedbackWithoutTimes(t *testing.T) {
+	var f feedback
+	now := check.Day1
+	var got []int
+	for i := range 2 * manyRuns {
+		e := wire.Event{File: "d/"}
+		if i%2 == 0 {
+			e = wire.Event{File: "f", Mtime: now}
+		}
+		got = append(got, f.judge([]wire.Event{e}, 0, now.Add(time.Second)))
+		now = now.Add(time.Second)
+		f.ran(now, now.Add(50*time.Millisecond), false)
+	}
+	check.Equal(t, "in a row", []int{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 8}, got)
+	check.Equal(t, "the next one", manyRuns, f.judge([]wire.Event{{Mtime: now}}, 0, now.Add(time.Second)))
+}
+
 // How far the server's clock is behind is known from the last event.
 func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
