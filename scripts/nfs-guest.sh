@@ -195,8 +195,9 @@ for version in "" .before; do
 	watch "sshfs, \`-fresh\`$suffix" by_sshfs "net-watcher$version" -fresh -- "${targets[@]}"
 	watch "bindfs$suffix" by_bindfs "net-watcher$version" -- "${targets[@]}"
 done
+# Without -I2, a signal would not end strace, and so not net-watcher.
 for error in ENOSYS EPERM; do
-	watch "NFS, statx fails with $error" nfs strace -f --seccomp-bpf -o /dev/null -e trace=statx -e "inject=statx:error=$error" net-watcher -- "${targets[@]}"
+	watch "NFS, statx fails with $error" nfs strace -f -I2 --seccomp-bpf -o /dev/null -e trace=statx -e "inject=statx:error=$error" net-watcher -- "${targets[@]}"
 done
 sleep "$pause"
 measure 65
