@@ -10,10 +10,11 @@
 #
 # It takes these from the environment:
 #
-#   PAUSE=65       seconds in which nothing changes before the changes that are measured; an
-#                  NFS client believes its cache for 60 s in the end
-#   FOLDERS=100    folders of 100 files each in which calls are counted; 0 leaves that out
-#   LIMIT=1800     seconds after which the machine is stopped, which fails
+#   PAUSE=65             seconds in which nothing changes before the changes that are measured; an
+#                        NFS client believes its cache for 60 s in the end
+#   FOLDERS=100          folders of 100 files each in which calls are counted
+#   PARTS=times,calls    both tables, or one of them
+#   LIMIT=1800           seconds after which the machine is stopped, which fails
 #
 # Debian or a relative of it on amd64, with apt-get and 100 MB of packages to download.
 set -euo pipefail
@@ -49,7 +50,8 @@ apt-get -q -y --no-install-recommends --download-only -o Debug::NoLocking=1 -o A
 	install "$kernel" bash coreutils grep mawk mount kmod iproute2 e2fsprogs strace \
 	nfs-kernel-server samba cifs-utils sshfs openssh-sftp-server bindfs >apt.log 2>&1 || die "$(cat apt.log)"
 for d in bin sbin lib lib64; do ln -s "usr/$d" "root/$d"; done
-left_out=('./usr/share/*' './usr/lib/udev/*' '*/python3*/*' '*/perl/*' '*/gconv/*' '*/kernel/sound/*' '*/kernel/drivers/[!b]*')
+left_out=('./usr/share/*' './usr/include/*' './usr/lib/udev/*' '*/python3*/*' '*/perl*/*' '*/gconv/*'
+	'*/kernel/sound/*' '*/kernel/drivers/[!b]*' '*/kernel/net/netfilter/*' '*/kernel/fs/xfs/*' '*/kernel/fs/btrfs/*')
 for p in packages/*.deb; do
 	dpkg-deb --fsys-tarfile "$p" | tar -x -C root --no-same-owner --keep-directory-symlink "${left_out[@]/#/--exclude=}"
 done
@@ -74,7 +76,7 @@ for ((d = 1; d <= ${FOLDERS:-100}; d++)); do mkdir "root/tree/big/$d" && (cd "ro
 # measures the same however busy this host is, and waits cost no time.
 timeout "${LIMIT:-1800}" qemu-system-x86_64 -accel tcg -cpu max -icount shift=0,sleep=off -rtc clock=vm -m 2048 -no-reboot -nic none \
 	-display none -monitor none -serial file:machine.log -kernel vmlinuz -initrd initrd \
-	-append "console=ttyS0 quiet loglevel=3 panic=-1 pause=${PAUSE:-65}" </dev/null &
+	-append "console=ttyS0 quiet loglevel=3 panic=-1 pause=${PAUSE:-65} parts=${PARTS:-times,calls}" </dev/null &
 pids+=($!)
 touch machine.log
 tail -n +1 -f --pid="$!" machine.log & # ends after the machine

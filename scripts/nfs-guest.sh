@@ -154,65 +154,73 @@ measure() {
 	! cat /late 2>/dev/null
 }
 
-# calls: prints how many calls went over the wire for the mount at /m/0 so far.
-calls() { awk '$1 == "device" { on = $5 == "/m/0" } on && /^\t *[A-Z_]+: / { n += $2 } END { print n + 0 }' /proc/self/mountstats; }
+# made: prints how many calls went over the wire for the mount at /m/0 so far.
+made() { awk '$1 == "device" { on = $5 == "/m/0" } on && /^\t *[A-Z_]+: / { n += $2 } END { print n + 0 }' /proc/self/mountstats; }
 
 # large LABEL COMMAND...: prints a row about a large directory on NFS: how many calls the
 # first scan makes, one of three in which nothing has changed, and one after an edit.
 large() {
 	local first quiet edited t0 t
 	watch "$1" nfs "${@:2}" -interval 20s -- big || return
-	first=$(calls) # with those of the mount
+	first=$(made) # with those of the mount
 	sleep 10 # between scans
-	quiet=$(calls)
+	quiet=$(made)
 	sleep 60
-	quiet=$((($(calls) - quiet) / 3))
-	edited=$(calls)
+	quiet=$((($(made) - quiet) / 3))
+	edited=$(made)
 	t0=${EPOCHREALTIME/./}
 	echo 1 >>/srv/big/1/50
 	sleep 20
-	edited=$(($(calls) - edited))
+	edited=$(($(made) - edited))
 	read -r t _ <<<"$(grep ' modified .*/big/1/50$' /log/0.events)"
 	[[ ! $t ]] || t=$(seconds $(((${t/./} - t0) / 1000)))
 	echo "| $1 | $first | $quiet | $edited | ${t:-not in 20 s} |"
 	stop
 }
 
-status=0
-: "${pause:=65}" # or by the command line of the kernel
-serve_nfs
-serve_smb
-uname -r
-targets=({named/{edit,replace,create,remove}/f,tree})
-for version in "" .before; do
-	[[ -e /usr/bin/net-watcher$version ]] || continue
-	suffix=${version:+, before}
-	watch "NFS$suffix" nfs "net-watcher$version" -- "${targets[@]}"
-	watch "NFS, \`-fresh\`$suffix" nfs "net-watcher$version" -fresh -- "${targets[@]}"
-	watch "SMB$suffix" smb "net-watcher$version" -- "${targets[@]}"
-	watch "SMB, \`-fresh\`$suffix" smb "net-watcher$version" -fresh -- "${targets[@]}"
-	watch "sshfs$suffix" by_sshfs "net-watcher$version" -- "${targets[@]}"
-	watch "sshfs, \`-fresh\`$suffix" by_sshfs "net-watcher$version" -fresh -- "${targets[@]}"
-	watch "bindfs$suffix" by_bindfs "net-watcher$version" -- "${targets[@]}"
-done
-# Without -I2, a signal would not end strace, and so not net-watcher.
-for error in ENOSYS EPERM; do
-	watch "NFS, statx fails with $error" nfs strace -f -I2 --seccomp-bpf -o /dev/null -e trace=statx -e "inject=statx:error=$error" net-watcher -- "${targets[@]}"
-done
-sleep "$pause"
-measure 65
-stop
-if [[ -e /srv/big/1 ]]; then
-	echo
-	echo "| calls with $(find /srv/big -type f | wc -l) files in $(find /srv/big -mindepth 1 -type d | wc -l) folders | first scan | quiet scan | scan after an edit | edit reported after |"
+# times: prints how soon changes are reported.
+times() {
+	local version suffix error targets=({named/{edit,replace,create,remove}/f,tree})
+	for version in "${versions[@]}"; do
+		suffix=${version:+, before}
+		watch "NFS$suffix" nfs "net-watcher$version" -- "${targets[@]}"
+		watch "NFS, \`-fresh\`$suffix" nfs "net-watcher$version" -fresh -- "${targets[@]}"
+		watch "SMB$suffix" smb "net-watcher$version" -- "${targets[@]}"
+		watch "SMB, \`-fresh\`$suffix" smb "net-watcher$version" -fresh -- "${targets[@]}"
+		watch "sshfs$suffix" by_sshfs "net-watcher$version" -- "${targets[@]}"
+		watch "sshfs, \`-fresh\`$suffix" by_sshfs "net-watcher$version" -fresh -- "${targets[@]}"
+		watch "bindfs$suffix" by_bindfs "net-watcher$version" -- "${targets[@]}"
+	done
+	# Without -I2, a signal would not end strace, and so not net-watcher.
+	for error in ENOSYS EPERM; do
+		watch "NFS, statx fails with $error" nfs strace -f -I2 --seccomp-bpf -o /dev/null -e trace=statx -e "inject=statx:error=$error" net-watcher -- "${targets[@]}"
+	done
+	sleep "$pause"
+	measure 65
+	stop
+}
+
+# calls: prints how many calls a large directory takes.
+calls() {
+	local version suffix
+	echo "| calls for $(find /srv/big -type f | wc -l) files in $(find /srv/big -mindepth 1 -type d | wc -l) folders | first scan | quiet scan | scan after an edit | edit reported after |"
 	echo "|---|---|---|---|---|"
-	for version in "" .before; do
-		[[ -e /usr/bin/net-watcher$version ]] || continue
+	for version in "${versions[@]}"; do
 		suffix=${version:+, before}
 		large "NFS$suffix" "net-watcher$version"
 		large "NFS, \`-fresh\`$suffix" "net-watcher$version" -fresh
 	done
-fi
+}
+
+status=0 versions=("")
+[[ ! -e /usr/bin/net-watcher.before ]] || versions+=(.before)
+: "${pause:=65}" "${parts:=times,calls}" # or by the command line of the kernel
+serve_nfs
+serve_smb
+uname -r
+for part in times calls; do
+	[[ ,$parts, != *,$part,* ]] || "$part"
+done
 echo "nfs-check: $status"
 echo o >/proc/sysrq-trigger
 sleep 10
