@@ -113,10 +113,10 @@ change() {
 	echo 123 | tee /srv/aside/{named,tree} >/dev/null
 	t0=${EPOCHREALTIME/./}
 	for d in named tree; do
-		echo more >>/srv/$d/edit/f
-		mv /srv/aside/$d /srv/$d/replace/f
-		echo 1 >/srv/$d/create/f
-		rm /srv/$d/remove/f
+		echo more >>"/srv/$d/edit/f"
+		mv "/srv/aside/$d" "/srv/$d/replace/f"
+		echo 1 >"/srv/$d/create/f"
+		rm "/srv/$d/remove/f"
 	done
 }
 
