@@ -154,24 +154,33 @@ measure() {
 	! cat /late 2>/dev/null
 }
 
-# made: prints how many calls went over the wire for the mount at /m/0 so far.
-made() { awk '$1 == "device" { on = $5 == "/m/0" } on && /^\t *[A-Z_]+: / { n += $2 } END { print n + 0 }' /proc/self/mountstats; }
+# wire: prints how many calls went over the wire for the mount at /m/0 so far, and how many
+# bytes with them.
+wire() { awk '$1 == "device" { on = $5 == "/m/0" } on && /^\t *[A-Z_]+: / { n += $2; b += $5 + $6 } END { print n + 0, b + 0 }' /proc/self/mountstats; }
 
-# large LABEL COMMAND...: prints a row about a large directory on NFS: how many calls the
-# first scan makes, one of three in which nothing has changed, and one after an edit.
+# since "CALLS BYTES" [SCANS]: prints the calls and kilobytes since then, for each scan.
+since() {
+	local calls bytes start
+	read -ra start <<<"$1"
+	read -r calls bytes <<<"$(wire)"
+	echo "$(((calls - start[0]) / ${2:-1})), $(((bytes - start[1]) / ${2:-1} / 1000)) kB"
+}
+
+# large LABEL COMMAND...: prints a row about a large directory on NFS: the calls of the
+# first scan, of each of three in which nothing has changed, and of one after an edit.
 large() {
-	local first quiet edited t0 t
+	local before first quiet edited t0 t
 	watch "$1" nfs "${@:2}" -interval 20s -- big || return
-	first=$(made) # with those of the mount
+	first=$(since "0 0") # with those of the mount
 	sleep 10 # between scans
-	quiet=$(made)
+	before=$(wire)
 	sleep 60
-	quiet=$((($(made) - quiet) / 3))
-	edited=$(made)
+	quiet=$(since "$before" 3)
+	before=$(wire)
 	t0=${EPOCHREALTIME/./}
 	echo 1 >>/srv/big/1/50
 	sleep 20
-	edited=$(($(made) - edited))
+	edited=$(since "$before")
 	read -r t _ <<<"$(grep ' modified .*/big/1/50$' /log/0.events)"
 	[[ ! $t ]] || t=$(seconds $(((${t/./} - t0) / 1000)))
 	echo "| $1 | $first | $quiet | $edited | ${t:-not in 20 s} |"
