@@ -12,7 +12,7 @@
 #
 #   PAUSE=65             seconds in which nothing changes before the changes that are measured; an
 #                        NFS client believes its cache for 60 s in the end
-#   FOLDERS=100          folders of 100 files each in which calls are counted
+#   FOLDERS=100          folders of 100 files each in which calls are counted; 190 at most
 #   PARTS=times,calls    both tables, or one of them
 #   LIMIT=1800           seconds after which the machine is stopped, which fails
 #
