@@ -169,7 +169,7 @@ func TestLinkChecker(t *testing.T) {
 	}
 }
 
-// Every test that the pages name exists.
+// Every test that the pages name exists, and every file of scenarios.
 func TestNamedTests(t *testing.T) {
 	var code strings.Builder
 	err := filepath.WalkDir(".", func(name string, d os.DirEntry, err error) error {
@@ -187,6 +187,11 @@ func TestNamedTests(t *testing.T) {
 		for _, test := range regexp.MustCompile(`\b(Test|Fuzz|Benchmark)[A-Z]\w*`).FindAllString(text, -1) {
 			if !strings.Contains(code.String(), "func "+test+"(") {
 				t.Errorf("%s names %s, which does not exist", name, test)
+			}
+		}
+		for _, m := range regexp.MustCompile("TestScripts \\(`([^`]*)`\\)").FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join("internal", "scan", "testdata", m[1])); err != nil {
+				t.Errorf("%s names %s, which does not exist", name, m[1])
 			}
 		}
 	}

@@ -141,12 +141,12 @@ func TestClientSpeaks(t *testing.T) {
 		},
 		"JSON": func(c *clientTest, conn net.Conn) {
 			c.send(conn, watchingLine("a", "1", 1))
-			time.Sleep(blankInterval - time.Millisecond)
+			time.Sleep(30*time.Second - time.Millisecond)
 			c.expectSent("")
 			time.Sleep(time.Millisecond)
 			c.expectSent("\n")
 			for range 9 { // whatever comes in between
-				time.Sleep(blankInterval / 3)
+				time.Sleep(10 * time.Second)
 				c.send(conn, modifiedLine("a", "2"))
 			}
 			c.expectSent("\n\n\n")
@@ -230,6 +230,10 @@ func TestClientHandlesTogether(t *testing.T) {
 		}
 		c.send(conn, watchingLine("a", "1", 1)+modifiedLine("a", "2")+modifiedLine("b", "2"))
 		expect("begun", "a b")
+		c.send(conn, "\n", watchingLine("a", "2", 2)) // without an event there is no call
+		expect()
+		c.send(conn, modifiedLine("c", "3")+"\n"+modifiedLine("a", "5"))
+		expect("c a")
 		for _, more := range []string{"\n", " \r\n", watchingLine("a", "5", 2), `{"type":"chan`} {
 			c.send(conn, modifiedLine("c", "3")+modifiedLine("a", "5")+more)
 			expect("c a")
@@ -439,6 +443,8 @@ func TestClientNoJSON(t *testing.T) {
 		{"blanks", func(c net.Conn) { io.WriteString(c, "\r\n \n") }, not + "nothing for 10s"},
 		{"ssh", func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, not + `"SSH-2.0-OpenSSH_9.2"`},
 		{"smtp", func(c net.Conn) { io.WriteString(c, "220 mx ESMTP\r\n500 unknown command\r\n") }, not + `"220 mx ESMTP500 unknown command", and no JSON line within 10s`},
+		{"a line with 0", func(c net.Conn) { io.WriteString(c, "0\n") }, not + `"0", and no JSON line within 10s`},
+		{"a line with 9", func(c net.Conn) { io.WriteString(c, "9\n") }, not + `"9", and no JSON line within 10s`},
 		{"text, then a word", func(c net.Conn) { io.WriteString(c, "1\r\nwhat?\r\n") }, not + `"1what?"`},
 		{"a prompt", func(c net.Conn) { io.WriteString(c, "login: ") }, not + `"login: "`},
 		{"long text", func(c net.Conn) { io.WriteString(c, strings.Repeat(strings.Repeat("12", 25)+"\n", 1000)); c.Close() }, not + `"` + strings.Repeat("12", 30) + `" and closed the connection`},
@@ -552,7 +558,8 @@ func TestClientRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var attempts []time.Time
 		refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
-		lasts := map[int]time.Duration{101: stableAfter - time.Second, 103: stableAfter + time.Second} // by attempt
+		const shortest, highest = 100 * time.Millisecond, 5 * time.Second
+		lasts := map[int]time.Duration{101: highest - time.Millisecond, 103: highest} // by attempt
 		c := startClient(t, func(c *Client) {
 			c.Dial = func(context.Context) (net.Conn, error) {
 				attempts = append(attempts, time.Now())
@@ -576,21 +583,21 @@ func TestClientRetries(t *testing.T) {
 		}
 		var longest time.Duration
 		for n := 2; n <= 100; n++ {
-			limit := min(minRetry<<min(n-2, 10), maxRetry)
-			if w := wait(n); w < minRetry || w > limit {
-				t.Errorf("wait %d: %v, want %v to %v", n-1, w, minRetry, limit)
+			limit := min(shortest<<min(n-2, 10), highest)
+			if w := wait(n); w < shortest || w > limit {
+				t.Errorf("wait %d: %v, want %v to %v", n-1, w, shortest, limit)
 			}
 			longest = max(longest, wait(n))
 		}
-		if longest < maxRetry/2 {
+		if longest < highest/2 {
 			t.Errorf("in 100 attempts the longest wait was %v", longest)
 		}
-		if w := wait(104); w != minRetry {
-			t.Errorf("after a connection that lasted: %v, want %v", w, minRetry)
+		if w := wait(104); w != shortest {
+			t.Errorf("after a connection that lasted: %v, want %v", w, shortest)
 		}
 		// After the short connection the limit is still the highest: to draw the
 		// shortest wait from there has a chance of 1 in 10^9.
-		if w := wait(102); w == minRetry {
+		if w := wait(102); w == shortest {
 			t.Errorf("after a connection that did not last: %v", w)
 		}
 		failed := retrying + "connection refused"

@@ -56,4 +56,46 @@ func TestFind(t *testing.T) {
 	if _, _, err := find("none"); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("a missing program: %v", err)
 	}
+	if c, err := NewCommand([]string{"none"}, nil, nil, nil); c != nil || err == nil {
+		t.Errorf("NewCommand of a missing program: %v, %v", c, err)
+	}
+	for _, name := range []string{dir, filepath.Join(dir, "none")} {
+		if start, err := head(name); err == nil {
+			t.Errorf("the first bytes of %s are %q", name, start)
+		}
+	}
+	if os.Geteuid() != 0 { // for whom each file can be read
+		check.Must(t, os.Chmod(filepath.Join(dir, "here"), 0o111))
+		if file, start, err := find("here"); file != filepath.Join(dir, "here") || len(start) > 0 || err != nil {
+			t.Errorf("of a file that may be executed only: %s, %q, %v", file, start, err)
+		}
+	}
+}
+
+func TestInterpreters(t *testing.T) {
+	for line, want := range map[string][]string{
+		"":                           nil,
+		"x":                          nil,
+		"#!":                         nil,
+		"#!/bin/sh -e":               {"/bin/sh"},
+		"#!sh":                       {"./sh"},
+		"#!/usr/bin/env":             {"/usr/bin/env"},
+		"#!/usr/bin/env sh":          {"/usr/bin/env", "sh"},
+		"#!/usr/bin/env -S":          {"/usr/bin/env"},
+		"#!/usr/bin/env -S sh":       {"/usr/bin/env", "sh"},
+		"#!/usr/bin/env -S sh -e":    {"/usr/bin/env", "sh"},
+		"#!/usr/bin/env -u A sh":     {"/usr/bin/env"},
+		"#!/usr/bin/env A=b sh":      {"/usr/bin/env"},
+		"#! /usr/bin/env\tsh\nother": {"/usr/bin/env", "sh"},
+	} {
+		check.Equal(t, line, want, interpreters([]byte(line)))
+	}
+}
+
+func TestIsText(t *testing.T) {
+	for start, want := range map[string]bool{"": false, "a": true, "ab\n": true, "\x00": false, "a\x00": false} {
+		if got := isText([]byte(start)); got != want {
+			t.Errorf("%q: %v", start, got)
+		}
+	}
 }

@@ -1,6 +1,8 @@
 package follow
 
 import (
+	"context"
+	"log"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -121,5 +123,46 @@ func TestClock(t *testing.T) {
 		if p := <-c.next; p.ahead != time.Hour {
 			t.Errorf("ahead by %v", p.ahead)
 		}
+	})
+}
+
+// A real command whose every run causes the next one is named after ten.
+func TestCommandCausesRuns(t *testing.T) {
+	c := startCommand(t)
+	c.cmd.Trigger()
+	for range manyRuns + 2 {
+		_, conn := c.next()
+		now := time.Now()
+		e := change("a", now.UnixMilli())
+		e.Mtime = now
+		c.cmd.Add([]wire.Event{e})
+		end(conn, 0)
+	}
+	_, conn := c.next()
+	end(conn, 0)
+	c.close("COMMAND has run 10 times in a row, each time after changes made while it ran: does it write below what is watched? -ignore leaves that out (the last: modified a)")
+}
+
+// Before the run that would be the last to be named, the command is held back once.
+func TestCommandHoldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out check.Buffer
+		c := &Command{args: []string{"c"}, log: log.New(&out, "", 0)}
+		p := &pending{events: []wire.Event{change("a", 1), change("b", 1)}}
+		ctx, cancel := context.WithCancel(t.Context())
+		holdBack := func(runs int, want bool, takes time.Duration, lines ...string) {
+			t.Helper()
+			begin := time.Now()
+			if got := c.holdBack(ctx, runs, p); got != want || time.Since(begin) != takes {
+				t.Errorf("before run %d: %v after %v", runs, got, time.Since(begin))
+			}
+			check.Equal(t, "log", lines, out.Take())
+		}
+		holdBack(8, true, 0)
+		holdBack(9, true, 2*time.Second)
+		holdBack(10, true, 0, "c has run 10 times in a row, each time after changes made while it ran: does it write below what is watched? -ignore leaves that out (the last: modified b)")
+		holdBack(11, true, 0)
+		cancel()
+		holdBack(9, false, 0)
 	})
 }

@@ -132,6 +132,14 @@ func TestCommandOnce(t *testing.T) {
 	<-c.done
 	check.Equal(t, "status", 7, c.cmd.Status())
 	c.logged("COMMAND failed after TIME: exit status 7")
+
+	c = startCommand(t)
+	c.cmd.Once = true
+	c.cmd.Trigger()
+	_, conn = c.next()
+	end(conn, 0)
+	<-c.done
+	check.Equal(t, "status", 0, c.cmd.Status())
 }
 
 // With Restart, a change ends a run, and the next one gets its events again, with all
@@ -325,6 +333,7 @@ func TestCollapse(t *testing.T) {
 	at := func(e wire.Event, ms int64) wire.Event { e.Timestamp = ms; return e }
 	var p pending
 	p.add([]wire.Event{
+		at(change("z", 0), 0),
 		at(change("a", 1), 1),
 		at(wire.Event{Type: wire.Changed, File: "d/x", Target: "d", Change: wire.Created, Size: new(int64(1)), Mtime: check.Day1, State: "1"}, 2),
 		{Type: wire.Changed, Timestamp: 3, File: "classic"},
@@ -334,6 +343,7 @@ func TestCollapse(t *testing.T) {
 	})
 	p.collapse()
 	want := []wire.Event{
+		{Type: wire.Changed, Timestamp: 0, File: "z", Change: wire.Missed, Size: new(int64(0)), State: "0"},
 		{Type: wire.Changed, Timestamp: 3, Change: wire.Missed, File: "classic"},
 		{Type: wire.Changed, Timestamp: 4, File: "a", Change: wire.Missed, Size: new(int64(4)), State: "4"},
 		{Type: wire.Changed, Timestamp: 5, File: "d", Change: wire.Missed, State: "5"},
@@ -357,4 +367,23 @@ func TestCommandNames(t *testing.T) {
 	c.cmd.Add([]wire.Event{{Type: wire.Changed, Timestamp: 1, File: "target.txt"}})
 	c.expect(commandRun{File: "target.txt", Events: []string{"changed target.txt"}}, 0)
 	c.close()
+}
+
+// What comes while a run is being ended is part of the next.
+func TestCommandAddPending(t *testing.T) {
+	c := &Command{next: make(chan pending, 1)}
+	var p pending
+	p.add([]wire.Event{change("a", 1)})
+	c.addPending(&p)
+	c.Add([]wire.Event{change("b", 1)})
+	c.addPending(&p)
+	want := []wire.Event{change("a", 1), change("b", 1)}
+	check.Equal(t, "events", want, p.events)
+	c.Close()
+	c.addPending(&p)
+	check.Equal(t, "events after the end", want, p.events)
+
+	p.join(pending{events: want[:1], ahead: time.Second})
+	p.join(pending{})
+	check.Equal(t, "the clock's lead, as of the last event", time.Second, p.ahead)
 }

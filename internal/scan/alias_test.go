@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"fmt"
 	"io/fs"
 	"testing"
 
@@ -31,5 +32,38 @@ func TestPerhapsSame(t *testing.T) {
 	without := Entry{Size: 1, Mtime: check.Day1}
 	if larger := (Entry{Size: 2, Mtime: check.Day1}); perhapsSame(&without, &larger) {
 		t.Error("two files without inodes are the same for that")
+	}
+}
+
+// What may answer to a name that a listing lacks: a name that differs in case only, and
+// what is new and looks like it, or does not show how it looks.
+func TestAliases(t *testing.T) {
+	aFile := Entry{Size: 1, Mtime: check.Day1}
+	aDir := Entry{Mode: fs.ModeDir}
+	stat := fileStat(1, check.Day1)
+	hashed := stat
+	hashed.hash = 7
+	var manyDirs []listed
+	var manyNames []string
+	for i := range 65 {
+		manyDirs = append(manyDirs, listed{fmt.Sprint(i, "/"), Stat{}})
+		manyNames = append(manyNames, fmt.Sprint(i))
+	}
+	for name, test := range map[string]struct {
+		entry   Entry
+		listing []listed
+		want    []string
+	}{
+		"only case differs":      {aFile, []listed{{"X", fileStat(2, check.Day1)}}, []string{"X"}},
+		"it looks the same":      {aFile, []listed{{"d/", Stat{}}, {"b", fileStat(2, check.Day1)}, {"c", stat}}, []string{"c"}},
+		"it does not":            {aFile, []listed{{"b", fileStat(1, check.Day2)}}, nil},
+		"it was there before":    {aFile, []listed{{"known", stat}}, nil},
+		"contents are compared":  {aFile, []listed{{"b", hashed}}, []string{"b"}},
+		"it cannot be examined":  {aFile, []listed{{"b", Stat{err: "x"}}}, []string{"b"}},
+		"directories, a file":    {aDir, []listed{{"b", stat}, {"c/", Stat{}}, {"d/", Stat{}}}, []string{"c", "d"}},
+		"more than are examined": {aDir, manyDirs, manyNames[:64]},
+	} {
+		names := &aliases{listing: test.listing, old: []node{{name: "x"}, {name: "known"}}}
+		check.Equal(t, name, test.want, names.of("x", &test.entry))
 	}
 }

@@ -86,3 +86,23 @@ func TestDemandHung(t *testing.T) {
 		ff.Release("a/f")
 	})
 }
+
+// What a demand adds begins as soon as a worker is free, and needs no further one.
+func TestDemandFollows(t *testing.T) {
+	for files, want := range map[int]time.Duration{1: 15 * time.Millisecond, 3: 35 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			ff := faults.Made()
+			names := []string{"a/f", "b/f", "c/f"}[:files]
+			putAll(ff, names...)
+			d := newDriver(t, ff, scan.Options{}, names...)
+			d.begin()
+			ff.Slow(10 * time.Millisecond)
+			d.scanner.Start()
+			time.Sleep(5 * time.Millisecond)
+			begin := time.Now()
+			check.Equal(t, "steps", []string(nil), d.meet())
+			check.Equal(t, fmt.Sprintf("time, for %d", files), want, time.Since(begin))
+			check.Equal(t, "calls at a time", 1, ff.Running().Most)
+		})
+	}
+}

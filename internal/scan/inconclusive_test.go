@@ -53,8 +53,13 @@ func TestInconclusive(t *testing.T) {
 
 					time.Sleep(d.interval / 2)
 					ff.Fail(test.op, test.name, err)
+					ff.Calls("stat")
 					time.Sleep(4 * time.Second)
 					check.Equal(t, "for 4 s", []reported(nil), r.take())
+					// Ten scans a second, each with one or two calls for each target.
+					if calls := len(ff.Calls("stat")); calls < 40 || calls > 160 {
+						t.Errorf("%d calls in 4 s", calls)
+					}
 					time.Sleep(237 * time.Millisecond) // when nothing is under way
 					ff.Fail(test.op, test.name, nil)
 					changed := "d/sub/b"
@@ -65,11 +70,18 @@ func TestInconclusive(t *testing.T) {
 					time.Sleep(200 * time.Millisecond) // and no tick comes
 					check.Equal(t, "at once", []string{"modified " + changed + ", 2 bytes"}, r.takeLines())
 
-					time.Sleep(d.interval)
+					ff.Calls("stat")
+					time.Sleep(10 * d.interval)
+					if calls := len(ff.Calls("stat")); calls > 60 || d.scanner.CollectWithin() != 0 {
+						t.Errorf("afterwards, %d calls in ten scans, and Collect is wanted within %v", calls, d.scanner.CollectWithin())
+					}
 					ff.Fail(test.op, test.name, err)
 					r.restart()
 					time.Sleep(7 * time.Second)
 					got := r.take()
+					if calls := len(ff.Calls("stat")); calls < 50 {
+						t.Errorf("%d calls in 7 s", calls)
+					}
 					if len(got) != 1 || got[0].Line != "unreadable "+test.who+": "+check.Message(scan.Cause(err)) {
 						t.Fatalf("for 7 s: %v", got)
 					}

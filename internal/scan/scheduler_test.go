@@ -39,3 +39,34 @@ func TestMayStart(t *testing.T) {
 		}
 	}
 }
+
+// Half of the calls are for slow file systems. Hung ones do not count, but for the last
+// quarter, which is kept.
+func TestCrowded(t *testing.T) {
+	for _, test := range []struct {
+		busy, hung int
+		want       bool
+	}{
+		{31, 0, false}, {32, 0, true}, {32, 1, false}, {33, 1, true}, {47, 40, false}, {48, 40, true},
+	} {
+		s, _ := newTestScheduler()
+		s.busy, s.watchdog.hung = test.busy, test.hung
+		if got := s.crowdedLocked(); got != test.want {
+			t.Errorf("%d busy, %d of them hung: %v", test.busy, test.hung, got)
+		}
+	}
+}
+
+// A directory of which no job may start holds up no other.
+func TestNext(t *testing.T) {
+	s := newScheduler([]string{"a", "a", "b"}, Options{MaxCalls: MaxCalls}, func() bool { return false }, nil)
+	for i := range s.jobs {
+		s.queueLocked(&s.jobs[i], 1)
+	}
+	for _, want := range []*job{&s.jobs[0], &s.jobs[2], nil} {
+		s.turn = 0 // the first directory
+		if got := s.nextLocked(1); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}

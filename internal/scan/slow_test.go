@@ -69,14 +69,16 @@ func TestFast(t *testing.T) {
 	names, err := filepath.Glob("d/*/*")
 	check.Must(t, err)
 	one := faults.Level{Now: 0, Most: 1}
-	synctest.Test(t, func(t *testing.T) {
-		ff := faults.Real()
-		ff.Slow(2 * time.Microsecond)
-		d := newDriver(t, ff, scan.Options{}, append(names, "d")...)
-		d.begin()
-		d.expect()
-		check.Equal(t, "calls at a time", one, ff.Running())
-	})
+	for _, content := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ff := faults.Real()
+			ff.Slow(2 * time.Microsecond)
+			d := newDriver(t, ff, scan.Options{Content: content}, append(names, "d")...)
+			d.begin()
+			d.expect()
+			check.Equal(t, "calls at a time", one, ff.Running())
+		})
+	}
 	synctest.Test(t, func(t *testing.T) {
 		ff := faults.Made()
 		ff.Slow(2 * time.Microsecond)
@@ -140,7 +142,7 @@ func TestSlowCalls(t *testing.T) {
 }
 
 // A first scan that takes too long, though every call is answered, is given up for
-// then.
+// then. The time counts from the first Start.
 func TestNotDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ff := faults.Made()
@@ -148,6 +150,7 @@ func TestNotDone(t *testing.T) {
 		putAll(ff, names...)
 		ff.Slow(300 * time.Millisecond)
 		d := newDriver(t, ff, scan.Options{}, names...)
+		time.Sleep(time.Hour)
 		begin := time.Now()
 		lines := d.begin()
 		// Scans that end meanwhile are collected before the start ends.
@@ -174,6 +177,29 @@ func TestNotDone(t *testing.T) {
 		slices.Sort(want)
 		check.Equal(t, "steps", want, r.takeLines())
 		r.stop()
+		time.Sleep(time.Minute)
+	})
+}
+
+// It is given up then even if the scans of another target go on.
+func TestNotDoneBeside(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.MakeTree(t, "d", 1, 200)
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Real()
+		ff.Slow(500 * time.Millisecond)
+		d := newDriver(t, ff, scan.Options{}, "d", "d/dir0000/file0000")
+		begin := time.Now()
+		d.scanner.Start()
+		for tick := time.Tick(d.interval); !d.scanner.Known() && time.Since(begin) < time.Minute; {
+			d.wait(nil, tick)
+		}
+		if took := time.Since(begin); took < scan.UnreadableAfter || took > scan.UnreadableAfter+d.interval {
+			t.Errorf("the start took %v", took)
+		}
+		check.Equal(t, "reason", "initial scan not finished after 5s", d.scanner.State(0).Stat.Err())
+		d.stop()
+		d.scanner.Close()
 		time.Sleep(time.Minute)
 	})
 }

@@ -79,6 +79,26 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Ready has a value as soon as a scan has ended, also one on demand, even if nobody
+// waited for it then.
+func TestReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, "f")
+		d := newDriver(t, ff, scan.Options{}, "f")
+		for name, begin := range map[string]func(){"Start": d.scanner.Start, "Demand": d.scanner.Demand} {
+			begin()
+			synctest.Wait()
+			select {
+			case <-d.scanner.Ready():
+			default:
+				t.Errorf("after %s: no value", name)
+			}
+			d.collect()
+		}
+	})
+}
+
 // Collect may be put off as long as nothing has happened, and no worker is to be
 // started.
 func TestCollectWithin(t *testing.T) {

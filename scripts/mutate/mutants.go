@@ -6,7 +6,9 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,6 +18,9 @@ type mutant struct {
 	file       string // path
 	line       int
 	function   string // the one that it is in
+	inBody     bool   // of a function that others may call, and that has no type parameters
+	place      block  // what is replaced
+	around     block  // the body
 	start, end int    // offsets in src of what is replaced
 	with       string
 }
@@ -54,17 +59,29 @@ type file struct {
 	src      []byte
 	fset     *token.FileSet
 	function string
+	body     *ast.BlockStmt // of the function, if its mutants may be inBody
 	found    []mutant
 }
 
 func (f *file) offset(p token.Pos) int { return f.fset.Position(p).Offset }
 
+func (f *file) block(from, to token.Pos) block {
+	a, b := f.fset.Position(from), f.fset.Position(to)
+	return block{filepath.Base(f.path), place{a.Line, a.Column}, place{b.Line, b.Column}}
+}
+
 func (f *file) text(n ast.Node) string { return string(f.src[f.offset(n.Pos()):f.offset(n.End())]) }
 
 // add adds a mutant that has something else from one position to another.
 func (f *file) add(from, to token.Pos, with string) {
-	line := f.fset.Position(from).Line
-	f.found = append(f.found, mutant{f.src, f.path, line, f.function, f.offset(from), f.offset(to), with})
+	m := mutant{
+		src: f.src, file: f.path, line: f.fset.Position(from).Line, function: f.function,
+		place: f.block(from, to), start: f.offset(from), end: f.offset(to), with: with,
+	}
+	if f.body != nil && f.body.Lbrace < from && to <= f.body.Rbrace {
+		m.inBody, m.around = true, f.block(f.body.Lbrace, f.body.Rbrace)
+	}
+	f.found = append(f.found, m)
 }
 
 // swap adds a mutant with another operator, if there is one.
@@ -101,12 +118,15 @@ func (f *file) visit(n ast.Node, above []ast.Node) {
 		if n.Recv != nil {
 			f.function = strings.TrimPrefix(f.text(n.Recv.List[0].Type), "*") + "." + n.Name.Name
 		}
+		if f.body = n.Body; n.Type.TypeParams != nil || slices.Contains([]string{"init", "main", "_"}, n.Name.Name) {
+			f.body = nil
+		}
 		if n.Body != nil && len(n.Body.List) > 1 {
 			f.add(n.Body.Lbrace+1, n.Body.Lbrace+1, " return "+strings.Join(f.zeros(n.Type), ", ")+";")
 		}
 	case *ast.GenDecl:
 		if len(above) == 1 {
-			f.function = n.Tok.String()
+			f.function, f.body = n.Tok.String(), nil
 		}
 	case *ast.BinaryExpr:
 		f.swap(n.OpPos, n.Op)
@@ -140,8 +160,12 @@ func (f *file) visit(n ast.Node, above []ast.Node) {
 	case *ast.BasicLit:
 		r, ok := above[len(above)-1].(*ast.ReturnStmt)
 		if n.Kind == token.INT && !(ok && len(r.Results) > 1 && n.Value == "0") { // that counts for nothing
-			f.add(n.Pos(), n.End(), "("+n.Value+" + 1)")
-			f.add(n.Pos(), n.End(), "("+n.Value+" - 1)")
+			if value, err := strconv.ParseInt(n.Value, 0, 64); err == nil && value > 20 {
+				f.add(n.Pos(), n.End(), "("+n.Value+" * 2)") // 101 ms are as good as 100
+			} else {
+				f.add(n.Pos(), n.End(), "("+n.Value+" + 1)")
+				f.add(n.Pos(), n.End(), "("+n.Value+" - 1)")
+			}
 		}
 	case *ast.Ident:
 		if n.Name == "true" || n.Name == "false" {

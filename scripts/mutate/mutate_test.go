@@ -26,6 +26,8 @@ func TestMutants(t *testing.T) {
 		{"var a = 3 // three", `
 var: var a = 3 => var a = (3 + 1)
 var: var a = 3 => var a = (3 - 1)`},
+		{"var a = 0x20", `
+var: var a = 0x20 => var a = (0x20 * 2)`},
 		{"func f() (int, bool) { return 0, false }", `
 f: func f() (int, bool) { return 0, false } => func f() (int, bool) { return 0, !false }`},
 		{"func f(b bool) bool { return !b }", `
@@ -88,6 +90,17 @@ var ok = true
 func log() { println() }
 
 func call() { log() }
+
+type T struct{}
+
+func (T) count(_ int, more ...int) (n int) {
+	unused := more
+	for range more {
+		n++
+	}
+	_ = unused
+	return n
+}
 `
 	write(t, "a.go", src)
 	write(t, "a_test.go", `package a
@@ -98,14 +111,20 @@ func TestCall(t *testing.T) {
 	if call(); !ok {
 		t.Error("not ok")
 	}
+	if n := (T{}).count(1, 2, 3); n != 2 {
+		t.Error(n)
+	}
 }
+
+func TestNothing(t *testing.T) {}
 `)
+	// One is not in a function, and one does not build.
 	named := "# A comment.\n\na.go: log: func log() { println() } => func log() { }\na.go: log: gone() => \n\tIt prints nothing of use.\n"
 	var out bytes.Buffer
 	err := run(t.Context(), []string{"-package", "."}, named, &out)
 	check.Equal(t, "output", `line 7 of a.go: call: func call() { log() } => func call() { }
 to be removed from named.txt, because it does not survive: a.go: log: gone() => 
-.: 3 mutants; 1 killed, 0 by the time-out; 1 survive and are named, 1 others; 0 more do not build
+.: 8 mutants; 6 killed, 0 by the time-out; 1 survive and are named, 1 others; 1 more do not build
 `, out.String())
 	if err == nil {
 		t.Error("no error, though a mutant survives")
