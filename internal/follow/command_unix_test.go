@@ -187,6 +187,26 @@ func TestOnlyZombies(t *testing.T) {
 	check.Equal(t, "only zombies", false, onlyZombies(members(session)))
 }
 
+// The name of a process may have any characters. Of one that has gone, there is nothing.
+func TestParseStat(t *testing.T) {
+	type result struct {
+		process
+		session int
+	}
+	for stat, want := range map[string]result{
+		"12 (sh) S 1 13 14 34816 12 4194560": {process{12, 13, false}, 14},
+		"12 (a) R 5 6 7 (b) Z 1 13 14 0 12":  {process{12, 13, true}, 14},
+		"12 ()\n) S 1 13 14 0 12":            {process{12, 13, false}, 14},
+		"":                                   {},
+	} {
+		var got result
+		got.process, got.session = parseStat([]byte(stat))
+		if got != want {
+			t.Errorf("%q: %v, want %v", stat, got, want)
+		}
+	}
+}
+
 // The status of a command that a signal ends is as a shell has it.
 func TestCommandStatus(t *testing.T) {
 	for script, want := range map[string]int{"exit 3": 3, "kill -9 $$": 128 + 9, ":": 0} {
