@@ -3,7 +3,6 @@ package follow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log"
 	"strings"
 	"testing"
@@ -14,7 +13,7 @@ import (
 	"net-watcher/internal/wire"
 )
 
-// A fakeProcess takes some time, and some more to end when its context is done.
+// fakeProcess takes some time, and some more to end when its context is done.
 type fakeProcess struct {
 	ctx            context.Context
 	takes, lingers time.Duration
@@ -57,11 +56,11 @@ func (f *fakeCommand) start(ctx context.Context, events []wire.Event) (Process, 
 		f.fail--
 		return nil, errors.New("not now")
 	}
-	run := fmt.Sprint(time.Since(f.began))
+	run := []string{time.Since(f.began).String()}
 	for _, e := range events {
-		run += " " + e.File
+		run = append(run, e.File)
 	}
-	f.runs = append(f.runs, run)
+	f.runs = append(f.runs, strings.Join(run, " "))
 	return fakeProcess{ctx, f.takes, f.lingers}, nil
 }
 
