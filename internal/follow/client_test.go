@@ -740,3 +740,20 @@ func TestClientScan(t *testing.T) {
 		ct.expect(nil)
 	})
 }
+
+// With Scan, the client asks for a scan of one target too, but no server whose lines do
+// not say how long a greeting is.
+func TestClientScanOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ct := startClient(t, func(c *Client) { c.Scan = true })
+		conn := ct.accept()
+		ct.send(conn, watchingLine("a", "1", 0))
+		ct.expectSent("")
+		conn.Close()
+		conn = ct.accept()
+		ct.send(conn, watchingLine("a", "1", 1))
+		ct.expectSent("scan\n")
+		ct.send(conn, watchingLine("a", "1", 1))
+		ct.end("")
+	})
+}
