@@ -532,7 +532,7 @@ func TestClientLogsOnce(t *testing.T) {
 }
 
 // Where there was nothing to connect to, there may come a server of another kind: that is
-// logged too, once.
+// logged too, once, and once more after a connection.
 func TestClientLogsOtherServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := 0
@@ -541,14 +541,22 @@ func TestClientLogsOtherServer(t *testing.T) {
 				if attempts++; attempts%2 == 1 {
 					return nil, &net.OpError{Op: "dial", Err: fmt.Errorf("reason %d", attempts)}
 				}
+				line := "hello\n"
+				if attempts == 10 {
+					line = watchingLine("a", "1", 1)
+				}
 				ours, theirs := net.Pipe()
-				go io.WriteString(theirs, "hello\n")
+				go func() {
+					io.WriteString(theirs, line)
+					theirs.Close()
+				}()
 				return ours, nil
 			}
 		})
 		time.Sleep(time.Hour)
 		c.stop()
-		c.expect(nil, retrying+"reason 1", retrying+`not a net-watcher server? it sent "hello"`)
+		const other = retrying + `not a net-watcher server? it sent "hello"`
+		c.expect(nil, retrying+"reason 1", other, following, closed, retrying+"reason 11", other)
 	})
 }
 
