@@ -427,3 +427,32 @@ func TestAsk(t *testing.T) {
 		<-done
 	})
 }
+
+// With a short interval, a scan is late from 100 ms on, and not at each busy moment.
+func TestShortInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ff := faults.Made()
+		ff.Put("f", 1, check.Day1)
+		var said check.Buffer
+		p := newPoll(ctx, []string{"f"}, 5*time.Millisecond, scan.Options{FileSystem: ff})
+		p.say = func(_, format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }
+		mustStart(t, p)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range p.changes(ctx) {
+			}
+		}()
+		ff.Slow(minLate - time.Millisecond)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		check.Equal(t, "said", []string(nil), said.Take())
+		ff.Slow(2 * minLate)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		check.Equal(t, "said", []string{"scanning f (1 files) ended 200ms after its tick, later than -interval 5ms"}, said.Take())
+		cancel()
+		<-done
+	})
+}

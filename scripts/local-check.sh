@@ -202,7 +202,7 @@ beside() {
 		terminal "pair$number${command%%[^a-z]*}"
 		type "$command"
 		sleep 1.5 # another program may say nothing when it is ready
-		poll prompt && problem="has ended"
+		! prompt || problem="has ended"
 		first=$(screen "$name" | grep -c '^ran' || true)
 		"$@"
 		[[ $problem ]] || poll ran_since "$first" || problem="does not act on: $*"
