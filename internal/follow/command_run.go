@@ -171,7 +171,7 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 // ends r when there is a reason for the next run, and returns that.
 func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) {
 	defer r.cancel()
-	done := make(chan error, 1)
+	done := make(chan error)
 	go func() { done <- r.process.Wait() }()
 	named, restart, err := c.await(ctx, done, r)
 	if err != nil && r.ctx.Err() == nil {
@@ -188,8 +188,7 @@ func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) 
 // stopped (SIGSTOP) or will never end; an operator can find out. With Restart, await
 // cancels r when there is a reason for the next run, and returns that too.
 func (c *Command) await(ctx context.Context, done <-chan error, r *run) (named bool, restart *pending, err error) {
-	tick := time.NewTicker(longRun)
-	defer tick.Stop()
+	tick := time.Tick(longRun)
 	var next <-chan pending
 	if c.Restart {
 		next = c.next
@@ -205,7 +204,7 @@ func (c *Command) await(ctx context.Context, done <-chan error, r *run) (named b
 				restart = &p
 				r.cancel()
 			}
-		case <-tick.C:
+		case <-tick:
 			if !named && len(c.next) > 0 {
 				named = true
 				c.log.Printf("%s has run for %v, and changes wait for its end (process %d)", c.name(), r.since(), r.process.Pid())

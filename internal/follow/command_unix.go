@@ -67,19 +67,24 @@ func members(session int) []process {
 	var all []process
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
-		stat, _ := os.ReadFile(file)              // gone with the process
-		at := bytes.LastIndex(stat, []byte(") ")) // the name before that may have any characters
-		var p process
-		var parent, sid int
-		var state string
-		fmt.Sscan(string(stat), &p.pid)
-		fmt.Sscan(string(stat[at+1:]), &state, &parent, &p.group, &sid)
-		if sid == session {
-			p.zombie = state == "Z"
+		stat, _ := os.ReadFile(file) // gone with the process
+		if p, of := parseStat(stat); of == session {
 			all = append(all, p)
 		}
 	}
 	return all
+}
+
+// parseStat returns the process of a file /proc/PID/stat, and its session; 0 if there
+// is nothing in it.
+func parseStat(stat []byte) (p process, session int) {
+	at := bytes.LastIndexByte(stat, ')') // the name before that may have any characters
+	var parent int
+	var state string
+	fmt.Sscan(string(stat), &p.pid)
+	fmt.Sscan(string(stat[at+1:]), &state, &parent, &p.group, &session)
+	p.zombie = state == "Z"
+	return p, session
 }
 
 // onlyZombies reports whether there are processes, and all are zombies: their parent is
