@@ -172,12 +172,19 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) {
 	defer r.cancel()
 	done := make(chan error)
-	go func() { done <- r.process.Wait() }()
+	var took time.Duration
+	failed := false
+	go func() {
+		err := r.process.Wait()
+		took, failed = r.since(), err != nil && r.ctx.Err() == nil
+		if failed { // here, because await may be waiting for changes to settle
+			c.log.Printf("%s failed after %v: %v", c.name(), took, err)
+		}
+		done <- err
+	}()
 	named, restart, err := c.await(ctx, done, r)
-	if err != nil && r.ctx.Err() == nil {
-		c.log.Printf("%s failed after %v: %v", c.name(), r.since(), err)
-	} else if named || c.Verbose {
-		c.log.Printf("%s ended after %v: %v", c.name(), r.since(), r.process)
+	if !failed && (named || c.Verbose) {
+		c.log.Printf("%s ended after %v: %v", c.name(), took, r.process)
 	}
 	c.status = r.process.End()
 	return err == nil, restart
