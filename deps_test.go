@@ -15,6 +15,7 @@ var mayImport = map[string][]string{
 	"internal/scan":          {"internal/wire", "internal/oserr", "internal/pattern"},
 	"internal/feed":          {"internal/wire"},
 	"internal/sock":          {"internal/oserr"},
+	"internal/web":           nil,
 	"internal/follow":        {"internal/wire", "internal/oserr", "internal/backoff"},
 	"internal/console":       nil,
 	"internal/oserr":         nil,

@@ -95,7 +95,7 @@ func TestShutdownBetweenLines(t *testing.T) {
 		conn, err := l.Accept()
 		check.Must(t, err)
 		s.conns.Add(1)
-		u := newSubscriber(s.server, conn)
+		u := newSubscriber(s.server, conn, "pipe", wire.Text)
 		s.feed.Join(&u.reader, u, wire.Text)
 		u.Flush()
 		p.expect("[text] watching a (not there)")

@@ -10,6 +10,8 @@
 //	poll.go        the watching half: a tick, a scan, the events of what it found
 //	serve.go       the serving half: accept, limits, shutdown
 //	subscriber.go  one connection
+//	metrics.go     what HTTP shows of both: /healthz, /metrics
+//	notify.go      the service manager, systemd
 //	receive.go     the other end: changes are printed, or COMMAND runs on them
 //	reap_linux.go  children that nothing else waits for
 //
@@ -182,11 +184,7 @@ func oneLine(s string) string {
 
 // version returns what -version prints.
 func version() string {
-	version := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = cmp.Or(info.Main.Version, version)
-	}
-	return fmt.Sprintf("net-watcher %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("net-watcher %s %s %s/%s", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // watch watches the files, serves the changes, and has the receivers print them and run
@@ -203,13 +201,14 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 		return err
 	}
 	var listeners []net.Listener
+	transports := make(map[net.Listener]string)
 	defer func() {
 		for _, l := range listeners {
 			l.Close()
 		}
 	}()
 	var lines []string
-	for _, a := range o.listen {
+	for i, a := range slices.Concat(o.listen, o.web) {
 		listen := func() ([]net.Listener, error) { return a.Listen(ctx, o.socketMode, log.Printf) }
 		if a.IsTLS() {
 			listen = func() ([]net.Listener, error) { return secure.Listen(ctx, a) }
@@ -219,7 +218,17 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 			return err
 		}
 		listeners = append(listeners, ls...)
-		lines = append(lines, announce(a, ls, isProgram, o.certs.CA != "")...)
+		isWeb := i >= len(o.listen)
+		if isWeb || a.IsTLS() {
+			for _, l := range ls {
+				transports[l] = transportName(isWeb, a.IsTLS())
+			}
+		}
+		if isWeb {
+			lines = append(lines, announceWeb(a, ls, o.certs.CA != "")...)
+		} else {
+			lines = append(lines, announce(a, ls, isProgram, o.certs.CA != "")...)
+		}
 	}
 
 	calls, subscribers := shareFiles(maxFiles(), len(listeners)+handshakes)
@@ -244,6 +253,10 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	f := feed.New(watching)
 	s := newServer(f, o.format, subscribers, log, o.verbose)
 	s.ask, p.scanned = p.ask, s.scanned
+	s.transports = transports
+	if len(o.web) > 0 {
+		s.front = newFront(o, p, s)
+	}
 	if secure != nil {
 		secure.Refused = s.refused
 	}
@@ -267,6 +280,7 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 			}
 		}
 		for events := range p.changes(ctx) {
+			s.counts.change(events)
 			f.Publish(events)
 			if o.verbose {
 				for _, e := range events {
@@ -275,6 +289,8 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 			}
 		}
 	})
+	n := newNotifier(os.Getenv, log.Printf)
+	wg.Go(func() { n.run(ctx, p.isAlive, fmt.Sprintf("scanning every %v, FILEs: %d", o.interval, len(watching))) })
 	err = s.serve(ctx, listeners...)
 	cancel()
 	wg.Wait()
@@ -392,16 +408,7 @@ func announce(a sock.Address, ls []net.Listener, has func(program string) bool, 
 		}
 		return []string{fmt.Sprintf("listening on %s (try: %s)", wire.Printable(a.Name), try)}
 	}
-	var where []string
-	for _, l := range ls {
-		where = append(where, l.Addr().String())
-	}
-	tcp := ls[0].Addr().(*net.TCPAddr)
-	host, _, _ := net.SplitHostPort(where[0])
-	if len(ls) > 1 || tcp.IP.IsUnspecified() {
-		host = "localhost"
-	}
-	port := strconv.Itoa(tcp.Port)
+	host, port := tryAt(ls)
 	try, with := fmt.Sprintf("nc %s %s", host, port), ""
 	switch hasTLS := a.IsTLS(); {
 	case hasTLS && has("openssl"):
@@ -414,8 +421,50 @@ func announce(a sock.Address, ls []net.Listener, has func(program string) bool, 
 	if asksForCertificates && a.IsTLS() {
 		try, with = try+" -cert FILE -key FILE", with+" for clients with a certificate"
 	}
+	return announceTCP(ls, "", with, try, asksForCertificates && a.IsTLS())
+}
+
+// announceWeb is announce for the listeners of a, an http:// or https:// ADDRESS.
+func announceWeb(a sock.Address, ls []net.Listener, asksForCertificates bool) []string {
+	host, port := tryAt(ls)
+	scheme, with := transportName(true, a.IsTLS())+"://", ""
+	try := "open " + scheme + net.JoinHostPort(host, port) + " in a browser"
+	if asksForCertificates && a.IsTLS() {
+		with = " for clients with a certificate"
+	}
+	return announceTCP(ls, scheme, with, try, with != "")
+}
+
+// transportName returns what subscribers of an ADDRESS are counted as.
+func transportName(isWeb, isTLS bool) string {
+	switch {
+	case isWeb && isTLS:
+		return "https"
+	case isWeb:
+		return "http"
+	}
+	return "tls"
+}
+
+// tryAt returns the host and the port at which this host reaches the listeners.
+func tryAt(ls []net.Listener) (host, port string) {
+	a := ls[0].Addr().(*net.TCPAddr)
+	host, port, _ = net.SplitHostPort(a.String())
+	if len(ls) > 1 || a.IP.IsUnspecified() {
+		host = "localhost"
+	}
+	return host, port
+}
+
+// announceTCP returns the log lines about listeners, and a warning if all hosts that can
+// reach them can connect, which isPrivate rules out.
+func announceTCP(ls []net.Listener, scheme, with, try string, isPrivate bool) []string {
+	var where []string
+	for _, l := range ls {
+		where = append(where, scheme+l.Addr().String())
+	}
 	lines := []string{fmt.Sprintf("listening on %s%s (try: %s)", strings.Join(where, " and "), with, try)}
-	if !tcp.IP.IsLoopback() && !(asksForCertificates && a.IsTLS()) {
+	if !ls[0].Addr().(*net.TCPAddr).IP.IsLoopback() && !isPrivate {
 		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: anyone who can reach it can read file names and change times", where[0]))
 	}
 	return lines

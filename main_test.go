@@ -27,6 +27,7 @@ import (
 	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
+	"net-watcher/internal/web"
 	"net-watcher/internal/wire"
 )
 
@@ -84,6 +85,13 @@ func TestParseOptions(t *testing.T) {
 			options{
 				files: []string{"a"}, command: []string{"make"}, listen: []sock.Address{{Network: "tcp", Name: ":7"}}, print: true,
 				format: wire.JSON, interval: time.Second, socketMode: 0o600,
+			},
+		},
+		{
+			[]string{"-listen", "HTTP://localhost:8080", "-listen", "https://:8443", "-origin", "http://Dev:80", "a", "-cert", "c", "-key", "k"},
+			options{
+				files: []string{"a"}, web: []sock.Address{{Network: "tcp", Name: "localhost:8080"}, {Network: "tls", Name: ":8443"}},
+				origins: []web.Origin{"http://dev"}, certs: sock.CertFiles{Cert: "c", Key: "k"}, interval: time.Second, socketMode: 0o600,
 			},
 		},
 		{
@@ -378,6 +386,16 @@ func TestBadInput(t *testing.T) {
 		{"-connect tls://localhost:0", 2, `invalid value "tls://localhost:0" for flag -connect: a server cannot be at port 0 .*`},
 		{"target.txt -listen tls://localhost:0 -cert none -key target.txt", 1, `-cert "none": .*`},
 		{"target.txt -listen localhost:0 -listen tls://localhost:0 -cert target.txt -key target.txt", 1, `-cert "target.txt": no certificate in it \(PEM\)`},
+		{"target.txt -listen https://localhost:0", 2, `-listen https:// needs -cert FILE and -key FILE .*`},
+		{"target.txt -listen http://localhost", 2, `invalid value "http://localhost" for flag -listen: address "http://localhost": HTTP needs a host and a port, .*`},
+		{"target.txt -listen http://localhost:0/x", 2, `invalid value "http://localhost:0/x" for flag -listen: address .*`},
+		{"target.txt -listen http://", 2, `invalid value "http://" for flag -listen: address "http://": HTTP needs .*`},
+		{"target.txt -listen ftp://localhost:0", 2, `invalid value .*: ftp:// is not supported .*`},
+		{"target.txt -origin http://localhost:1", 2, `-origin needs -listen http://HOST:PORT .*`},
+		{"target.txt -listen http://localhost:0 -origin *", 2, `invalid value "\*" for flag -origin: "\*" is no origin .*`},
+		{"target.txt -listen http://localhost:0 -format json", 2, `-format has no effect on HTTP, which has JSON .*`},
+		{"-connect localhost -origin http://localhost:1", 2, `-origin cannot be used with -connect .*`},
+		{"-connect http://localhost:1", 2, `invalid value .* for flag -connect: address "http://localhost:1": http:// is not supported .*`},
 		{"target.txt -scan", 2, `-scan needs -connect .*`},
 		{"target.txt -format json -- true", 2, `-format has no effect on a COMMAND, which gets JSON lines .*`},
 		{"target.txt -- ./none/command", 1, `.*./none/command.*`},
@@ -449,6 +467,30 @@ func TestReadme(t *testing.T) {
 		if len(line) > 80 {
 			t.Errorf("too long for a terminal: %q", line)
 		}
+	}
+}
+
+func TestAnnounceWeb(t *testing.T) {
+	at := func(ip string) net.Listener { return fakeListener{&net.TCPAddr{IP: net.ParseIP(ip), Port: 7}} }
+	plain, secure := sock.Address{Network: "tcp"}, sock.Address{Network: "tls"}
+	for _, test := range []struct {
+		address sock.Address
+		ips     []string
+		asks    bool
+		want    []string
+	}{
+		{plain, []string{"127.0.0.1", "::1"}, true, []string{"listening on http://127.0.0.1:7 and http://[::1]:7 (try: open http://localhost:7 in a browser)"}},
+		{secure, []string{"::"}, true, []string{"listening on https://[::]:7 for clients with a certificate (try: open https://localhost:7 in a browser)"}},
+		{secure, []string{"192.0.2.1"}, false, []string{
+			"listening on https://192.0.2.1:7 (try: open https://192.0.2.1:7 in a browser)",
+			"warning: https://192.0.2.1:7 is open to the network: anyone who can reach it can read file names and change times",
+		}},
+	} {
+		var ls []net.Listener
+		for _, ip := range test.ips {
+			ls = append(ls, at(ip))
+		}
+		check.Equal(t, "lines", test.want, announceWeb(test.address, ls, test.asks))
 	}
 }
 

@@ -42,7 +42,7 @@ func TestSendBuffer(t *testing.T) {
 		conn, err := l.Accept()
 		check.Must(t, err)
 		defer conn.Close()
-		u := newSubscriber(newTestServer(newTestFeed("a"), wire.Text).server, conn)
+		u := newSubscriber(newTestServer(newTestFeed("a"), wire.Text).server, conn, "pipe", wire.Text)
 		check.Must(t, u.writer.socket.Control(func(fd uintptr) {
 			n, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
 			check.Must(t, err)
