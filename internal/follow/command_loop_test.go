@@ -115,6 +115,24 @@ func TestFeedback(t *testing.T) {
 	}
 }
 
+// Runs because of what has no mtime, as directories, neither count nor end the count.
+func TestFeedbackWithoutTimes(t *testing.T) {
+	var f feedback
+	now := check.Day1
+	var got []int
+	for i := range 2 * manyRuns {
+		e := wire.Event{File: "d/"}
+		if i%2 == 0 {
+			e = wire.Event{File: "f", Mtime: now}
+		}
+		got = append(got, f.judge([]wire.Event{e}, 0, now.Add(time.Second)))
+		now = now.Add(time.Second)
+		f.ran(now, now.Add(50*time.Millisecond), false)
+	}
+	check.Equal(t, "in a row", []int{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 8}, got)
+	check.Equal(t, "the next one", manyRuns, f.judge([]wire.Event{{Mtime: now}}, 0, now.Add(time.Second)))
+}
+
 // The times of changes, against those of two runs, say how many runs in a row the
 // command has caused.
 func TestJudge(t *testing.T) {
@@ -125,7 +143,7 @@ func TestJudge(t *testing.T) {
 		runs, after int   // in a row
 		now         int   // in ms, 0 for soon
 	}{
-		"none":                                  {nil, 5, 0, 0},
+		"none":                                  {nil, 5, 5, 0},
 		"in the last run":                       {[]int{10_500}, 5, 6, 0},
 		"in the run before":                     {[]int{500}, 5, 6, 0},
 		"in both":                               {[]int{500, 10_500}, 5, 6, 0},

@@ -130,8 +130,14 @@ func (d *driver) collect() []string {
 	if !slices.IsSortedFunc(report.Results, func(a, b scan.Result) int { return a.Target - b.Target }) {
 		d.Errorf("results are not in the order of the targets: %+v", report.Results)
 	}
+	if d.sums != nil && !d.scanner.Known() {
+		d.Error("a target is not known any more")
+	}
 	var lines []string
 	for _, r := range report.Results {
+		if len(r.Steps) == 0 {
+			d.Errorf("%s: a result without a step", d.paths[r.Target])
+		}
 		for _, step := range r.Steps {
 			path := d.paths[r.Target]
 			if step.Name != "" {

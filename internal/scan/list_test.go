@@ -120,3 +120,37 @@ func TestListingMemory(t *testing.T) {
 		t.Errorf("memory for %d entries is kept", got)
 	}
 }
+
+// What vanishes before the rest of it is examined is not listed. Otherwise the listing is
+// what it was.
+func TestFinish(t *testing.T) {
+	dir := t.TempDir()
+	check.Write(t, dir+"/a", "1", check.Day1)
+	check.Write(t, dir+"/c", "1", check.Day1)
+	p := &pass{w: &worker{fs: OS{}, clock: &clock{epoch: time.Now()}}, options: &Options{Content: true}}
+	p.sched = &scheduler{stopped: func() bool { return false }}
+	var old []node
+	for _, name := range []string{"a", "b", "c"} {
+		old = append(old, nodeOf(name, p.read(dir+"/a")))
+	}
+	for _, test := range []struct {
+		names, want string
+		same        bool
+	}{
+		{"a", "a", true},
+		{"a b c", "a c", false},
+		{"c b a", "c a", false},
+		{"b", "", false},
+	} {
+		names := strings.Fields(test.names)
+		l := &listing{pass: p, path: dir, old: old[:len(names)]}
+		for _, name := range names {
+			l.add(&Entry{Name: name, Size: 1, Mtime: check.Day1})
+		}
+		l.finish()
+		if l.isSame() != test.same || len(l.changed) > 0 && test.same {
+			t.Errorf("%s: the same is %v, but for %v", test.names, l.isSame(), l.changed)
+		}
+		check.Equal(t, test.names, test.want, listedIn(l.complete()))
+	}
+}

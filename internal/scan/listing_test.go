@@ -1,6 +1,7 @@
 package scan_test
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"net-watcher/internal/check"
 	"net-watcher/internal/faults"
@@ -26,6 +28,11 @@ type portionFS struct {
 func (p *portionFS) Lstat(name string) (scan.Entry, error) {
 	p.t.Errorf("%s is examined by itself", name)
 	return p.OS.Lstat(name)
+}
+
+func (p *portionFS) DirNames(name string) (map[string]bool, error) {
+	p.t.Errorf("%s is read once more", name)
+	return p.OS.DirNames(name)
 }
 
 func (p *portionFS) OpenDir(name string, follow bool) (scan.Dir, error) {
@@ -64,6 +71,19 @@ func TestListPortions(t *testing.T) {
 		check.Equal(t, "entries, and the directory", 301, len(s.Sums(0)))
 		check.Equal(t, "files left open", 0, ff.open)
 	})
+}
+
+// Without a file system in the options, it is the system's.
+func TestSystem(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Write(t, "f", "1", check.Day1)
+	s := scan.New(t.Context(), []string{"f"}, scan.Options{})
+	for s.Start(); !s.Known(); s.Collect() {
+		<-s.Ready()
+	}
+	if got, want := s.State(0).Stat, scan.FileStat(1, check.Day1); got != want {
+		t.Errorf("state %+v, want %+v", got, want)
+	}
 }
 
 // A listing that breaks off is made anew: what was listed before that is not there
@@ -122,6 +142,95 @@ func TestVanishing(t *testing.T) {
 		check.Equal(t, name+": listed then, and the directory", 501, len(d.sums[0]))
 		d.checkSums()
 		d.checkTree()
+	}
+}
+
+// What has vanished while its directory was scanned is removed at once, and nobody asks
+// for it again.
+func TestVanishedOnce(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.Must(t, os.MkdirAll("d/sub", 0o777))
+	check.Write(t, "d/a", "1", check.Day1)
+	ff := faults.Real()
+	d := newDriver(t, ff, scan.Options{}, "d")
+	d.begin()
+	ff.Before("open", "d/sub", func() { os.Remove("d/sub") })
+	check.Equal(t, "steps", []string{"removed d/sub/"}, d.scan())
+	ff.Calls("")
+	check.Equal(t, "steps of the next scan", []string(nil), d.scan())
+	check.Equal(t, "asked for then", []string(nil), ff.Calls("lstat"))
+}
+
+// A listing that lacks a name, and has another one that differs in case only, has not
+// lost the one for the other where both are different files.
+func TestMissingBesideCase(t *testing.T) {
+	ff := faults.Made()
+	putAll(ff, "d/a")
+	ff.Put("d/A", 2, check.Day1)
+	d := newDriver(t, ff, scan.Options{}, "d")
+	d.begin()
+	ff.Listed("d/a", 0)
+	check.Equal(t, "steps", []string(nil), d.scan())
+}
+
+// fleetingFS is the system's file system; the names that it lists are overwritten by the
+// next call, as those of any may be.
+type fleetingFS struct{ scan.OS }
+
+type fleetingDir struct {
+	scan.Dir
+	names [][]byte
+}
+
+func (f *fleetingFS) OpenDir(name string, follow bool) (scan.Dir, error) {
+	d, err := f.OS.OpenDir(name, follow)
+	if err != nil {
+		return nil, err
+	}
+	return &fleetingDir{Dir: d}, nil
+}
+
+func (d *fleetingDir) overwrite() {
+	for _, name := range d.names {
+		for i := range name {
+			name[i] = '!'
+		}
+	}
+	d.names = nil
+}
+
+func (d *fleetingDir) ReadEntries(buf []scan.Entry, folder *pattern.Folder) (int, error) {
+	d.overwrite()
+	n, err := d.Dir.ReadEntries(buf, folder)
+	for i := range n {
+		name := []byte(buf[i].Name)
+		d.names = append(d.names, name)
+		buf[i].Name = unsafe.String(&name[0], len(name))
+	}
+	return n, err
+}
+
+func (d *fleetingDir) Close() error {
+	d.overwrite()
+	return d.Dir.Close()
+}
+
+// Names are kept for as long as they are needed.
+func TestFleetingNames(t *testing.T) {
+	t.Chdir(t.TempDir())
+	check.MakeTree(t, "d", 20, 20)
+	for _, content := range []bool{false, true} {
+		var sums []map[string]scan.Sum
+		for _, fs := range []scan.FileSystem{scan.OS{}, &fleetingFS{}} {
+			s := scan.New(t.Context(), []string{"d"}, scan.Options{FileSystem: fs, Content: content})
+			for range 2 {
+				for s.Start(); s.Outstanding(); s.Collect() {
+					<-s.Ready()
+				}
+			}
+			sums = append(sums, s.Sums(0))
+		}
+		check.Equal(t, fmt.Sprintf("what is found, contents %v", content), sums[0], sums[1])
 	}
 }
 

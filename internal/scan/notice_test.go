@@ -34,6 +34,19 @@ func TestReplacedNotice(t *testing.T) {
 	check.Equal(t, "when its mount is of the old one", []scan.Notice{{Target: 1, Path: "f", About: scan.Replaced}}, d.notices)
 }
 
+// It is said of a file in a directory as well, and of no directory.
+func TestReplacedBelow(t *testing.T) {
+	for name, want := range map[string][]scan.Notice{"d/f": {{Target: 0, Path: "d/f", About: scan.Replaced}}, "d/sub": nil, "d": nil} {
+		ff := faults.Made()
+		putAll(ff, "d/f", "d/sub/a")
+		check.Must(t, ff.Tree.Edit(name, func(f *faults.Inode) { f.Unlinked = true }))
+		d := newDriver(t, ff, scan.Options{}, "d")
+		d.begin()
+		d.scan()
+		check.Equal(t, name, want, d.notices)
+	}
+}
+
 // The second change of a target just now, and in a whole second, shows that its file
 // system has no finer times. It is said once, and not if contents are compared.
 func TestCoarseTimesNotice(t *testing.T) {
@@ -55,12 +68,13 @@ func TestCoarseTimesNotice(t *testing.T) {
 			d.scan()
 			if i == 0 {
 				check.Equal(t, "after one change", []scan.Notice(nil), d.notices)
+			} else {
+				check.Equal(t, "after two and more", []scan.Notice{{Target: 1, Path: "coarse", About: scan.CoarseTimes}}, d.notices)
 			}
 			time.Sleep(1100 * time.Millisecond)
 			edit("fine", 100+i, now.Truncate(time.Hour)) // as from an archive
 			d.scan()
 		}
-		check.Equal(t, "after five", []scan.Notice{{Target: 1, Path: "coarse", About: scan.CoarseTimes}}, d.notices)
 	})
 	t.Chdir(t.TempDir())
 	d := newDriver(t, faults.Real(), scan.Options{Content: true}, "f")

@@ -83,7 +83,6 @@ func (p *pass) set(n *node, above string, s Stat) {
 			p.found.doubt(name, since, s.err)
 			return
 		}
-		s.inconclusive = false
 	}
 	if !p.first && n.kind == unknown && !n.unreadable() {
 		n.kind = absent // first scans could not examine it, and then not its directory
@@ -294,12 +293,11 @@ func (p *pass) isSame(e *Entry, known Stat) bool { return p.options.SkipSame && 
 // the place of the time.
 func (p *pass) statLink(path string, named bool, known Stat) (Stat, uint64) {
 	s, dev := p.stat(path, named, known)
-	if s.err != "" || s.kind != file || s.hash != 0 || s.sec != s.sec&1 {
-		return s, dev
-	}
-	if to, err := timed(p.w, p.w.fs.EvalSymlinks, path); err == nil && to != filepath.Clean(path) {
-		sum := sha256.Sum256([]byte(to))
-		s.hash = shortHash(sum[:])
+	if s.err == "" && s.kind == file && s.hash == 0 && s.sec == s.sec&1 {
+		if to, err := timed(p.w, p.w.fs.EvalSymlinks, path); err == nil && to != filepath.Clean(path) {
+			sum := sha256.Sum256([]byte(to))
+			s.hash = shortHash(sum[:])
+		}
 	}
 	return s, dev
 }

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -87,4 +88,58 @@ func TestParallelForStopped(t *testing.T) {
 	p := &pass{w: w, sched: s}
 	p.parallelFor(10, func(*pass, int) { calls++ })
 	check.Equal(t, "calls", 2, calls)
+}
+
+// oddFS is the system's file system. Files of it cannot be examined once they are open,
+// and links lead elsewhere.
+type oddFS struct {
+	OS
+	examined func() // called by File.Stat
+}
+
+type oddFile struct {
+	File
+	fs *oddFS
+}
+
+func (f *oddFS) Open(name string) (File, error) {
+	file, err := f.OS.Open(name)
+	return &oddFile{file, f}, err
+}
+
+func (f *oddFile) Stat() (Entry, error) {
+	f.fs.examined()
+	return Entry{}, check.PathError(fs.ErrInvalid)
+}
+
+func (f *oddFS) EvalSymlinks(string) (string, error) { return "elsewhere", nil }
+
+// A file that cannot be examined once it is open is unreadable, and that may hang.
+func TestReadFails(t *testing.T) {
+	name := t.TempDir() + "/f"
+	check.Write(t, name, "1", check.Day1)
+	ff := &oddFS{}
+	w := &worker{fs: ff, clock: &clock{epoch: time.Now()}}
+	ff.examined = func() {
+		if w.began.Load() == 0 {
+			t.Error("no call is under way")
+		}
+	}
+	p := &pass{w: w, options: &Options{Content: true}}
+	if got, want := p.read(name), errStat(fs.ErrInvalid); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// Where a link leads counts if the file has one of the times that all files of a read-only
+// image may have, 0 and 1, and the time in all other cases.
+func TestStatLink(t *testing.T) {
+	name := t.TempDir() + "/f"
+	p := &pass{w: &worker{fs: &oddFS{}, clock: &clock{epoch: time.Now()}}, options: &Options{}, remotes: &remotes{}}
+	for sec, want := range map[int64]bool{0: true, 1: true, 2: false, 3: false, check.Day1.Unix() | 1: false} {
+		check.Write(t, name, "1", time.Unix(sec, 0))
+		if s, _ := p.statLink(name, false, Stat{}); (s.hash != 0) != want {
+			t.Errorf("second %d: %+v", sec, s)
+		}
+	}
 }

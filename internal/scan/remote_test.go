@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,46 @@ func TestRemoteSeen(t *testing.T) {
 	ff.Heal()
 	ff.Before("revalidate", "e/", func() { check.Write(t, "e/later", "1", check.Day1) })
 	check.Equal(t, "a creation", []string{"created e/later, 1 bytes"}, d.scan())
+	ff.Before("revalidate", "e/", func() { os.Remove("e/later") })
+	check.Equal(t, "a removal, on demand", []string{"removed e/later"}, d.meet())
+}
+
+// Of each file system that a directory has, it is found out once whether it has a server:
+// entries say which one they are on, and what is below a directory is on the same unless
+// it is a mount itself.
+func TestRemoteMounts(t *testing.T) {
+	ff := faults.Made()
+	ff.Tree.Numbered = true
+	putAll(ff, "d/a/f", "d/mnt1/sub/deep/f", "d/mnt2/f", "d/sub/f", "d/f")
+	ff.SetRemote(true)
+	ff.Entries(func(dir string, entries []scan.Entry) []scan.Entry {
+		for i, e := range entries {
+			switch {
+			case strings.HasPrefix(dir, "d/mnt1") || e.Name == "mnt1":
+				entries[i].Dev = 2
+			case strings.HasPrefix(dir, "d/mnt2") || e.Name == "mnt2":
+				entries[i].Dev = 3
+			case e.Name == "f": // a file may be one, and says nothing of directories
+				entries[i].Dev = 4
+			}
+		}
+		return entries
+	})
+	d := newDriver(t, ff, scan.Options{}, "d")
+	d.begin()
+	check.Equal(t, "it is found out of", []string{".", "d", "d/mnt1", "d/mnt2"}, ff.Calls("isremote"))
+}
+
+// What a link in a directory leads to was not named, and its server is not asked.
+func TestRemoteLink(t *testing.T) {
+	ff := faults.Made()
+	ff.Tree.Numbered = true
+	putAll(ff, "d/a")
+	check.Must(t, ff.Tree.Symlink("a", "d/link"))
+	ff.SetRemote(true)
+	d := newDriver(t, ff, scan.Options{}, "d", "d/a")
+	d.begin()
+	check.Equal(t, "asked", []string{".", "d/", "d/a"}, ff.Calls("revalidate"))
 }
 
 // What a listing lacks is asked of the server before it is removed: a client may know a

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -41,5 +42,31 @@ func TestRecovered(t *testing.T) {
 		"unreadable, and all is gone": {[]Step{a, unreadable}, denied, nil},
 	} {
 		check.Equal(t, name, test.want, recovered(test.steps, test.root, before), cmp.AllowUnexported(Stat{}))
+	}
+}
+
+// The changes that count for coarse times: those of a file, in a whole second, less than
+// 2 s ago, with none in between that shows finer ones.
+func TestCountCoarse(t *testing.T) {
+	now := check.Day1.Truncate(time.Second)
+	const fine = time.Millisecond
+	for _, test := range []struct {
+		name  string
+		after []time.Duration // mtimes, after now
+		want  int
+	}{
+		{"whole seconds", []time.Duration{0, -time.Second, time.Second}, 3},
+		{"long ago, or to come", []time.Duration{-2 * time.Second, 2 * time.Second}, 0},
+		{"one long ago in between", []time.Duration{0, -2*time.Second - fine, 0}, 2},
+		{"a finer one, 2 s ago", []time.Duration{0, -2*time.Second + fine}, 0},
+		{"a finer one in between", []time.Duration{0, 0, -fine, 0}, 1},
+	} {
+		var steps []Step
+		for _, after := range test.after {
+			steps = append(steps, Step{Stat: fileStat(1, now.Add(after))}, Step{Stat: Stat{kind: directory}}, Step{Stat: gone})
+		}
+		var tg target
+		tg.countCoarse(steps, now)
+		check.Equal(t, test.name, test.want, tg.coarse)
 	}
 }

@@ -17,10 +17,20 @@ import (
 // A tag is that of the file, whatever happened to it, on every machine.
 func TestStateReturns(t *testing.T) {
 	t.Chdir(t.TempDir())
-	check.Write(t, "f", "1", check.Day1)
+	check.Write(t, "f", "1", time.Unix(1, 0)) // as of a read-only image
 	d := newDriver(t, faults.Real(), scan.Options{}, "f")
 	d.begin()
 	first := d.sum[0]
+	check.Must(t, os.Rename("f", "g"))
+	d = newDriver(t, faults.Real(), scan.Options{}, "g")
+	if d.begin(); d.sum[0] != first {
+		t.Error("in 1970, the tag depends on the target's own name")
+	}
+	check.Must(t, os.Rename("g", "f"))
+	check.Write(t, "f", "1", check.Day1)
+	d = newDriver(t, faults.Real(), scan.Options{}, "f")
+	d.begin()
+	first = d.sum[0]
 	check.Write(t, "f", "2", check.Day2)
 	if d.scan(); d.sum[0] == first {
 		t.Error("another mtime, the same tag")
@@ -130,5 +140,50 @@ func TestDoubtThatHangs(t *testing.T) {
 		check.Equal(t, "first scan", []string{"watching d: initial scan not finished after 5s"}, d.begin())
 		ff.Release("d")
 		time.Sleep(time.Second)
+	})
+}
+
+// The steps of a collect are in the order of the targets, in whatever order these were
+// scanned; and a target that hung is what its last step says.
+func TestOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, "a/f", "b/f", "c/f")
+		d := newDriver(t, ff, scan.Options{}, "a/f", "b/f", "c/f")
+		d.begin()
+		ff.Hang("a/f")
+		check.Equal(t, "while one hangs", []string{hung("a/f")}, d.scan())
+		ff.Put("b/f", 2, check.Day1)
+		ff.Put("c/f", 2, check.Day1)
+		d.scanner.Start()
+		synctest.Wait()
+		ff.Release("a/f")
+		synctest.Wait()
+		check.Equal(t, "when it answers", []string{"readable a/f, 1 bytes", "modified b/f, 2 bytes", "modified c/f, 2 bytes"}, d.collect())
+		if err := d.scanner.State(0).Stat.Err(); err != "" {
+			t.Errorf("its state is unreadable: %s", err)
+		}
+	})
+}
+
+// What could not be examined at first, and could be before all targets were known, is not
+// among what cannot be.
+func TestUnreadableHealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, "d/a", "d/b", "nfs/f")
+		ff.Fail("lstat", "d/a", denied.err)
+		ff.Hang("nfs/f")
+		s := scan.New(t.Context(), []string{"d", "nfs/f"}, scan.Options{FileSystem: ff})
+		for range 2 {
+			s.Start()
+			for range 3 {
+				time.Sleep(scan.SpawnDelay)
+				s.Collect()
+			}
+			ff.Heal()
+		}
+		check.Equal(t, "what cannot be examined", map[string]string(nil), s.Unreadable(0))
+		ff.Release("nfs/f")
 	})
 }

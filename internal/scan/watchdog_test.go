@@ -131,3 +131,40 @@ func TestCollectWithin(t *testing.T) {
 		}
 	})
 }
+
+// All calls hang from a second after the last one began, until no more than half of them
+// do.
+func TestFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		names := []string{"a/f", "b/f", "c/f", "d/f"}
+		putAll(ff, names...)
+		for _, name := range names {
+			ff.Hang(name)
+		}
+		s := scan.New(t.Context(), names, scan.Options{FileSystem: ff, MaxCalls: len(names)})
+		s.Start()
+		for range names[1:] {
+			time.Sleep(scan.SpawnDelay)
+			s.Collect() // which starts a worker
+		}
+		for _, test := range []struct {
+			when string
+			do   func()
+			want bool
+		}{
+			{"in less than a second", func() { time.Sleep(scan.HungAfter - 1) }, false},
+			{"in a second", func() { time.Sleep(1) }, true},
+			{"when one is answered", func() { ff.Release(names[0]) }, true},
+			{"when half are answered", func() { ff.Release(names[1]) }, false},
+			{"when one of them hangs again", func() { ff.Hang(names[0]); s.Start(); time.Sleep(scan.HungAfter) }, false},
+		} {
+			test.do()
+			synctest.Wait()
+			check.Equal(t, test.when+", all hang", test.want, s.Collect().Full)
+		}
+		for _, name := range []string{names[0], names[2], names[3]} {
+			ff.Release(name)
+		}
+	})
+}
