@@ -119,8 +119,11 @@ func TestCommandRestartLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeCommand(time.Hour, 5*time.Second)
 		f.Restart = true
-		go f.addLater("a", "b", "c", "d")
-		time.AfterFunc(time.Minute, f.Close)
+		go func() {
+			f.addLater("a", "b", "c", "d")
+			time.Sleep(time.Minute)
+			f.Close()
+		}()
 		f.Run(t.Context())
 		check.Equal(t, "runs", []string{"0s a", "6s a b c d"}, f.runs)
 	})
@@ -135,8 +138,9 @@ func TestCommandRestartSettles(t *testing.T) {
 			f.addLater("a")
 			time.Sleep(9 * time.Second)
 			f.addLater("b", "c")
+			time.Sleep(time.Minute)
+			f.Close()
 		}()
-		time.AfterFunc(time.Minute, f.Close)
 		f.Run(t.Context())
 		check.Equal(t, "runs", []string{"1.5s a", "12.5s a b c"}, f.runs)
 	})
