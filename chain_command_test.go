@@ -24,13 +24,14 @@ type commands struct {
 	mu     sync.Mutex // guards the fields below
 	took   time.Duration
 	status int
-	broken bool // they cannot be started
+	broken bool          // they cannot be started
+	ending time.Duration // how long they take to end when they are told to
 }
 
-func (c *commands) set(took time.Duration, status int, broken bool) {
+func (c *commands) set(took time.Duration, status int, broken bool, ending time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.took, c.status, c.broken = took, status, broken
+	c.took, c.status, c.broken, c.ending = took, status, broken, ending
 }
 
 // command returns a COMMAND of the reader, which is no process and records its runs.
@@ -44,10 +45,11 @@ func (c *chain) command(reader string, console *log.Logger) *follow.Command {
 		c.commands.mu.Lock()
 		defer c.commands.mu.Unlock()
 		if c.commands.broken {
+			c.record.add(proof.Record{Kind: proof.Ran, Reader: reader, Name: "not started"})
 			return nil, errors.New("no such program")
 		}
 		c.record.add(proof.Record{Kind: proof.Run, Reader: reader, Events: events})
-		return &chainRunOfCommand{ctx: ctx, record: c.record, reader: reader, took: c.commands.took, status: c.commands.status}, nil
+		return &chainRunOfCommand{ctx: ctx, record: c.record, reader: reader, took: c.commands.took, status: c.commands.status, ending: c.commands.ending}, nil
 	}
 	return cmd
 }
@@ -59,18 +61,21 @@ type chainRunOfCommand struct {
 	reader string
 	took   time.Duration
 	status int
+	ending time.Duration
 }
 
 func (r *chainRunOfCommand) Pid() int { return 1 }
 
 func (r *chainRunOfCommand) Wait() error {
-	how := ""
+	ran := proof.Record{Kind: proof.Ran, Reader: r.reader}
 	select {
 	case <-time.After(r.took):
 	case <-r.ctx.Done():
-		r.status, how = 143, "killed"
+		time.Sleep(r.ending)
+		r.status, ran.Name, ran.Took = 143, "killed", r.ending.Milliseconds()
 	}
-	r.record.add(proof.Record{Kind: proof.Ran, Reader: r.reader, Value: int64(r.status), Name: how})
+	ran.Value = int64(r.status)
+	r.record.add(ran)
 	if r.status != 0 {
 		return errors.New(r.String())
 	}
@@ -86,16 +91,16 @@ func TestChainCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newChain(t, "d")
 		check.Must(t, c.fs.Tree.MkdirAll("d"))
-		server, client := c.serve(), c.follow(true)
+		server, client := c.serve(locals{}), c.follow(clientOptions{command: true})
 		write := func(name, content string) {
 			check.Must(t, c.fs.Tree.Write(name, content))
 			time.Sleep(chainInterval)
 		}
 		time.Sleep(chainInterval / 2)
-		c.commands.set(1700*time.Millisecond, 1, false)
+		c.commands.set(1700*time.Millisecond, 1, false, 0)
 		write("d/a", "1")
 		write("d/b", "22")
-		c.commands.set(0, 0, false)
+		c.commands.set(0, 0, false, 0)
 		write("d/c", "333")
 		client.stop()
 		server.stop()

@@ -25,6 +25,21 @@ var (
 	chainRoots   = []string{"d", "f", "p", "x"}
 )
 
+// chainPatterns are some of which each chooses a part of chainPaths.
+var chainPatterns = []patterns{
+	{only: []string{"a"}},
+	{only: []string{"/sub/"}},
+	{only: []string{"deep/"}},
+	{only: []string{"sub/*", "!sub/a"}},
+	{only: []string{"a", "l*"}, ignore: []string{"/sub/a"}},
+	{only: []string{"/sub/**/a"}},
+	{ignore: []string{"sub/"}},
+	{ignore: []string{"a", "!/a"}},
+	{ignore: []string{"/sub"}},
+	{ignore: []string{"deep/", "b c"}},
+	{ignore: []string{"*", "!*/", "!a"}},
+}
+
 // item is something in the file system.
 type item struct {
 	path string
@@ -120,7 +135,9 @@ func (r *chainRun) change(what, from, to byte) {
 			op.To = dir + strings.ToLower(base)
 		}
 		do = func() error { return tree.Rename(op.Path, op.To) }
-		if !tree.Fold || r.holdsTarget(at.path) || op.To == op.Path {
+		// What is spelled in another way than a target must not be moved to its place later.
+		mayBeTarget := slices.ContainsFunc(r.targets, func(t string) bool { return strings.EqualFold(path.Base(t), base) })
+		if !tree.Fold || r.holdsTarget(at.path) || mayBeTarget || op.To == op.Path {
 			return
 		}
 	case 10:

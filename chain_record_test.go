@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type recorder struct {
 	serving bool         // it accepts them
 	waiting []*readerEnd // that have connected before that
 	conns   int
+	locals  []*readerEnd // in the process of the server
 }
 
 // add adds a record, with the time.
@@ -45,10 +47,10 @@ func (r *recorder) listen(server int) {
 }
 
 // serve notes that a server is about to accept, and those who wait for that.
-func (r *recorder) serve(server int, took time.Duration, watching []wire.Event) {
+func (r *recorder) serve(server int, took time.Duration, watching []wire.Event, once bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.addLocked(proof.Record{Kind: proof.Serve, Server: server, Took: took.Milliseconds(), Events: watching})
+	r.addLocked(proof.Record{Kind: proof.Serve, Server: server, Took: took.Milliseconds(), Events: watching, Once: once})
 	r.serving = true
 	for _, e := range r.waiting {
 		e.joinLocked()
@@ -75,7 +77,13 @@ func (r *recorder) end(server int, how string) {
 	if r.serving {
 		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how})
 	}
-	r.server, r.serving, r.waiting = 0, false, nil
+	for _, e := range r.locals { // they go with it
+		e.leaveLocked(how)
+		if how == "killed" {
+			r.addLocked(proof.Record{Kind: proof.End, Reader: e.reader, Name: how})
+		}
+	}
+	r.server, r.serving, r.waiting, r.locals = 0, false, nil, nil
 }
 
 // dialing is the key of a readerEnd in the context of Dial.
@@ -95,9 +103,33 @@ func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
 	}
 }
 
+// dialLocal connects a reader in the process of the server to that.
+func (r *recorder) dialLocal(ctx context.Context, reader string, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
+	e := &readerEnd{record: r, reader: reader}
+	r.mu.Lock()
+	if !r.serving {
+		r.mu.Unlock()
+		return nil, net.ErrClosed
+	}
+	r.conns++
+	e.id = r.conns
+	e.joinLocked()
+	r.locals = append(r.locals, e)
+	r.mu.Unlock()
+	var err error
+	if e.Conn, err = dial(ctx); err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		e.leaveLocked(err.Error())
+		return nil, err
+	}
+	return e, nil
+}
+
 // readerEnd is a reader's end of a connection, which records what is read.
 type readerEnd struct {
-	*faults.Conn
+	net.Conn
+	sock   *faults.Conn // the same, if it is one
 	record *recorder
 	reader string
 	link   *faults.Link
@@ -112,7 +144,11 @@ type readerEnd struct {
 func (e *readerEnd) joinLocked() {
 	if !e.left {
 		e.joined = true
-		e.record.addLocked(proof.Record{Kind: proof.Join, Reader: e.reader, Server: e.record.server, Conn: e.id})
+		join := proof.Record{Kind: proof.Join, Reader: e.reader, Server: e.record.server, Conn: e.id}
+		if e.sock == nil && e.link == nil {
+			join.Name = "local"
+		}
+		e.record.addLocked(join)
 	}
 }
 
@@ -136,6 +172,9 @@ func (e *readerEnd) Read(b []byte) (int, error) {
 }
 
 func (e *readerEnd) gotLocked(b []byte) {
+	if e.left {
+		return
+	}
 	e.rest = append(e.rest, b...)
 	end := bytes.LastIndexByte(e.rest, '\n') + 1
 	if end == 0 {

@@ -64,7 +64,7 @@ func chainBytes(seed int) []byte {
 }
 
 const (
-	chainHead     = 4   // bytes that say how all is set up
+	chainHead     = 6   // bytes that say how all is set up
 	chainStep     = 5   // bytes of a step: a wait, an operation and what it is about
 	maxChainSteps = 100 // of a run
 )
@@ -74,6 +74,9 @@ type chainRun struct {
 	*chain
 	steps []string // what was done, in words
 	sizes int64    // the last one of a file
+	kinds byte     // says of which kinds the clients are
+	local byte     // and the receivers in the process of a server
+	calm  bool     // what there is now is to stay
 
 	faults []*diskFault
 
@@ -178,9 +181,14 @@ func (r *chainRun) setUp(head []byte) {
 	bytes := []int{1 << 24, 1 << 13, 1 << 10, 1}[head[1]/16%4]
 	inFlight := []int{1 << 26, 1 << 14, 1 << 11, 1}[head[1]/64]
 	r.limit = func(f *feed.Feed) { f.MaxLogEvents, f.MaxLogBytes, f.MaxInFlight = events, bytes, inFlight }
+	if head[4]%2 > 0 {
+		r.patterns = chainPatterns[int(head[4]/2)%len(chainPatterns)]
+	}
+	r.kinds, r.local = head[5], head[4]>>1
+	r.note("patterns %q", r.patterns)
 	r.note("targets %v, content %v (changed %v), fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
 		r.targets, r.content, r.skipSame, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
-	r.record.add(proof.Record{Kind: proof.Config, Interval: chainInterval.Milliseconds(), Scan: 20, Targets: r.targets, Content: r.content})
+	r.record.add(proof.Record{Kind: proof.Config, Interval: chainInterval.Milliseconds(), Scan: 20, Targets: r.targets, Content: r.content, Only: r.patterns.only, Ignore: r.patterns.ignore})
 	there := int(head[2]) | int(head[3])<<8
 	for i, name := range chainPaths {
 		switch {
@@ -204,7 +212,7 @@ func (r *chainRun) step(op, a, b, c byte) {
 	case 12:
 		r.runCommands(a, b)
 	case 13:
-		r.work(int(a%8), b, c)
+		r.work(int(a%16), b, c)
 	case 14, 15:
 		reader := r.pick(a)
 		r.disturb(a, 0, b)
@@ -258,7 +266,22 @@ func (r *chainRun) work(seconds int, b, c byte) {
 
 func (r *chainRun) serveAnew() {
 	r.note("start server %d", r.servers+1)
-	r.server = r.serve()
+	var l locals
+	switch kind := r.local + byte(r.servers)*5; kind % 8 {
+	case 0:
+		l = locals{print: true}
+	case 1, 2:
+		l = locals{command: true, restart: kind%16 > 7, settle: time.Duration(kind/16%2) * 150 * time.Millisecond}
+	case 3:
+		l = locals{print: true, command: true}
+	case 4:
+		l = locals{print: true, once: true}
+	}
+	if r.calm {
+		l.once = false
+	}
+	r.note("in its process: %+v", l)
+	r.server = r.serve(l)
 }
 
 // stopServer stops the server, or kills it: then what it has written still arrives.
@@ -294,9 +317,17 @@ func (r *chainRun) join(client bool) {
 	}
 	var reader *chainReader
 	if client {
-		command := r.readers == nil || len(r.readers)%2 > 0
-		reader = r.follow(command)
-		r.note("%s joins (COMMAND: %v)", reader.name, command)
+		o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0}
+		kind := r.kinds + byte(r.chain.readers)*29
+		if o.command {
+			o.restart = kind&1 > 0
+			o.settle = []time.Duration{0, 0, 150 * time.Millisecond, 1200 * time.Millisecond}[kind/2%4]
+		}
+		if kind&64 > 0 {
+			o.patterns = chainPatterns[int(kind/8)%len(chainPatterns)]
+		}
+		reader = r.follow(o)
+		r.note("%s joins: %+v", reader.name, o)
 	} else {
 		reader = r.read()
 		r.note("%s joins", reader.name)
@@ -336,11 +367,11 @@ func (r *chainRun) leave(which, how byte) {
 	switch {
 	case how%4 == 0 && e != nil:
 		r.note("%s closes its sending half", reader.name)
-		e.CloseWrite()
+		e.sock.CloseWrite()
 		return
 	case how%4 == 1 && e != nil:
 		r.note("%s resets", reader.name)
-		e.SetLinger(0)
+		e.sock.SetLinger(0)
 		e.Close()
 		return
 	}
@@ -360,7 +391,7 @@ func (r *chainRun) send(which, what byte) {
 	if e := reader.latest(); e != nil {
 		word := words[int(what)%len(words)]
 		r.note("%s sends %.20q", reader.name, word)
-		e.WriteNow([]byte(word))
+		e.sock.WriteNow([]byte(word))
 	}
 }
 
@@ -470,7 +501,8 @@ func (r *chainRun) runCommands(how, status byte) {
 	took := []time.Duration{0, 20 * time.Millisecond, 1500 * time.Millisecond, 8 * time.Second}[how%4]
 	fails, broken := status%3 == 0, how%16 > 11
 	r.note("COMMAND takes %v, fails %v, cannot be started %v", took, fails, broken)
-	r.commands.set(took, map[bool]int{true: 1}[fails], broken)
+	ending := []time.Duration{0, 0, 300 * time.Millisecond, 2 * time.Second}[status/4%4]
+	r.commands.set(took, map[bool]int{true: 1}[fails], broken, ending)
 }
 
 // settle ends all faults, and has all parts there that are to be up to date.
@@ -484,7 +516,11 @@ func (r *chainRun) settle() {
 	}
 	r.network.Refuse(false)
 	r.network.Full(false)
-	r.commands.set(0, 0, false)
+	r.commands.set(0, 0, false, 0)
+	r.calm = true
+	if r.server != nil && r.server.once {
+		r.stopServer(false)
+	}
 	if r.server == nil {
 		r.serveAnew()
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,16 +10,19 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/console"
 	"net-watcher/internal/faults"
 	"net-watcher/internal/feed"
 	"net-watcher/internal/follow"
 	"net-watcher/internal/oserr"
+	"net-watcher/internal/pattern"
 	"net-watcher/internal/proof"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/wire"
@@ -37,13 +41,15 @@ type chain struct {
 	// The fields below are to be set before the first server.
 	content  bool
 	skipSame bool
+	patterns patterns // of each server
 	format   wire.Format
 	maxConns int
 	limit    func(*feed.Feed) // sets its limits
 
 	commands commands
 
-	servers, readers int // so far
+	servers, readers int          // so far
+	locals           atomic.Int32 // so far
 }
 
 const (
@@ -92,26 +98,47 @@ func (c *chain) begin(run func(ctx context.Context, console *log.Logger) error) 
 
 // scanOptions returns the options of each server.
 func (c *chain) scanOptions() scan.Options {
-	return scan.Options{FileSystem: c.fs, Content: c.content, SkipSame: c.skipSame}
+	return scan.Options{FileSystem: c.fs, Content: c.content, SkipSame: c.skipSame, Filter: c.patterns.filter()}
+}
+
+// patterns are those of -only and -ignore.
+type patterns struct{ only, ignore []string }
+
+func (p patterns) filter() *pattern.Filter {
+	f := &pattern.Filter{}
+	for _, only := range p.only {
+		f.Only.Add(only)
+	}
+	for _, ignore := range p.ignore {
+		f.Ignore.Add(ignore)
+	}
+	return f
 }
 
 // chainServer is a server of the targets.
 type chainServer struct {
 	chainPart
 	number   int
+	once     bool // it ends by itself
 	listener *faults.Listener
 }
 
 // serve begins a server of the targets, as watch does.
-func (c *chain) serve() *chainServer {
+func (c *chain) serve(locals locals) *chainServer {
 	c.Helper()
 	l, err := c.network.Listen(chainAddress)
 	check.Must(c.T, err)
 	c.servers++
-	s := &chainServer{number: c.servers, listener: l}
+	s := &chainServer{number: c.servers, once: locals.once, listener: l}
 	c.record.listen(s.number)
 	s.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
-		defer c.record.end(s.number, "stopped")
+		how := "once"
+		defer func() {
+			if ctx.Err() != nil {
+				how = "stopped"
+			}
+			c.record.end(s.number, how)
+		}()
 		began := time.Now()
 		p := newPoll(ctx, c.targets, chainInterval, c.scanOptions())
 		p.say = func(_, format string, args ...any) { console.Printf(format, args...) }
@@ -122,20 +149,77 @@ func (c *chain) serve() *chainServer {
 		}
 		f := feed.New(watching)
 		c.limit(f)
-		c.record.serve(s.number, time.Since(began), watching)
+		c.record.serve(s.number, time.Since(began), watching, locals.once)
 		server := newServer(f, c.format, c.maxConns, console, true)
 		server.ask, p.scanned = p.ask, server.scanned
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		wg.Go(func() {
-			for events := range p.changes(ctx) {
-				c.record.publish(s.number, events)
-				f.Publish(events)
-			}
-		})
-		return server.serve(ctx, l)
+		publish := func(events []wire.Event) {
+			c.record.publish(s.number, events)
+			f.Publish(events)
+		}
+		return share(ctx, p, publish, server, []net.Listener{l}, c.receivers(locals, console), c.receive)
 	})
 	return s
+}
+
+// locals are the receivers in the process of a server.
+type locals struct {
+	print, command, restart, once bool
+	settle                        time.Duration
+}
+
+// receivers returns those, whose names are those of readers.
+func (c *chain) receivers(l locals, logger *log.Logger) (all []*receiver) {
+	if l.command {
+		r := &receiver{name: c.newLocal()}
+		r.command = c.command(r.name, logger)
+		r.command.Restart, r.command.Settle = l.restart, l.settle
+		c.record.add(proof.Record{Kind: proof.Options, Reader: r.name, Restart: l.restart, Settle: l.settle.Milliseconds()})
+		c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command"})
+		all = append(all, r)
+	}
+	if l.print {
+		r := &receiver{name: c.newLocal(), format: wire.JSON, once: l.once, before: func() {}}
+		r.output = console.NewOutput(printed{c.record, r.name})
+		all = append(all, r)
+	}
+	return all
+}
+
+// newLocal returns the name of a receiver that no other one has.
+func (c *chain) newLocal() string {
+	return fmt.Sprint("local", c.locals.Add(1))
+}
+
+// receive is the one of receivers.
+func (c *chain) receive(ctx context.Context, r *receiver, client *follow.Client) error {
+	dial := client.Dial
+	client.Dial = func(ctx context.Context) (net.Conn, error) { return c.record.dialLocal(ctx, r.name, dial) }
+	err := r.receive(ctx, client, !r.once)
+	end := proof.Record{Kind: proof.End, Reader: r.name, Name: "stopped"}
+	if ctx.Err() == nil {
+		end.Name = "once"
+	}
+	c.record.add(end)
+	return err
+}
+
+// printed records what a receiver prints in JSON.
+type printed struct {
+	record *recorder
+	reader string
+}
+
+func (p printed) Write(b []byte) (int, error) {
+	var events []wire.Event
+	for line := range bytes.Lines(b) {
+		e, err := wire.Decode(line)
+		if err != nil {
+			return 0, err
+		}
+		events = append(events, e)
+	}
+	p.record.add(proof.Record{Kind: proof.Handled, Reader: p.reader, Events: events})
+	return len(b), nil
 }
 
 // dial connects to the server for a reader, as sock.Address.Dial does.
@@ -147,7 +231,7 @@ func (c *chain) dial(ctx context.Context, reader string) (*readerEnd, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Conn = conn.(*faults.Conn)
+	e.Conn, e.sock = conn, conn.(*faults.Conn)
 	return e, nil
 }
 
@@ -211,8 +295,19 @@ func (c *chain) read() *chainReader {
 	return r
 }
 
-// follow begins a client, as followServer does. It prints, or runs COMMAND.
-func (c *chain) follow(command bool) *chainReader {
+// clientOptions are those of a client. It prints, or runs COMMAND.
+type clientOptions struct {
+	command  bool
+	restart  bool
+	settle   time.Duration
+	patterns patterns
+}
+
+// follow begins a client, as followServer does.
+func (c *chain) follow(o clientOptions) *chainReader {
+	c.record.add(proof.Record{Kind: proof.Options, Reader: fmt.Sprint("client", c.readers+1), Restart: o.restart, Settle: o.settle.Milliseconds(),
+		Only: o.patterns.only, Ignore: o.patterns.ignore})
+	receiver := &receiver{filter: o.patterns.filter()}
 	r := &chainReader{name: c.newReader("client"), isClient: true}
 	r.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
 		client := &follow.Client{
@@ -228,6 +323,9 @@ func (c *chain) follow(command bool) *chainReader {
 			Log:   console,
 			Begun: func() {},
 			Handle: func(events []wire.Event) error {
+				if events = receiver.choose(events); len(events) == 0 {
+					return nil
+				}
 				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Events: events})
 				_, err := r.printed.Write(wire.Encode(wire.Text, events))
 				return err
@@ -235,10 +333,14 @@ func (c *chain) follow(command bool) *chainReader {
 		}
 		var wg sync.WaitGroup
 		defer wg.Wait()
-		if command {
+		if o.command {
 			cmd := c.command(r.name, console)
+			cmd.Restart, cmd.Settle = o.restart, o.settle
 			client.Begun = cmd.Trigger
 			client.Handle = func(events []wire.Event) error {
+				if events = receiver.choose(events); len(events) == 0 {
+					return nil
+				}
 				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command", Events: events})
 				cmd.Add(events)
 				return nil
@@ -271,8 +373,8 @@ func TestChain(t *testing.T) {
 		disk := c.fs.Tree
 		check.Must(t, disk.MkdirAll("d/sub"))
 		check.Must(t, disk.Write("d/a", "1"))
-		server := c.serve()
-		client, peer := c.follow(false), c.subscribe()
+		server := c.serve(locals{})
+		client, peer := c.follow(clientOptions{}), c.subscribe()
 		peer.expect("[text] watching d", "[text] watching f (not there)")
 		client.expect(t, "", "following there")
 
@@ -297,7 +399,7 @@ func TestChain(t *testing.T) {
 		peer.expectEnd()
 		check.Must(t, peer.Close())
 		check.Must(t, disk.Append("d/a", "55555"))
-		server = c.serve()
+		server = c.serve(locals{})
 		time.Sleep(time.Second)
 		client.expect(t, "missed d", "connection to there lost: the server closed the connection", "reconnected to there")
 		client.stop()

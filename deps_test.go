@@ -15,6 +15,7 @@ var mayImport = map[string][]string{
 	"internal/scan":          {"internal/wire", "internal/oserr", "internal/pattern"},
 	"internal/feed":          {"internal/wire"},
 	"internal/sock":          {"internal/oserr"},
+	"internal/web":           nil,
 	"internal/follow":        {"internal/wire", "internal/oserr", "internal/backoff"},
 	"internal/console":       nil,
 	"internal/oserr":         nil,
@@ -22,7 +23,7 @@ var mayImport = map[string][]string{
 	"internal/pattern":       nil,
 	"internal/check":         {"internal/oserr"}, // for tests, as the next one
 	"internal/faults":        {"internal/check", "internal/scan", "internal/pattern"},
-	"internal/proof":         {"internal/wire"},
+	"internal/proof":         {"internal/wire", "internal/pattern"},
 	"internal/wire/wiretest": {"internal/wire"},
 	"scripts/bench":          nil,
 	"scripts/mutate":         nil,

@@ -154,6 +154,40 @@ func (p *peer) expectEnd() {
 
 // transports listens on each transport in turn and runs do for it.
 func transports(t *testing.T, do func(t *testing.T, l net.Listener)) {
+	sockets(t, do)
+	t.Run("tls", func(t *testing.T) { do(t, listenTLS(t)) })
+}
+
+// tlsListener is at a tls:// address, and has a client for it.
+type tlsListener struct {
+	net.Listener
+	client *sock.TLSClient
+}
+
+// listenTLS listens at 127.0.0.1, for clients with a certificate.
+func listenTLS(tb testing.TB) tlsListener {
+	tb.Helper()
+	a := check.NewAuthority(tb, "ca")
+	cert, key := a.Issue("both", nil)
+	files := sock.CertFiles{Cert: cert, Key: key, CA: a.CA}
+	server, err := sock.NewTLSServer(files, sock.MaxHandshakes)
+	check.Must(tb, err)
+	client, err := sock.NewTLSClient(files, tb.Logf)
+	check.Must(tb, err)
+	ls, err := server.Listen(tb.Context(), sock.Address{Network: "tls", Name: "127.0.0.1:0"})
+	check.Must(tb, err)
+	return tlsListener{ls[0], client}
+}
+
+func (l tlsListener) dial(tb testing.TB) net.Conn {
+	tb.Helper()
+	conn, err := l.client.Dial(tb.Context(), sock.Address{Network: "tls", Name: l.Addr().String()})
+	check.Must(tb, err)
+	return conn
+}
+
+// sockets is transports for those without TLS.
+func sockets(t *testing.T, do func(t *testing.T, l net.Listener)) {
 	for _, a := range []struct{ name, address string }{
 		{"tcp", "127.0.0.1:0"},
 		{"unix", "unix:" + filepath.Join(check.SocketDir(t), "s")},
@@ -173,6 +207,9 @@ func transports(t *testing.T, do func(t *testing.T, l net.Listener)) {
 
 func dial(t *testing.T, l net.Listener) *peer {
 	t.Helper()
+	if l, ok := l.(tlsListener); ok {
+		return dialed(t, l.dial(t))
+	}
 	return dialTo(t, l.Addr().Network(), l.Addr().String())
 }
 
@@ -180,6 +217,10 @@ func dialTo(t *testing.T, network, address string) *peer {
 	t.Helper()
 	conn, err := net.Dial(network, address)
 	check.Must(t, err)
+	return dialed(t, conn)
+}
+
+func dialed(t *testing.T, conn net.Conn) *peer {
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(30 * time.Second)) // so that a failing test ends
 	return newPeer(t, conn)

@@ -239,7 +239,7 @@ func TestEncodingDelaysNobody(t *testing.T) {
 		// Flush leaves it to another goroutine, for the sake of those that are
 		// flushed after it.
 		mine, theirs := net.Pipe()
-		u := newSubscriber(s.server, theirs)
+		u := newSubscriber(s.server, theirs, "pipe", wire.JSON)
 		f.Join(&u.reader, u, wire.JSON)
 		u.Flush()
 		close(gate)

@@ -88,14 +88,14 @@ func TestOutOfDescriptors(t *testing.T) {
 // A subscriber whose time is up between two frames has a regular end: it has not
 // got half of anything.
 func TestShutdownBetweenLines(t *testing.T) {
-	transports(t, func(t *testing.T, l net.Listener) {
+	sockets(t, func(t *testing.T, l net.Listener) {
 		defer l.Close()
 		s := newTestServer(newTestFeed("a"), wire.Text)
 		p := dial(t, l)
 		conn, err := l.Accept()
 		check.Must(t, err)
 		s.conns.Add(1)
-		u := newSubscriber(s.server, conn)
+		u := newSubscriber(s.server, conn, "pipe", wire.Text)
 		s.feed.Join(&u.reader, u, wire.Text)
 		u.Flush()
 		p.expect("[text] watching a (not there)")

@@ -10,6 +10,8 @@
 //	poll.go        the watching half: a tick, a scan, the events of what it found
 //	serve.go       the serving half: accept, limits, shutdown
 //	subscriber.go  one connection
+//	metrics.go     what HTTP shows of both: /healthz, /metrics
+//	notify.go      the service manager, systemd
 //	receive.go     the other end: changes are printed, or COMMAND runs on them
 //	reap_linux.go  children that nothing else waits for
 //
@@ -182,11 +184,7 @@ func oneLine(s string) string {
 
 // version returns what -version prints.
 func version() string {
-	version := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = cmp.Or(info.Main.Version, version)
-	}
-	return fmt.Sprintf("net-watcher %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("net-watcher %s %s %s/%s", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // watch watches the files, serves the changes, and has the receivers print them and run
@@ -198,24 +196,42 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	secure, handshakes, err := newTLSServer(ctx, o, log)
+	if err != nil {
+		return err
+	}
 	var listeners []net.Listener
+	transports := make(map[net.Listener]string)
 	defer func() {
 		for _, l := range listeners {
 			l.Close()
 		}
 	}()
 	var lines []string
-	for _, a := range o.listen {
-		ls, err := a.Listen(ctx, o.socketMode, log.Printf)
+	for i, a := range slices.Concat(o.listen, o.web) {
+		listen := func() ([]net.Listener, error) { return a.Listen(ctx, o.socketMode, log.Printf) }
+		if a.IsTLS() {
+			listen = func() ([]net.Listener, error) { return secure.Listen(ctx, a) }
+		}
+		ls, err := listen()
 		if err != nil {
 			return err
 		}
 		listeners = append(listeners, ls...)
-		_, err = exec.LookPath("nc")
-		lines = append(lines, announce(ls, err == nil)...)
+		isWeb := i >= len(o.listen)
+		if isWeb || a.IsTLS() {
+			for _, l := range ls {
+				transports[l] = transportName(isWeb, a.IsTLS())
+			}
+		}
+		if isWeb {
+			lines = append(lines, announceWeb(a, ls, o.certs.CA != "")...)
+		} else {
+			lines = append(lines, announce(a, ls, isProgram, o.certs.CA != "")...)
+		}
 	}
 
-	calls, subscribers := shareFiles(maxFiles(), len(listeners))
+	calls, subscribers := shareFiles(maxFiles(), len(listeners)+handshakes)
 	o.scan.MaxCalls = calls
 	p := newPoll(ctx, o.files, o.interval, o.scan)
 	watching, err := p.start(ctx)
@@ -237,7 +253,38 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 	f := feed.New(watching)
 	s := newServer(f, o.format, subscribers, log, o.verbose)
 	s.ask, p.scanned = p.ask, s.scanned
+	s.transports = transports
+	if len(o.web) > 0 {
+		s.front = newFront(o, p, s)
+	}
+	if secure != nil {
+		secure.Refused = s.refused
+	}
 	initial := o.initial && (!o.once || slices.ContainsFunc(watching, isThere))
+	publish := func(events []wire.Event) {
+		s.counts.change(events)
+		f.Publish(events)
+		if o.verbose {
+			for _, e := range events {
+				log.Print(&e)
+			}
+		}
+	}
+	n := newNotifier(os.Getenv, log.Printf)
+	wg.Go(func() { n.run(ctx, p.isAlive, fmt.Sprintf("scanning every %v, FILEs: %d", o.interval, len(watching))) })
+	receive := func(ctx context.Context, r *receiver, c *follow.Client) error { return r.receive(ctx, c, initial) }
+	return share(ctx, p, publish, s, listeners, receivers, receive)
+}
+
+// share publishes the changes that p finds, and has s serve them on the listeners, and
+// receive hand them on for each receiver, which has a client in this process. It returns
+// when ctx is done or a receiver is, or when serving fails. No receiver misses a change.
+func share(ctx context.Context, p *poll, publish func([]wire.Event), s *server, listeners []net.Listener,
+	receivers []*receiver, receive func(context.Context, *receiver, *follow.Client) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	begun := make(chan struct{}, len(receivers))
 	ends := make(chan error, len(receivers))
 	for _, r := range receivers {
@@ -245,7 +292,7 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 		listeners = append(listeners, l)
 		c := &follow.Client{Server: r.name, Dial: l.Dial, Log: noLog, Begun: func() { begun <- struct{}{} }}
 		wg.Go(func() {
-			ends <- r.receive(ctx, c, initial)
+			ends <- receive(ctx, r, c)
 			cancel()
 		})
 	}
@@ -257,15 +304,10 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 			}
 		}
 		for events := range p.changes(ctx) {
-			f.Publish(events)
-			if o.verbose {
-				for _, e := range events {
-					log.Print(&e)
-				}
-			}
+			publish(events)
 		}
 	})
-	err = s.serve(ctx, listeners...)
+	err := s.serve(ctx, listeners...)
 	cancel()
 	wg.Wait()
 	close(ends)
@@ -273,6 +315,20 @@ func watch(ctx context.Context, o *options, receivers []*receiver, log *log.Logg
 		err = cmp.Or(err, end)
 	}
 	return err
+}
+
+// newTLSServer returns what serves the tls:// addresses until ctx is done, nil if there are
+// none, and how many handshakes it may have at a time.
+func newTLSServer(ctx context.Context, o *options, log *log.Logger) (s *sock.TLSServer, handshakes int, err error) {
+	if !o.hasTLS() {
+		return nil, 0, nil
+	}
+	handshakes = min(sock.MaxHandshakes, max(1, maxFiles()/8))
+	s, err = sock.NewTLSServer(o.certs, handshakes)
+	if err == nil {
+		go s.Keep(ctx, log.Printf) // which nothing waits for: the file system may hang
+	}
+	return s, handshakes, err
 }
 
 // noLog is for a client whose server is in the same process: it connects at once, and
@@ -285,9 +341,18 @@ func isThere(watching wire.Event) bool { return !watching.Missing && watching.Er
 // followServer follows a server, and has the receiver print the changes or run COMMAND on
 // them, until ctx is done or that is done.
 func followServer(ctx context.Context, o *options, r *receiver, log *log.Logger) error {
+	name, dial := o.connect.Name, o.connect.Dial
+	if o.connect.IsTLS() {
+		secure, err := sock.NewTLSClient(o.certs, log.Printf)
+		if err != nil {
+			return err
+		}
+		name = "tls://" + name
+		dial = func(ctx context.Context) (net.Conn, error) { return secure.Dial(ctx, *o.connect) }
+	}
 	return r.receive(ctx, &follow.Client{
-		Server:  wire.Printable(o.connect.Name),
-		Dial:    o.connect.Dial,
+		Server:  wire.Printable(name),
+		Dial:    dial,
 		Once:    o.once,
 		Scan:    o.ask,
 		Log:     log,
@@ -348,33 +413,81 @@ func unreadableLines(below [][]string, all bool) []string {
 	return lines
 }
 
-// announce returns the log lines about the listeners of one ADDRESS: where they
-// listen, how to try that, with nc if there is one, and a warning if other hosts can
-// connect.
-func announce(ls []net.Listener, hasNC bool) []string {
+// announce returns the log lines about the listeners of a: where they listen, how to try
+// that with a program that is there, and a warning if other hosts can connect and are
+// not asked for a certificate.
+func announce(a sock.Address, ls []net.Listener, has func(program string) bool, asksForCertificates bool) []string {
 	if a, ok := ls[0].Addr().(*net.UnixAddr); ok {
 		try := "nc -U " + wire.Printable(a.Name)
-		if !hasNC {
+		if !has("nc") {
 			try = "net-watcher -connect " + wire.Printable("unix:"+a.Name)
 		}
 		return []string{fmt.Sprintf("listening on %s (try: %s)", wire.Printable(a.Name), try)}
 	}
-	var where []string
-	for _, l := range ls {
-		where = append(where, l.Addr().String())
+	host, port := tryAt(ls)
+	try, with := fmt.Sprintf("nc %s %s", host, port), ""
+	switch hasTLS := a.IsTLS(); {
+	case hasTLS && has("openssl"):
+		try, with = "openssl s_client -quiet -connect "+net.JoinHostPort(host, port), " with TLS"
+	case hasTLS:
+		try, with = "net-watcher -connect tls://"+net.JoinHostPort(host, port), " with TLS"
+	case !has("nc"):
+		try = "net-watcher -connect " + net.JoinHostPort(host, port)
 	}
+	if asksForCertificates && a.IsTLS() {
+		try, with = try+" -cert FILE -key FILE", with+" for clients with a certificate"
+	}
+	return announceTCP(ls, "", with, try, asksForCertificates && a.IsTLS())
+}
+
+// announceWeb is announce for the listeners of a, an http:// or https:// ADDRESS.
+func announceWeb(a sock.Address, ls []net.Listener, asksForCertificates bool) []string {
+	host, port := tryAt(ls)
+	scheme, with := transportName(true, a.IsTLS())+"://", ""
+	try := "open " + scheme + net.JoinHostPort(host, port) + " in a browser"
+	if asksForCertificates && a.IsTLS() {
+		with = " for clients with a certificate"
+	}
+	return announceTCP(ls, scheme, with, try, with != "")
+}
+
+// transportName returns what subscribers of an ADDRESS are counted as.
+func transportName(isWeb, isTLS bool) string {
+	switch {
+	case isWeb && isTLS:
+		return "https"
+	case isWeb:
+		return "http"
+	}
+	return "tls"
+}
+
+// tryAt returns the host and the port at which this host reaches the listeners.
+func tryAt(ls []net.Listener) (host, port string) {
 	a := ls[0].Addr().(*net.TCPAddr)
-	host, _, _ := net.SplitHostPort(where[0])
+	host, port, _ = net.SplitHostPort(a.String())
 	if len(ls) > 1 || a.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	try := fmt.Sprintf("nc %s %d", host, a.Port)
-	if !hasNC {
-		try = "net-watcher -connect " + net.JoinHostPort(host, strconv.Itoa(a.Port))
+	return host, port
+}
+
+// announceTCP returns the log lines about listeners, and a warning if all hosts that can
+// reach them can connect, which isPrivate rules out.
+func announceTCP(ls []net.Listener, scheme, with, try string, isPrivate bool) []string {
+	var where []string
+	for _, l := range ls {
+		where = append(where, scheme+l.Addr().String())
 	}
-	lines := []string{fmt.Sprintf("listening on %s (try: %s)", strings.Join(where, " and "), try)}
-	if !a.IP.IsLoopback() {
+	lines := []string{fmt.Sprintf("listening on %s%s (try: %s)", strings.Join(where, " and "), with, try)}
+	if !ls[0].Addr().(*net.TCPAddr).IP.IsLoopback() && !isPrivate {
 		lines = append(lines, fmt.Sprintf("warning: %s is open to the network: anyone who can reach it can read file names and change times", where[0]))
 	}
 	return lines
+}
+
+// isProgram reports whether PATH has the program.
+func isProgram(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
 }

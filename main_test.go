@@ -27,6 +27,7 @@ import (
 	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
+	"net-watcher/internal/web"
 	"net-watcher/internal/wire"
 )
 
@@ -87,6 +88,13 @@ func TestParseOptions(t *testing.T) {
 			},
 		},
 		{
+			[]string{"-listen", "HTTP://localhost:8080", "-listen", "https://:8443", "-origin", "http://Dev:80", "a", "-cert", "c", "-key", "k"},
+			options{
+				files: []string{"a"}, web: []sock.Address{{Network: "tcp", Name: "localhost:8080"}, {Network: "tls", Name: ":8443"}},
+				origins: []web.Origin{"http://dev"}, certs: sock.CertFiles{Cert: "c", Key: "k"}, interval: time.Second, socketMode: 0o600,
+			},
+		},
+		{
 			[]string{"-once", "-initial", "-listen", "-", "a"},
 			options{files: []string{"a"}, print: true, once: true, initial: true, interval: time.Second, socketMode: 0o600},
 		},
@@ -120,6 +128,13 @@ func TestParseOptions(t *testing.T) {
 			options{connect: &sock.Address{Network: "tcp", Name: "localhost:7"}, format: wire.JSON, interval: time.Second, socketMode: 0o600},
 		},
 		{[]string{"-connect", ":7"}, options{connect: &sock.Address{Network: "tcp", Name: "localhost:7"}, interval: time.Second, socketMode: 0o600}},
+		{
+			[]string{"-listen", "tls://:7", "-cert", "c", "-key", "k", "-ca", "a", "f"},
+			options{
+				files: []string{"f"}, listen: []sock.Address{{Network: "tls", Name: ":7"}}, certs: sock.CertFiles{Cert: "c", Key: "k", CA: "a"},
+				interval: time.Second, socketMode: 0o600,
+			},
+		},
 		{[]string{"-version"}, options{version: true, interval: time.Second, socketMode: 0o600}},
 	} {
 		if slices.Contains(test.args, "-socket-mode") && runtime.GOOS == "windows" {
@@ -357,6 +372,30 @@ func TestBadInput(t *testing.T) {
 		{"target.txt -restart", 2, `-restart needs a COMMAND \(after --\) .*`},
 		{"target.txt -settle 1s", 2, `-settle needs a COMMAND \(after --\) .*`},
 		{"target.txt -settle 1 -- make", 2, `invalid value "1" for flag -settle: not a duration, such as 2s or 500ms .*`},
+		{"target.txt -listen tls://localhost:0", 2, `-listen tls:// needs -cert FILE and -key FILE .*`},
+		{"target.txt -listen tls://localhost:0 -ca ca.crt", 2, `-listen tls:// needs -cert FILE and -key FILE .*`},
+		{"target.txt -listen tls://localhost:0 -cert a", 2, `-cert needs -key FILE, the key of the certificate .*`},
+		{"-connect tls://localhost:1 -key a", 2, `-key needs -cert FILE, the certificate of the key .*`},
+		{"target.txt -cert a -key b", 2, `-cert has no effect without TLS \(tls://HOST:PORT\) .*`},
+		{"target.txt -listen localhost:0 -ca a", 2, `-ca has no effect without TLS \(tls://HOST:PORT\) .*`},
+		{"-connect localhost:1 -ca a", 2, `-ca has no effect without TLS \(tls://HOST:PORT\) .*`},
+		{"-connect tls://localhost:1 -ca a -ca b", 2, `invalid value "b" for flag -ca: may be given once .*`},
+		{"-connect tls://localhost:1 -ca ''", 2, `invalid value "" for flag -ca: a name must not be empty .*`},
+		{"-connect tls://localhost:1 -ca none", 1, `-ca "none": .*`},
+		{"-connect tls://localhost:1 -ca target.txt", 1, `-ca "target.txt": no certificate in it \(PEM\)`},
+		{"-connect tls://localhost:0", 2, `invalid value "tls://localhost:0" for flag -connect: a server cannot be at port 0 .*`},
+		{"target.txt -listen tls://localhost:0 -cert none -key target.txt", 1, `-cert "none": .*`},
+		{"target.txt -listen localhost:0 -listen tls://localhost:0 -cert target.txt -key target.txt", 1, `-cert "target.txt": no certificate in it \(PEM\)`},
+		{"target.txt -listen https://localhost:0", 2, `-listen https:// needs -cert FILE and -key FILE .*`},
+		{"target.txt -listen http://localhost", 2, `invalid value "http://localhost" for flag -listen: address "http://localhost": HTTP needs a host and a port, .*`},
+		{"target.txt -listen http://localhost:0/x", 2, `invalid value "http://localhost:0/x" for flag -listen: address .*`},
+		{"target.txt -listen http://", 2, `invalid value "http://" for flag -listen: address "http://": HTTP needs .*`},
+		{"target.txt -listen ftp://localhost:0", 2, `invalid value .*: ftp:// is not supported .*`},
+		{"target.txt -origin http://localhost:1", 2, `-origin needs -listen http://HOST:PORT .*`},
+		{"target.txt -listen http://localhost:0 -origin *", 2, `invalid value "\*" for flag -origin: "\*" is no origin .*`},
+		{"target.txt -listen http://localhost:0 -format json", 2, `-format has no effect on HTTP, which has JSON .*`},
+		{"-connect localhost -origin http://localhost:1", 2, `-origin cannot be used with -connect .*`},
+		{"-connect http://localhost:1", 2, `invalid value .* for flag -connect: address "http://localhost:1": http:// is not supported .*`},
 		{"target.txt -scan", 2, `-scan needs -connect .*`},
 		{"target.txt -format json -- true", 2, `-format has no effect on a COMMAND, which gets JSON lines .*`},
 		{"target.txt -- ./none/command", 1, `.*./none/command.*`},
@@ -431,8 +470,33 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+func TestAnnounceWeb(t *testing.T) {
+	at := func(ip string) net.Listener { return fakeListener{&net.TCPAddr{IP: net.ParseIP(ip), Port: 7}} }
+	plain, secure := sock.Address{Network: "tcp"}, sock.Address{Network: "tls"}
+	for _, test := range []struct {
+		address sock.Address
+		ips     []string
+		asks    bool
+		want    []string
+	}{
+		{plain, []string{"127.0.0.1", "::1"}, true, []string{"listening on http://127.0.0.1:7 and http://[::1]:7 (try: open http://localhost:7 in a browser)"}},
+		{secure, []string{"::"}, true, []string{"listening on https://[::]:7 for clients with a certificate (try: open https://localhost:7 in a browser)"}},
+		{secure, []string{"192.0.2.1"}, false, []string{
+			"listening on https://192.0.2.1:7 (try: open https://192.0.2.1:7 in a browser)",
+			"warning: https://192.0.2.1:7 is open to the network: anyone who can reach it can read file names and change times",
+		}},
+	} {
+		var ls []net.Listener
+		for _, ip := range test.ips {
+			ls = append(ls, at(ip))
+		}
+		check.Equal(t, "lines", test.want, announceWeb(test.address, ls, test.asks))
+	}
+}
+
 func TestAnnounce(t *testing.T) {
 	at := func(ip string) net.Listener { return fakeListener{&net.TCPAddr{IP: net.ParseIP(ip), Port: 7}} }
+	yes, no := func(string) bool { return true }, func(string) bool { return false }
 	const open = " is open to the network: anyone who can reach it can read file names and change times"
 	for _, test := range []struct {
 		listeners []net.Listener
@@ -448,14 +512,28 @@ func TestAnnounce(t *testing.T) {
 		},
 		{[]net.Listener{fakeListener{&net.UnixAddr{Name: "/run/s", Net: "unix"}}}, []string{"listening on /run/s (try: nc -U /run/s)"}},
 	} {
-		check.Equal(t, "lines", test.want, announce(test.listeners, true))
+		check.Equal(t, "lines", test.want, announce(sock.Address{Network: "tcp"}, test.listeners, yes, false))
+	}
+	noOpenSSL := func(program string) bool { return program != "openssl" }
+	for _, test := range []struct {
+		l    net.Listener
+		has  func(string) bool
+		asks bool
+		want []string
+	}{
+		{at("::1"), yes, false, []string{"listening on [::1]:7 with TLS (try: openssl s_client -quiet -connect [::1]:7)"}},
+		{at("::1"), noOpenSSL, false, []string{"listening on [::1]:7 with TLS (try: net-watcher -connect tls://[::1]:7)"}},
+		{at("192.0.2.1"), noOpenSSL, true, []string{"listening on 192.0.2.1:7 with TLS for clients with a certificate (try: net-watcher -connect tls://192.0.2.1:7 -cert FILE -key FILE)"}},
+		{at("::"), yes, false, []string{"listening on [::]:7 with TLS (try: openssl s_client -quiet -connect localhost:7)", "warning: [::]:7" + open}},
+	} {
+		check.Equal(t, "with TLS", test.want, announce(sock.Address{Network: "tls"}, []net.Listener{test.l}, test.has, test.asks))
 	}
 	for want, listener := range map[string]net.Listener{
 		"listening on 127.0.0.1:7 (try: net-watcher -connect 127.0.0.1:7)": at("127.0.0.1"),
 		"listening on [::1]:7 (try: net-watcher -connect [::1]:7)":         at("::1"),
 		"listening on s (try: net-watcher -connect unix:s)":                fakeListener{&net.UnixAddr{Name: "s", Net: "unix"}},
 	} {
-		check.Equal(t, "without nc", []string{want}, announce([]net.Listener{listener}, false))
+		check.Equal(t, "without nc", []string{want}, announce(sock.Address{Network: "tcp"}, []net.Listener{listener}, no, false))
 	}
 }
 

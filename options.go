@@ -7,17 +7,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/pattern"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
+	"net-watcher/internal/web"
 	"net-watcher/internal/wire"
 )
 
@@ -36,6 +39,15 @@ server, or runs COMMAND on them.
   -format FORMAT     text or json (default text): for a subscriber that does not
                      ask for one, and for what is printed
   -socket-mode MODE  permissions of a Unix socket, octal (default 0600)
+  -cert FILE, -key FILE
+                     for tls:// and https://: the certificate of this end and
+                     its key (PEM)
+  -ca FILE           for tls:// and https://: authorities, one of which must
+                     have signed the certificate of the other end. Without it a
+                     server takes all clients, and a client trusts those of the
+                     system
+  -origin URL        a web origin whose pages may read from http:// and
+                     https://; may be repeated
   -only PATTERN      below directories, only what matches; may be repeated
   -ignore PATTERN    below directories, leave out what matches; may be repeated
   -ignore-from PATH  leave out what matches a line of this file; may be repeated
@@ -63,9 +75,11 @@ server, or runs COMMAND on them.
   -h                 print this
 
 ADDRESS is host:port, host or :port (every interface; with -connect, this host),
-or a Unix socket: unix:PATH or anything with a path separator. Flags may stand
-before or after FILEs. A FILE need not be there yet; of a directory, everything
-below it is watched. A FILE that begins with - is written ./-x or -file=-x.
+with tls:// before it for TLS, or a Unix socket: unix:PATH or anything with a
+path separator. To listen at, it is also http://HOST:PORT or https://HOST:PORT,
+for browsers and for monitoring. Flags may stand before or after FILEs. A FILE
+need not be there yet; of a directory, everything below it is watched. A FILE
+that begins with - is written ./-x or -file=-x.
 
 PATTERN is what .gitignore has: *.tmp at any depth, /build/ a directory of the
 target, docs/**/*.html; a later !PATTERN takes back. -ignore wins over -only.
@@ -83,6 +97,7 @@ examples:
   net-watcher -initial src -- make
   net-watcher -restart -initial -settle 100ms . -- go run .
   net-watcher -listen ./watch.sock /etc/hosts  then: nc -U ./watch.sock
+  net-watcher -listen http://localhost:8080 .  then open that in a browser
   net-watcher -connect files.example -- systemctl reload nginx
 `
 
@@ -90,10 +105,13 @@ examples:
 type options struct {
 	files      []string
 	listen     []sock.Address
-	print      bool // listen on standard output, so to speak
+	print      bool           // listen on standard output, so to speak
+	web        []sock.Address // to listen at too, for HTTP
+	origins    []web.Origin
 	interval   time.Duration
 	format     wire.Format
 	socketMode fs.FileMode
+	certs      sock.CertFiles
 	scan       scan.Options
 
 	connect *sock.Address // nil to watch
@@ -121,6 +139,10 @@ func parseOptions(args []string) (*options, error) {
 	set.Func("interval", "", setDuration(&o.interval))
 	set.Func("format", "", o.setFormat)
 	set.Func("socket-mode", "", o.setSocketMode)
+	set.Func("origin", "", o.addOrigin)
+	set.Func("cert", "", setFile(&o.certs.Cert))
+	set.Func("key", "", setFile(&o.certs.Key))
+	set.Func("ca", "", setFile(&o.certs.CA))
 	set.Func("only", "", noDashes(o.addOnly))
 	set.Func("ignore", "", noDashes(o.addIgnore))
 	set.Func("ignore-from", "", noDashes(o.addIgnoreFrom))
@@ -159,6 +181,7 @@ func parseOptions(args []string) (*options, error) {
 	warnings, err := o.scan.Filter.Check(o.files)
 	o.warnings = warnings
 	set.Visit(func(f *flag.Flag) { err = cmp.Or(err, o.checkEffect(f.Name)) })
+	err = cmp.Or(err, o.checkTLS())
 	switch {
 	case err != nil || o.version:
 		return o, err
@@ -176,15 +199,21 @@ func parseOptions(args []string) (*options, error) {
 func (o *options) checkEffect(name string) error {
 	isUnix := func(a sock.Address) bool { return a.Network == "unix" }
 	switch name {
-	case "file", "listen", "interval", "socket-mode", "content", "fresh":
+	case "file", "listen", "interval", "socket-mode", "origin", "content", "fresh":
 		switch {
 		case o.connect != nil:
 			return fmt.Errorf("-%s cannot be used with -connect", name)
+		case name == "origin" && len(o.web) == 0:
+			return errors.New("-origin needs -listen http://HOST:PORT")
 		case name != "socket-mode":
 		case !slices.ContainsFunc(o.listen, isUnix):
 			return errors.New("-socket-mode needs a Unix socket (-listen unix:PATH)")
 		case runtime.GOOS == "windows":
 			return errors.New("-socket-mode has no effect on Windows: the permissions of the socket's directory count")
+		}
+	case "cert", "key", "ca":
+		if !o.hasTLS() {
+			return fmt.Errorf("-%s has no effect without TLS (tls://HOST:PORT)", name)
 		}
 	case "scan":
 		if o.connect == nil {
@@ -202,9 +231,32 @@ func (o *options) checkEffect(name string) error {
 			return fmt.Errorf("-%s needs a COMMAND (after --)", name)
 		}
 	case "format":
-		if o.command != nil && len(o.listen) == 0 && !o.print {
+		switch {
+		case o.connect != nil && o.command == nil, len(o.listen) > 0, o.print:
+		case o.command != nil:
 			return errors.New("-format has no effect on a COMMAND, which gets JSON lines")
+		case len(o.web) > 0:
+			return errors.New("-format has no effect on HTTP, which has JSON")
 		}
+	}
+	return nil
+}
+
+// hasTLS reports whether an ADDRESS needs certificates.
+func (o *options) hasTLS() bool {
+	return o.connect != nil && o.connect.IsTLS() || slices.ContainsFunc(slices.Concat(o.listen, o.web), sock.Address.IsTLS)
+}
+
+// checkTLS returns an error if a file that TLS needs is not named.
+func (o *options) checkTLS() error {
+	switch cert, key := o.certs.Cert != "", o.certs.Key != ""; {
+	case cert && !key:
+		return errors.New("-cert needs -key FILE, the key of the certificate")
+	case key && !cert:
+		return errors.New("-key needs -cert FILE, the certificate of the key")
+	case !cert && o.connect == nil && o.hasTLS():
+		scheme := transportName(!slices.ContainsFunc(o.listen, sock.Address.IsTLS), true)
+		return fmt.Errorf("-listen %s:// needs -cert FILE and -key FILE (docs/operations.md makes them in six commands)", scheme)
 	}
 	return nil
 }
@@ -222,7 +274,7 @@ func (o *options) finishWatch() error {
 		return errors.New("no FILE given before -- (what comes after it is the COMMAND)")
 	case len(o.files) == 0:
 		return errors.New("no FILE given (try: net-watcher target.txt)")
-	case len(o.listen) == 0 && o.command == nil && !o.print:
+	case len(o.listen)+len(o.web) == 0 && o.command == nil && !o.print:
 		return o.addListen("localhost:" + sock.DefaultPort)
 	}
 	return nil
@@ -299,11 +351,31 @@ func (o *options) addListen(s string) error {
 		o.print = true
 		return nil
 	}
+	scheme, authority, isURL := strings.Cut(s, "://")
+	if below, ok := map[string]string{"http": "tcp", "https": "tls"}[strings.ToLower(scheme)]; ok && isURL {
+		if _, port, err := net.SplitHostPort(authority); err != nil || port == "" {
+			return fmt.Errorf("address %q: HTTP needs a host and a port, and no path (such as http://localhost:8080)", s)
+		}
+		a, err := sock.Parse(below + "://" + authority)
+		if err == nil {
+			o.web = append(o.web, a)
+		}
+		return err
+	}
 	a, err := sock.Parse(s)
 	if err != nil {
 		return err
 	}
 	o.listen = append(o.listen, a)
+	return nil
+}
+
+func (o *options) addOrigin(s string) error {
+	origin, err := web.ParseOrigin(s)
+	if err != nil {
+		return err
+	}
+	o.origins = append(o.origins, origin)
 	return nil
 }
 
@@ -317,6 +389,20 @@ func (o *options) setConnect(s string) error {
 	}
 	o.connect = &a
 	return nil
+}
+
+// setFile returns a function that takes the name of a file, once.
+func setFile(name *string) func(string) error {
+	return noDashes(func(s string) error {
+		switch {
+		case s == "":
+			return errors.New("a name must not be empty")
+		case *name != "":
+			return errors.New("may be given once")
+		}
+		*name = s
+		return nil
+	})
 }
 
 // setDuration returns a function that reads a duration of at least 1 ms into d.

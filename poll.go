@@ -22,6 +22,8 @@ type poll struct {
 	interval time.Duration
 	scanner  *scan.Scanner
 	tick     <-chan time.Time // each interval, since start
+	epoch    time.Time        // newPoll
+	ticked   atomic.Int64     // when scans were last begun (time.Duration since epoch)
 
 	// say logs what a user should know though no subscriber needs it: what keeps the
 	// poll from seeing all changes in time, when it begins and when it is over; lines of a
@@ -57,7 +59,7 @@ func newPoll(ctx context.Context, names []string, interval time.Duration, o scan
 	o.LateAfter = max(interval, minLate)
 	o.MaxCalls = cmp.Or(o.MaxCalls, scan.MaxCalls)
 	return &poll{
-		names: names, interval: interval, scanner: scan.New(ctx, names, o),
+		names: names, epoch: time.Now(), interval: interval, scanner: scan.New(ctx, names, o),
 		say: func(string, string, ...any) {}, maxCalls: o.MaxCalls,
 		scanned: func(uint64) {}, asked: make(chan struct{}, 1),
 	}
@@ -155,6 +157,7 @@ func (p *poll) wait(ctx context.Context, tick <-chan time.Time) []wire.Event {
 	case <-due:
 	case <-tick:
 		p.scanner.Start()
+		p.ticked.Store(int64(time.Since(p.epoch)))
 	case <-rested:
 	case <-asked:
 		p.asking, p.since = true, time.Now()

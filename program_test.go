@@ -28,6 +28,7 @@ type restartable struct {
 	t      *testing.T
 	file   string
 	listen string
+	flags  []string
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -39,7 +40,7 @@ func (r *restartable) start() string {
 	r.cancel, r.done = cancel, make(chan error, 1)
 	console := &check.Buffer{}
 	go func() {
-		r.done <- run(ctx, []string{"-interval", "5ms", "-listen", r.listen, r.file}, io.Discard, console)
+		r.done <- run(ctx, append([]string{"-interval", "5ms", "-listen", r.listen, r.file}, r.flags...), io.Discard, console)
 	}()
 	var at string
 	check.Eventually(r.t, "the server starts", func() bool {

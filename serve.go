@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -17,6 +18,7 @@ import (
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/scan"
 	"net-watcher/internal/sock"
+	"net-watcher/internal/web"
 	"net-watcher/internal/wire"
 )
 
@@ -43,6 +45,14 @@ const (
 	// crowd is how many subscribers must be ready for a second goroutine to flush
 	// some of them. With fewer, it costs more time than it saves.
 	crowd = 256
+
+	// maxRequests is how many HTTP connections may be open that are no subscribers,
+	// and a quarter of all that may be open at most.
+	maxRequests = 1024
+
+	// beatInterval is the time between two comments in a stream of events: proxies cut
+	// connections without traffic, and some browsers notice only so that one is dead.
+	beatInterval = 15 * time.Second
 )
 
 // server sends a feed to everyone who connects.
@@ -60,14 +70,24 @@ type server struct {
 
 	awaiting awaiting
 
+	// front answers the requests of HTTP, and leaves to the server the connections that
+	// are to get events. It is nil without HTTP.
+	front *web.Front
+
+	// transports has the names of those that are more than the network of a listener:
+	// "tls", "http", "https".
+	transports map[net.Listener]string
+
+	counts counts
+
 	conns  atomic.Int64   // open connections
 	visits atomic.Int64   // short ones, not logged yet
 	wg     sync.WaitGroup // every goroutine of serve
 }
 
 // shareFiles returns how many file system calls may be outstanding, and how many
-// subscribers there may be, with so many descriptors and listeners. Each call and each
-// subscriber holds one. Where descriptors are few, a third of them is for calls.
+// subscribers there may be, with so many descriptors, and listeners and TLS handshakes.
+// Each call and each subscriber holds one. Where descriptors are few, a third of them is for calls.
 func shareFiles(files, listeners int) (calls, subscribers int) {
 	files -= heldFiles + listeners
 	calls = min(max(files/3, minCalls), scan.MaxCalls)
@@ -100,6 +120,16 @@ func (s *server) report(what, who, reason string, now int) {
 		kind, line = kind+" ("+reason+")", line+": "+reason
 	}
 	s.limiter.Print(kind, line)
+}
+
+// refused reports a peer whose TLS handshake has failed, for this reason, or, if that is
+// "", a visit.
+func (s *server) refused(peer net.Addr, reason string) {
+	if reason == "" && !s.all {
+		s.countVisit()
+		return
+	}
+	s.limiter.Print("refused (TLS)", fmt.Sprintf("subscriber refused: %v (%d now): %s", peer, s.feed.Count(), cmp.Or(reason, "left before the TLS handshake")))
 }
 
 // awaiting is who has asked for a scan.
@@ -189,6 +219,7 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 	})
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
+		s.counts.subscribe(s.transport(l), 0)
 		s.wg.Go(func() { failed <- s.accept(ctx, l) })
 	}
 	var err error
@@ -199,6 +230,9 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 	cancel()
 	for _, l := range listeners {
 		l.Close()
+	}
+	if s.front != nil {
+		s.front.Close()
 	}
 	<-delivered // all that was published
 	for _, u := range s.feed.Close() {
@@ -212,15 +246,22 @@ func (s *server) serve(ctx context.Context, listeners ...net.Listener) error {
 func (s *server) deliver(ctx context.Context) {
 	overdue := fmt.Sprintf("dropped: reads too slowly (more than %d MiB in flight)", s.feed.MaxInFlight>>20)
 	var ready []feed.Subscriber
+	var beat <-chan time.Time
+	if s.front != nil {
+		beat = time.Tick(beatInterval)
+	}
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
+		case <-beat:
+			s.feed.Beat()
 		case <-s.feed.More():
 		}
 		ready = s.feed.Ready(ready[:0])
 		flushAll(ready)
 		clear(ready) // for the garbage collector
 		for _, u := range s.feed.Overdue() {
+			s.counts.drop("memory")
 			u.Drop(overdue)
 		}
 	}
@@ -279,10 +320,32 @@ func (s *server) admit(l net.Listener, conn net.Conn) {
 		// Closed here: goroutines of a crowd would keep its descriptors for longer.
 		conn.Close()
 		s.conns.Add(-1)
+		s.counts.drop("descriptors")
 		s.report("refused", peer, "no file descriptors left (ulimit -n)", now-1)
 		return
 	}
-	u := newSubscriber(s, conn)
+	if transport := s.transport(l); transport == "http" || transport == "https" {
+		s.wg.Go(func() { s.answer(conn, transport, peer) })
+		runtime.Gosched() // or else a crowd would be accepted before the first requests are read
+		return
+	}
+	u := newSubscriber(s, conn, s.transport(l), s.format)
 	u.quiet = local && !s.all
 	s.wg.Go(func() { u.serve(peer) })
+}
+
+// answer answers the requests of conn, which becomes a subscriber if one asks for that.
+func (s *server) answer(conn net.Conn, transport, peer string) {
+	if !s.front.Serve(conn) {
+		conn.Close()
+		s.conns.Add(-1)
+		return
+	}
+	u := newSubscriber(s, conn, transport, wire.SSE)
+	s.wg.Go(func() { u.serve(peer) }) // with a small stack
+}
+
+// transport returns what subscribers of a listener are counted as.
+func (s *server) transport(l net.Listener) string {
+	return cmp.Or(s.transports[l], l.Addr().Network())
 }

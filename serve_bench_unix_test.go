@@ -18,17 +18,30 @@ import (
 // last has it, beside a bare loop that writes the same line to as many sockets, in
 // the same run.
 func BenchmarkFanout(b *testing.B) {
+	b.Run("tcp", func(b *testing.B) { benchmarkFanout(b, false) })
+	b.Run("tls", func(b *testing.B) { benchmarkFanout(b, true) })
+}
+
+// benchmarkFanout is BenchmarkFanout over TCP, with TLS or without it. The bare loop has
+// none.
+func benchmarkFanout(b *testing.B, withTLS bool) {
 	const n = 200
 	line := wire.Encode(wire.Text, []wire.Event{change("a", 1)})
 	connect := func(l net.Listener) []net.Conn {
 		var peers []net.Conn
 		for range n {
+			if l, ok := l.(tlsListener); ok {
+				peers = append(peers, l.dial(b))
+				continue
+			}
 			conn, err := net.Dial("tcp", l.Addr().String())
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.Cleanup(func() { conn.Close() })
 			peers = append(peers, conn)
+		}
+		for _, conn := range peers {
+			b.Cleanup(func() { conn.Close() })
 		}
 		return peers
 	}
@@ -48,7 +61,12 @@ func BenchmarkFanout(b *testing.B) {
 		return l
 	}
 
-	l := listenHere()
+	var l net.Listener
+	if withTLS {
+		l = listenTLS(b)
+	} else {
+		l = listenHere()
+	}
 	ctx, cancel := context.WithCancel(b.Context())
 	s := newServer(newTestFeed("a"), wire.Text, 1<<30, log.New(io.Discard, "", 0), false)
 	done := make(chan error)

@@ -51,6 +51,8 @@ const (
 type subscriber struct {
 	server  *server
 	conn    net.Conn
+	format  wire.Format // in which it begins
+	counted string      // its transport
 	reader  feed.Reader
 	words   words
 	buf     []byte // to read into
@@ -63,12 +65,13 @@ type subscriber struct {
 	reason   atomic.Pointer[string]    // why it is closed, for the console
 }
 
-// newSubscriber returns a subscriber at conn, which is yet to join the feed.
-func newSubscriber(s *server, conn net.Conn) *subscriber {
+// newSubscriber returns a subscriber at conn, of a transport, which is yet to join the
+// feed in a format.
+func newSubscriber(s *server, conn net.Conn, transport string, format wire.Format) *subscriber {
 	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
 		c.SetWriteBuffer(sendBuffer)
 	}
-	u := &subscriber{server: s, conn: conn, buf: make([]byte, readBuffer)}
+	u := &subscriber{server: s, conn: conn, format: format, counted: transport, buf: make([]byte, readBuffer)}
 	switch c := conn.(type) {
 	case nowWriter:
 		u.writer.conn = c
@@ -83,11 +86,12 @@ func newSubscriber(s *server, conn net.Conn) *subscriber {
 // either side closes the connection.
 func (u *subscriber) serve(peer string) {
 	s, f := u.server, u.server.feed
-	now, ok := f.Join(&u.reader, u, s.format)
+	now, ok := f.Join(&u.reader, u, u.format)
 	if !ok {
 		u.close()
 		return
 	}
+	s.counts.subscribe(u.counted, 1)
 	u.Flush()
 	if s.all {
 		u.arrive(peer, now)
@@ -103,6 +107,7 @@ func (u *subscriber) serve(peer string) {
 	u.beginClose()
 	u.drain()
 	now, flushing := f.Leave(&u.reader)
+	s.counts.subscribe(u.counted, -1)
 	if !flushing {
 		u.close()
 	}
@@ -145,7 +150,11 @@ func (u *subscriber) readCommands(peer string) string {
 			u.arrive(peer, u.server.feed.Count())
 			u.setReadDeadline(time.Time{})
 		}
-		to, scan := u.words.find(b)
+		var to *wire.Format
+		scan := false
+		if u.format != wire.SSE { // HTTP has no words
+			to, scan = u.words.find(b)
+		}
 		if to != nil && u.server.feed.Switch(&u.reader, *to) {
 			u.Flush()
 		}
@@ -194,6 +203,7 @@ func (u *subscriber) Flush() {
 			lines := frame.Lines()
 			var err error
 			n, err = u.writer.write(lines)
+			u.server.counts.sent.Add(int64(n))
 			switch {
 			case errors.Is(err, os.ErrDeadlineExceeded): // between two lines: a regular end
 				u.close()
@@ -235,7 +245,9 @@ func (u *subscriber) write(lines []byte) error {
 		if t := u.deadline.Load(); t != nil { // maybe since before the line above
 			u.conn.SetWriteDeadline(*t)
 		}
-		if _, err := u.conn.Write(piece); err != nil {
+		n, err := u.conn.Write(piece)
+		u.server.counts.sent.Add(int64(n))
+		if err != nil {
 			return err
 		}
 	}
@@ -259,8 +271,8 @@ func (u *subscriber) fail(err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		reason = fmt.Sprintf("dropped: reads too slowly (a %d KiB write took more than %v)", writePiece>>10, writeTimeout)
 	}
-	if u.deadline.Load() == nil {
-		u.reason.CompareAndSwap(nil, &reason)
+	if u.deadline.Load() == nil && u.reason.CompareAndSwap(nil, &reason) && errors.Is(err, os.ErrDeadlineExceeded) {
+		u.server.counts.drop("slow")
 	}
 	if c, ok := u.conn.(interface{ SetLinger(int) error }); ok {
 		c.SetLinger(0) // or else the kernel would go on sending for minutes

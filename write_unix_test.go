@@ -13,7 +13,7 @@ import (
 
 // A write without room in the socket is no error.
 func TestWriteNow(t *testing.T) {
-	transports(t, func(t *testing.T, l net.Listener) {
+	sockets(t, func(t *testing.T, l net.Listener) {
 		defer l.Close()
 		dial(t, l)
 		conn, err := l.Accept()
@@ -36,13 +36,13 @@ func TestWriteNow(t *testing.T) {
 
 // The kernel holds only so much for a subscriber.
 func TestSendBuffer(t *testing.T) {
-	transports(t, func(t *testing.T, l net.Listener) {
+	sockets(t, func(t *testing.T, l net.Listener) {
 		defer l.Close()
 		dial(t, l)
 		conn, err := l.Accept()
 		check.Must(t, err)
 		defer conn.Close()
-		u := newSubscriber(newTestServer(newTestFeed("a"), wire.Text).server, conn)
+		u := newSubscriber(newTestServer(newTestFeed("a"), wire.Text).server, conn, "pipe", wire.Text)
 		check.Must(t, u.writer.socket.Control(func(fd uintptr) {
 			n, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
 			check.Must(t, err)

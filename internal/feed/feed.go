@@ -52,6 +52,7 @@
 package feed
 
 import (
+	"math"
 	"sync"
 
 	"net-watcher/internal/wire"
@@ -105,7 +106,7 @@ type Feed struct {
 	head      uint64     // number of the next batch, from 1 on; targets has those before it
 	log       batchLog   // up to head
 	behind    bool       // a batch came after the last Ready
-	renewed   []*Reader  // idle ones that are to be greeted anew, since the last Ready
+	owed      []*Reader  // idle ones that are to get more than batches, since the last Ready
 	closed    bool
 	readers   map[*Reader]struct{}
 	formats   [wire.NumFormats]int // readers of each format
@@ -113,6 +114,7 @@ type Feed struct {
 	sends     uint64               // frames that Next has returned
 	greetings [wire.NumFormats]*frame
 	summaries [wire.NumFormats]*frame
+	missed    uint64 // summaries that Next has returned
 }
 
 // Reader is one subscriber's place in a Feed. The zero value is one that has not
@@ -123,6 +125,7 @@ type Reader struct {
 	format     wire.Format
 	want       wire.Format // to change to when all up to the head has been read
 	renew      bool        // to be greeted anew then
+	beat       bool        // to get a comment then
 	greeting   *frame      // to be read first, or nil
 	inFlight   *frame      // what Next returned last, or nil
 	sendSeq    uint64      // Feed.sends at that time
@@ -230,11 +233,34 @@ func (f *Feed) Renew(r *Reader) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.renew = true
+	f.oweLocked(r)
+}
+
+// Beat makes each reader of SSE get a comment, when it has read what is in the log.
+func (f *Feed) Beat() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.formats[wire.SSE] == 0 {
+		return
+	}
+	for r := range f.readers {
+		if r.format == wire.SSE {
+			r.beat = true
+			f.oweLocked(r)
+		}
+	}
+}
+
+// oweLocked has Ready hand out the flush token of r, if that is not out.
+func (f *Feed) oweLocked(r *Reader) {
 	if !r.flushing && !r.left {
-		f.renewed = append(f.renewed, r)
+		f.owed = append(f.owed, r)
 		f.wake()
 	}
 }
+
+// comment is in the format SSE. It is never overdue: it holds no memory.
+var comment = newFrame(math.MaxUint64-1, []byte(wire.Comment))
 
 // startLocked hands out the flush token of r, and reports false if it is out.
 func (f *Feed) startLocked(r *Reader) bool {
@@ -261,6 +287,7 @@ func (f *Feed) Next(r *Reader) (Frame, State) {
 		state = Left
 	case r.cursor < oldest:
 		next, r.cursor = f.summaryLocked(r.format), f.head
+		f.missed++
 	case r.cursor < f.head:
 		next = f.log.batches[r.cursor-oldest].frames[r.format]
 		r.cursor++
@@ -269,6 +296,8 @@ func (f *Feed) Next(r *Reader) (Frame, State) {
 		f.formats[r.want]++
 		r.renew = false
 		next = f.greetLocked(r)
+	case r.beat:
+		next, r.beat = comment, false
 	default:
 		state, r.flushing = Idle, false
 		f.flushing--
@@ -286,8 +315,8 @@ func (f *Feed) trimLocked() {
 	}
 }
 
-// Ready appends to ready, which may be nil, the subscribers that a batch or Renew has
-// come for since the last call and that nobody is flushing. It hands out their flush
+// Ready appends to ready, which may be nil, the subscribers that a batch, Renew or Beat
+// has come for since the last call and that nobody is flushing. It hands out their flush
 // tokens.
 func (f *Feed) Ready(ready []Subscriber) []Subscriber {
 	f.mu.Lock()
@@ -302,12 +331,12 @@ func (f *Feed) Ready(ready []Subscriber) []Subscriber {
 			start(r)
 		}
 	}
-	for _, r := range f.renewed {
+	for _, r := range f.owed {
 		if !r.left {
 			start(r)
 		}
 	}
-	f.behind, f.renewed = false, nil
+	f.behind, f.owed = false, nil
 	f.trimLocked() // all may have left
 	return ready
 }
@@ -332,6 +361,25 @@ func (f *Feed) Count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.readers)
+}
+
+// Totals is what a feed has now and has done.
+type Totals struct {
+	Targets, Unreadable int    // Unreadable of the targets are so themselves
+	Missed              uint64 // times that a reader was behind the log, and got missed lines
+}
+
+// Totals returns what the feed has now and has done.
+func (f *Feed) Totals() Totals {
+	f.mu.Lock()
+	targets, t := f.targets, Totals{Targets: len(f.targets), Missed: f.missed}
+	f.mu.Unlock()
+	for _, target := range targets { // which are never written to
+		if target.now.Error != "" {
+			t.Unreadable++
+		}
+	}
+	return t
 }
 
 // Close makes each further Join fail, and returns the subscribers that are there.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"net-watcher/internal/check"
 	"net-watcher/internal/wire"
 )
@@ -212,7 +214,7 @@ func TestPublishOfNoTarget(t *testing.T) {
 // A reader that falls behind the log gets a missed for exactly the targets of
 // which it did not get a change, as they are now.
 func TestMissed(t *testing.T) {
-	for _, in := range []wire.Format{wire.Text, wire.JSON} {
+	for in := range wire.NumFormats {
 		f := newTestFeed("a", "b", "c", "d")
 		f.MaxLogEvents = 2
 		publish(f, "d", 1)
@@ -232,6 +234,7 @@ func TestMissed(t *testing.T) {
 		missed := map[wire.Format][]string{
 			wire.Text: {"[text] missed a, missed c, missed b"},
 			wire.JSON: {"[json] missed a 4, missed c 5, missed b"},
+			wire.SSE:  {"[sse] missed a 4, missed c 5, missed b"},
 		}[in]
 		check.Equal(t, "behind", missed, behind.take())
 		check.Equal(t, "late", missed, late.take())
@@ -241,6 +244,7 @@ func TestMissed(t *testing.T) {
 		want := map[wire.Format][]string{
 			wire.Text: {"[text] missed b, missed c"},
 			wire.JSON: {"[json] missed b, missed c 8"},
+			wire.SSE:  {"[sse] missed b, missed c 8"},
 		}[in]
 		check.Equal(t, "ahead", want, ahead.take())
 		// After that, single changes come again.
@@ -260,9 +264,45 @@ func TestMissed(t *testing.T) {
 		want = map[wire.Format][]string{
 			wire.Text: {"[text] missed a, missed c"},
 			wire.JSON: {"[json] missed a 10, missed c 12"},
+			wire.SSE:  {"[sse] missed a 10, missed c 12"},
 		}[in]
 		check.Equal(t, "afterwards", want, ahead.take())
+		check.Equal(t, "totals", Totals{Targets: 4, Missed: 4}, f.Totals())
 	}
+}
+
+// A beat is a comment for each reader of SSE, and for no other one, after all that it has
+// not read yet. One that is being sent it is never overdue for that.
+func TestBeat(t *testing.T) {
+	f := newTestFeed("a")
+	f.Beat()
+	idle, busy, other := joinIdle(t, f, wire.SSE), join(t, f, wire.SSE), joinIdle(t, f, wire.JSON)
+	woken(f)
+	f.Beat()
+	if !woken(f) {
+		t.Error("More has no value")
+	}
+	check.Equal(t, "ready", []Subscriber{idle}, f.Ready(nil), cmp.Comparer(func(a, b Subscriber) bool { return a == b }))
+	check.Equal(t, "idle", "[sse] :", idle.next())
+	publish(f, "a", 1)
+	check.Equal(t, "busy", []string{"[sse] watching a (not there)", "[sse] modified a 1", "[sse] :"}, busy.take())
+	f.MaxInFlight = 0
+	check.Equal(t, "overdue", 0, len(f.Overdue()))
+	check.Equal(t, "idle", []string{"[sse] modified a 1"}, idle.take())
+	f.Ready(nil)
+	check.Equal(t, "other", []string{"[json] modified a 1"}, other.take())
+	f.Beat()
+	f.Beat()
+	f.Ready(nil)
+	check.Equal(t, "two beats", []string{"[sse] :"}, idle.take())
+	check.Equal(t, "two beats", []string{"[sse] :"}, busy.take())
+	f.Beat()
+	f.Leave(&idle.Reader)
+	f.Leave(&other.Reader)
+	check.Equal(t, "ready", []Subscriber{busy}, f.Ready(nil), cmp.Comparer(func(a, b Subscriber) bool { return a == b }))
+	f.Leave(&busy.Reader)
+	check.Equal(t, "busy", []string{"left"}, busy.take())
+	checkEmpty(t, f)
 }
 
 // The time of a missed is that of the last change that it stands for.

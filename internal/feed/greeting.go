@@ -86,7 +86,7 @@ func (f *Feed) summaryLocked(in wire.Format) *frame {
 		marks, offset := make([]mark, len(changed)), 0
 		for i, t := range changed {
 			marks[i] = mark{t.last, offset}
-			offset += 1 + bytes.IndexByte(lines[offset:], '\n')
+			offset += len(in.End()) + bytes.Index(lines[offset:], []byte(in.End()))
 		}
 		return lines, marks
 	})

@@ -439,8 +439,8 @@ func TestClientNoJSON(t *testing.T) {
 		send func(net.Conn)
 		want string
 	}{
-		{"silence", func(net.Conn) {}, not + "nothing for 10s"},
-		{"blanks", func(c net.Conn) { io.WriteString(c, "\r\n \n") }, not + "nothing for 10s"},
+		{"silence", func(net.Conn) {}, not + "nothing for 10s (if it wants TLS: tls://HOST:PORT)"},
+		{"blanks", func(c net.Conn) { io.WriteString(c, "\r\n \n") }, not + "nothing for 10s (if it wants TLS: tls://HOST:PORT)"},
 		{"ssh", func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, not + `"SSH-2.0-OpenSSH_9.2"`},
 		{"smtp", func(c net.Conn) { io.WriteString(c, "220 mx ESMTP\r\n500 unknown command\r\n") }, not + `"220 mx ESMTP500 unknown command", and no JSON line within 10s`},
 		{"a line with 0", func(c net.Conn) { io.WriteString(c, "0\n") }, not + `"0", and no JSON line within 10s`},
@@ -488,7 +488,7 @@ func TestClientGreetingTimeout(t *testing.T) {
 		time.Sleep(greetingTimeout - time.Millisecond)
 		c.expect(nil, closed)
 		time.Sleep(time.Millisecond)
-		c.expect(nil, retrying+"not a net-watcher server? it sent nothing for 10s")
+		c.expect(nil, retrying+"not a net-watcher server? it sent nothing for 10s (if it wants TLS: tls://HOST:PORT)")
 		c.stop()
 
 		// One of another kind is named as soon as its line ends, or a second after
@@ -532,7 +532,7 @@ func TestClientLogsOnce(t *testing.T) {
 }
 
 // Where there was nothing to connect to, there may come a server of another kind: that is
-// logged too, once.
+// logged too, once, and once more after a connection.
 func TestClientLogsOtherServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := 0
@@ -541,14 +541,22 @@ func TestClientLogsOtherServer(t *testing.T) {
 				if attempts++; attempts%2 == 1 {
 					return nil, &net.OpError{Op: "dial", Err: fmt.Errorf("reason %d", attempts)}
 				}
+				line := "hello\n"
+				if attempts == 10 {
+					line = watchingLine("a", "1", 1)
+				}
 				ours, theirs := net.Pipe()
-				go io.WriteString(theirs, "hello\n")
+				go func() {
+					io.WriteString(theirs, line)
+					theirs.Close()
+				}()
 				return ours, nil
 			}
 		})
 		time.Sleep(time.Hour)
 		c.stop()
-		c.expect(nil, retrying+"reason 1", retrying+`not a net-watcher server? it sent "hello"`)
+		const other = retrying + `not a net-watcher server? it sent "hello"`
+		c.expect(nil, retrying+"reason 1", other, following, closed, retrying+"reason 11", other)
 	})
 }
 
@@ -738,5 +746,22 @@ func TestClientScan(t *testing.T) {
 		ct.send(conn, watchingLine("b", "3", 2)+modifiedLine("b", "4"))
 		ct.end("")
 		ct.expect(nil)
+	})
+}
+
+// With Scan, the client asks for a scan of one target too, but no server whose lines do
+// not say how long a greeting is.
+func TestClientScanOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ct := startClient(t, func(c *Client) { c.Scan = true })
+		conn := ct.accept()
+		ct.send(conn, watchingLine("a", "1", 0))
+		ct.expectSent("")
+		conn.Close()
+		conn = ct.accept()
+		ct.send(conn, watchingLine("a", "1", 1))
+		ct.expectSent("scan\n")
+		ct.send(conn, watchingLine("a", "1", 1))
+		ct.end("")
 	})
 }

@@ -21,7 +21,7 @@ const maxBatch = 1 << 20
 // one all other methods. The exported fields are to be set before Run.
 type Command struct {
 	Verbose bool          // log each run, its end and its time
-	Once    bool          // Run returns after the first run
+	Once    bool          // Run returns after the first run that Restart does not end
 	Restart bool          // events end a run, and the next one begins when all of it has gone
 	Settle  time.Duration // events wait until there were none for so long, but at most maxSettle times that
 
@@ -67,7 +67,7 @@ func NewCommand(args []string, stdout, stderr io.Writer, log *log.Logger) (*Comm
 }
 
 // Run runs the command whenever there is a reason to. It returns when Close was
-// called and the last run has ended, after the first run if Once is set, or when ctx
+// called and the last run has ended, after the run that Once makes the last, or when ctx
 // is done: then it ends a command that is running.
 func (c *Command) Run(ctx context.Context) {
 	var input pending // of the next run; at first what the runs before have failed on
@@ -88,11 +88,11 @@ func (c *Command) Run(ctx context.Context) {
 		}
 		own.ran(r.begin, time.Now(), c.Restart)
 		switch {
-		case c.Once:
-			return
 		case restart != nil:
 			p, ok = *restart, true
 			c.addPending(&p) // while it ended
+		case c.Once:
+			return
 		default:
 			p, ok = c.receive(ctx)
 		}

@@ -49,12 +49,16 @@ type feedback struct {
 // were due to the run before: manyRuns-1 asks for a pause of probe before this run,
 // and manyRuns is returned only once before it is calm.
 func (f *feedback) judge(events []wire.Event, ahead time.Duration, now time.Time) int {
-	own, others := false, false
+	own, others, timed := false, false, false
 	for _, e := range events {
+		if e.Mtime.IsZero() {
+			continue
+		}
+		timed = true
 		at := e.Mtime.Add(ahead)
 		switch {
 		case at.Before(f.begin[1].Add(-clockError)):
-			// The mtime says nothing about these runs, or there is none.
+			// The mtime says nothing about these runs.
 		case f.during(at, 0) || f.during(at, 1):
 			own = true
 		default:
@@ -66,6 +70,8 @@ func (f *feedback) judge(events []wire.Event, ahead time.Duration, now time.Time
 		f.runs = 0
 	case own && !others:
 		f.runs++
+	case !timed: // of directories and of what is gone, which says nothing of who it was
+		return min(f.runs, manyRuns-2) // there is no probe, which would prove nothing
 	case f.runs >= manyRuns-1:
 		f.runs = -probeAgain
 	default:

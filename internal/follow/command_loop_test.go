@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"cmp"
 	"context"
 	"log"
 	"slices"
@@ -112,6 +113,84 @@ func TestFeedback(t *testing.T) {
 			check.Equal(t, "told after runs", test.want, test.told())
 		})
 	}
+}
+
+// Runs because of what has no mtime, as directories, neither count nor end the count.
+func TestFeedbackWithoutTimes(t *testing.T) {
+	var f feedback
+	now := check.Day1
+	var got []int
+	for i := range 2 * manyRuns {
+		e := wire.Event{File: "d/"}
+		if i%2 == 0 {
+			e = wire.Event{File: "f", Mtime: now}
+		}
+		got = append(got, f.judge([]wire.Event{e}, 0, now.Add(time.Second)))
+		now = now.Add(time.Second)
+		f.ran(now, now.Add(50*time.Millisecond), false)
+	}
+	check.Equal(t, "in a row", []int{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 8}, got)
+	check.Equal(t, "the next one", manyRuns, f.judge([]wire.Event{{Mtime: now}}, 0, now.Add(time.Second)))
+}
+
+// The times of changes, against those of two runs, say how many runs in a row the
+// command has caused.
+func TestJudge(t *testing.T) {
+	begin := check.Day1
+	at := func(ms int) time.Time { return begin.Add(time.Duration(ms) * time.Millisecond) }
+	for name, test := range map[string]struct {
+		changes     []int // when, in ms
+		runs, after int   // in a row
+		now         int   // in ms, 0 for soon
+	}{
+		"none":                                  {nil, 5, 5, 0},
+		"in the last run":                       {[]int{10_500}, 5, 6, 0},
+		"in the run before":                     {[]int{500}, 5, 6, 0},
+		"in both":                               {[]int{500, 10_500}, 5, 6, 0},
+		"just before the last run":              {[]int{9_900}, 5, 6, 0},
+		"before the last run":                   {[]int{9_899}, 5, 0, 0},
+		"just after the last run":               {[]int{11_100}, 5, 6, 0},
+		"after the last run":                    {[]int{11_101}, 5, 0, 0},
+		"just after the run before":             {[]int{1_100}, 5, 6, 0},
+		"after the run before":                  {[]int{1_101}, 5, 0, 0},
+		"just before the run before":            {[]int{-100}, 5, 6, 0},
+		"before both":                           {[]int{-101}, 5, 0, 0},
+		"before both, and in a run":             {[]int{-101, 10_500}, 5, 6, 0},
+		"in a run, and in none":                 {[]int{10_500, 5_000}, 5, 0, 0},
+		"in none, and in a run":                 {[]int{5_000, 10_500}, 5, 0, 0},
+		"in none, before a probe":               {[]int{5_000}, 8, 0, 0},
+		"in none, after a probe":                {[]int{5_000}, 9, -100, 0},
+		"in none, when it was named":            {[]int{5_000}, -7, -7, 0},
+		"in a run, the first":                   {[]int{10_500}, 0, 1, 0},
+		"in a run, before a probe":              {[]int{10_500}, 8, 9, 0},
+		"in a run, after a probe":               {[]int{10_500}, 9, 10, 0},
+		"in a run, which another program hides": {[]int{10_500}, -100, -99, 0},
+		"in a run, a minute ago":                {[]int{10_500}, 5, 6, 71_000},
+		"in a run, and then it was calm":        {[]int{10_500}, 5, 0, 71_001},
+	} {
+		f := feedback{runs: test.runs}
+		f.ran(at(0), at(1_000), false)
+		f.ran(at(10_000), at(11_000), false)
+		var events []wire.Event
+		for _, ms := range test.changes {
+			events = append(events, wire.Event{Mtime: at(ms)})
+		}
+		now := cmp.Or(test.now, 12_000)
+		check.Equal(t, name, test.after, f.judge(events, 0, at(now)))
+	}
+}
+
+// Of a run that changes may end, what is written later than ten seconds after its
+// begin is due to others; of another run, all is due to it.
+func TestRan(t *testing.T) {
+	at := func(s int) time.Time { return check.Day1.Add(time.Duration(s) * time.Second) }
+	var f feedback
+	times := func() []time.Time { return []time.Time{f.begin[1], f.end[1], f.begin[0], f.end[0]} }
+	f.ran(at(0), at(5), true)
+	f.ran(at(10), at(30), true)
+	check.Equal(t, "two runs", []time.Time{at(0), at(5), at(10), at(20)}, times())
+	f.ran(at(40), at(60), false)
+	check.Equal(t, "the last two runs", []time.Time{at(10), at(20), at(40), at(60)}, times())
 }
 
 // How far the server's clock is behind is known from the last event.

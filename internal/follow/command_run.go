@@ -171,13 +171,20 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 // ends r when there is a reason for the next run, and returns that.
 func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) {
 	defer r.cancel()
-	done := make(chan error, 1)
-	go func() { done <- r.process.Wait() }()
+	done := make(chan error)
+	var took time.Duration
+	failed := false
+	go func() {
+		err := r.process.Wait()
+		took, failed = r.since(), err != nil && r.ctx.Err() == nil
+		if failed { // here, because await may be waiting for changes to settle
+			c.log.Printf("%s failed after %v: %v", c.name(), took, err)
+		}
+		done <- err
+	}()
 	named, restart, err := c.await(ctx, done, r)
-	if err != nil && r.ctx.Err() == nil {
-		c.log.Printf("%s failed after %v: %v", c.name(), r.since(), err)
-	} else if named || c.Verbose {
-		c.log.Printf("%s ended after %v: %v", c.name(), r.since(), r.process)
+	if !failed && (named || c.Verbose) {
+		c.log.Printf("%s ended after %v: %v", c.name(), took, r.process)
 	}
 	c.status = r.process.End()
 	return err == nil, restart
@@ -188,8 +195,7 @@ func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) 
 // stopped (SIGSTOP) or will never end; an operator can find out. With Restart, await
 // cancels r when there is a reason for the next run, and returns that too.
 func (c *Command) await(ctx context.Context, done <-chan error, r *run) (named bool, restart *pending, err error) {
-	tick := time.NewTicker(longRun)
-	defer tick.Stop()
+	tick := time.Tick(longRun)
 	var next <-chan pending
 	if c.Restart {
 		next = c.next
@@ -205,7 +211,7 @@ func (c *Command) await(ctx context.Context, done <-chan error, r *run) (named b
 				restart = &p
 				r.cancel()
 			}
-		case <-tick.C:
+		case <-tick:
 			if !named && len(c.next) > 0 {
 				named = true
 				c.log.Printf("%s has run for %v, and changes wait for its end (process %d)", c.name(), r.since(), r.process.Pid())

@@ -170,6 +170,38 @@ func TestCommandRestart(t *testing.T) {
 	<-c.done
 }
 
+// With Once and Restart, the first run that no change ends is the last, and its status
+// counts.
+func TestCommandOnceRestart(t *testing.T) {
+	c := startCommand(t)
+	c.cmd.Once, c.cmd.Restart = true, true // nothing has been added yet
+	c.cmd.Add([]wire.Event{change("a", 1)})
+	c.next()
+	c.cmd.Add([]wire.Event{change("b", 1)})
+	r, conn := c.next()
+	check.Equal(t, "events", []string{"modified a", "modified b"}, r.Events)
+	end(conn, 7)
+	<-c.done
+	check.Equal(t, "status", 7, c.cmd.Status())
+	c.logged("COMMAND failed after TIME: exit status 7")
+}
+
+// A run that fails while the changes that would end it settle has failed by itself, and
+// the log has that at once.
+func TestCommandFailsWhileSettling(t *testing.T) {
+	c := startCommand(t)
+	c.cmd.Restart, c.cmd.Settle = true, time.Hour // nothing has been added yet
+	c.cmd.Trigger()
+	_, conn := c.next()
+	c.cmd.Add([]wire.Event{change("a", 1)})
+	check.Eventually(t, "the change settles", func() bool { return len(c.cmd.next) == 0 })
+	end(conn, 7)
+	c.logged("COMMAND failed after TIME: exit status 7")
+	c.cancel()
+	<-c.done
+	check.Equal(t, "log", []string(nil), c.log.Take())
+}
+
 // What a command has started ends with it: when it is started anew, and when ctx is done.
 func TestCommandTree(t *testing.T) {
 	t.Setenv("NET_WATCHER_TEST_CHILD", "1")

@@ -22,21 +22,27 @@ import (
 // the SIGTERM. started does nothing on these systems.
 func cancelBySession(cmd *exec.Cmd) (started, endSession func()) {
 	var cancelled time.Time
-	signal := func(s syscall.Signal) error {
+	// signal sends each signal to all of the session, and reports whether any of it is left.
+	signal := func(signals ...syscall.Signal) (left bool) {
 		session := cmd.Process.Pid
-		err := syscall.Kill(-session, s)
-		for _, p := range members(session) {
-			if p.group != session && syscall.Kill(p.pid, s) == nil {
-				err = nil
+		for _, s := range signals {
+			left = syscall.Kill(-session, s) == nil
+		}
+		all := members(session)
+		for _, p := range all {
+			for _, s := range signals {
+				if p.group != session && syscall.Kill(p.pid, s) == nil {
+					left = true
+				}
 			}
 		}
-		return err
+		return left && !onlyZombies(all)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error {
 		cancelled = time.Now()
-		defer signal(syscall.SIGCONT) // a stopped process does not act on SIGTERM
-		return signal(syscall.SIGTERM)
+		signal(syscall.SIGTERM, syscall.SIGCONT) // a stopped process does not act on SIGTERM alone
+		return nil
 	}
 	return func() {}, func() {
 		if cancelled.IsZero() {
@@ -44,7 +50,7 @@ func cancelBySession(cmd *exec.Cmd) (started, endSession func()) {
 		}
 		// A session and a group live as long as one process in them, and their
 		// number is not given to others before.
-		for signal(0) == nil && !onlyZombies(members(cmd.Process.Pid)) {
+		for signal(0) {
 			if time.Since(cancelled) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
 				return
@@ -65,21 +71,26 @@ type process struct {
 // where /proc does not list processes as it does on Linux.
 func members(session int) []process {
 	var all []process
-	files, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, file := range files {
-		stat, _ := os.ReadFile(file)              // gone with the process
-		at := bytes.LastIndex(stat, []byte(") ")) // the name before that may have any characters
-		var p process
-		var parent, sid int
-		var state string
-		fmt.Sscan(string(stat), &p.pid)
-		fmt.Sscan(string(stat[at+1:]), &state, &parent, &p.group, &sid)
-		if sid == session {
-			p.zombie = state == "Z"
+	dirs, _ := filepath.Glob("/proc/[0-9]*") // with /stat, Glob would read all of these
+	for _, dir := range dirs {
+		stat, _ := os.ReadFile(dir + "/stat") // gone with the process
+		if p, of := parseStat(stat); of == session {
 			all = append(all, p)
 		}
 	}
 	return all
+}
+
+// parseStat returns the process of a file /proc/PID/stat, and its session; 0 if there
+// is nothing in it.
+func parseStat(stat []byte) (p process, session int) {
+	at := bytes.LastIndexByte(stat, ')') // the name before that may have any characters
+	var parent int
+	var state string
+	fmt.Sscan(string(stat), &p.pid)
+	fmt.Sscan(string(stat[at+1:]), &state, &parent, &p.group, &session)
+	p.zombie = state == "Z"
+	return p, session
 }
 
 // onlyZombies reports whether there are processes, and all are zombies: their parent is

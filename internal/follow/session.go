@@ -238,8 +238,10 @@ func (s *session) notAServer(err error) error {
 	switch timeout := errors.Is(err, os.ErrDeadlineExceeded); {
 	case silent && (err == io.EOF || oserr.IsReset(err)):
 		return errors.New("it closed the connection before sending anything: is the server behind it running? (ssh -L, kubectl port-forward and full servers do that)")
+	case silent && err != nil && !timeout:
+		return oserr.Cause(err) // of the network, or of TLS
 	case silent && timeout:
-		sent = fmt.Sprintf("it sent nothing for %v", greetingTimeout)
+		sent = fmt.Sprintf("it sent nothing for %v (if it wants TLS: tls://HOST:PORT)", greetingTimeout)
 	case timeout && s.asked:
 		sent += fmt.Sprintf(", and no JSON line within %v", greetingTimeout)
 	case err == io.EOF:

@@ -164,7 +164,7 @@ func braces(pattern string) (before string, choices []string, after string, ok b
 	before, rest, opened := strings.Cut(pattern, "{")
 	inner, after, closed := strings.Cut(rest, "}")
 	choices = split(inner, ',')
-	return before, choices, after, opened && closed && len(choices) > 1
+	return before, choices, after, opened && closed && len(choices) > 1 && !strings.HasSuffix(before, `\`)
 }
 
 // split returns the parts between the separators in s, but for those after a "\" or

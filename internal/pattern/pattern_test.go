@@ -186,6 +186,7 @@ func TestCheck(t *testing.T) {
 		"*.go,*.js":    `a comma does not separate patterns: write a flag for each, "*.go" and "*.js", or "\," if it is part of the name`,
 		"a,b,":         `a comma does not separate patterns: write a flag for each, "a" and "b", or "\," if it is part of the name`,
 		"*.{go,js}":    `braces are no choice: write a pattern for each, "*.go" and "*.js"`,
+		"\\{a,b}":      `a comma does not separate patterns: write a flag for each, "\{a" and "b}", or "\," if it is part of the name`,
 		"!{a,b}/c":     `braces are no choice: write a pattern for each, "!a/c" and "!b/c"`,
 		`src\gen\*.go`: `between names is "/", on every system: write "src/gen\*.go"`,
 		`build\`:       `it matches nothing: it ends in \ (write \\ for that character)`,

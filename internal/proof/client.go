@@ -43,6 +43,15 @@ type client struct {
 	done   []duty            // what it has handed on
 	tasks  []duty            // what COMMAND is to get: what was done, but for what is unreadable
 
+	options *Record  // nil if there was none
+	chosen  *chooser // what it is to hand on
+
+	began, ended int64 // ms, of the last run
+	broken       bool  // COMMAND could not be started since then
+	restarted    bool  // the last run was told to end, because of tasks
+	killed       bool  // or for another reason
+
+	silent      bool // it hands on nothing
 	command     bool // it has one
 	unseen      bool // what it hands on to it: all that is due then counts as handed on
 	runs        int
@@ -59,13 +68,14 @@ type client struct {
 func (h History) clients() (found []Violation) {
 	readers := make(map[string]*client)
 	for _, r := range h {
-		if r.Kind == Handled || r.Kind == Run {
+		if r.Kind == Handled || r.Kind == Run || r.Kind == Options {
 			c := readers[r.Reader]
 			if c == nil {
-				c = &client{states: make(map[string]string), unseen: true}
+				c = &client{states: make(map[string]string), unseen: true, silent: true, chosen: new(Record).chooser()}
 				readers[r.Reader] = c
 			}
-			c.unseen = c.unseen && (r.Kind == Run || r.Name == "command" && r.Events == nil)
+			c.silent = c.silent && r.Kind == Options
+			c.unseen = c.unseen && (r.Kind != Handled || r.Name == "command" && r.Events == nil)
 		}
 	}
 	wrong := make(map[string]bool) // one violation each is enough
@@ -84,6 +94,7 @@ func (h History) clients() (found []Violation) {
 		}
 		switch r.Kind {
 		case Got:
+			c.unseen = c.unseen && !c.silent
 			c.got(duties(i, r))
 			if c.unseen {
 				c.handled(c.due[len(c.done):])
@@ -92,16 +103,19 @@ func (h History) clients() (found []Violation) {
 			c.command = c.command || r.Name == "command"
 			report(c.handled(duties(i, r)), r.Reader)
 		case Run:
-			report(c.run(i, duties(i, r)), r.Reader)
+			report(c.run(h, i, duties(i, r)), r.Reader)
 		case Ran:
-			c.running, c.failed = false, r.Value != 0 || r.Name == "killed"
+			report(c.ran(i, r), r.Reader)
+		case Options:
+			c.options, c.chosen = r, r.chooser()
 		case End:
+			report(c.endOnce(i, r), r.Reader)
 			wrong[r.Reader] = true // no more is expected
 		}
 	}
 	if h.first(Fresh) >= 0 {
 		for _, reader := range slices.Sorted(maps.Keys(readers)) {
-			report(readers[reader].ended(h), reader)
+			report(readers[reader].atEnd(h), reader)
 		}
 	}
 	return found
@@ -115,7 +129,9 @@ func (c *client) got(lines []duty) {
 		case d.State == "":
 			continue
 		case d.Type == wire.Changed:
-			c.due = append(c.due, d)
+			if c.handsOn(&d.Event) {
+				c.due = append(c.due, d)
+			}
 		case known && last != d.State:
 			d.Event = wire.Event{Type: wire.Changed, File: d.File, Change: wire.Missed, Size: d.Size, Mtime: d.Mtime, State: d.State}
 			c.due = append(c.due, d)
@@ -124,6 +140,13 @@ func (c *client) got(lines []duty) {
 			c.states[d.TargetName()] = d.State
 		}
 	}
+}
+
+// handsOn reports whether the client is to hand on the change e. Of a directory that is
+// only entered, it is that it cannot be read, and that it can be again.
+func (c *client) handsOn(e *wire.Event) bool {
+	n := nameOf(e)
+	return !c.chosen.leavesOut(n) && (!c.chosen.enters(n) || e.Change == wire.Unreadable || e.Change == wire.Readable)
 }
 
 // handled notes what was handed on.
@@ -160,7 +183,7 @@ func blame(due []duty, n int, done []duty, verb string) *Violation {
 // run notes a run of COMMAND, the record with the index. It gets what is due since the last
 // run, after all that the last one got if that has failed. Without input it runs at the
 // start only.
-func (c *client) run(index int, input []duty) *Violation {
+func (c *client) run(h History, index int, input []duty) *Violation {
 	var v Violation
 	switch {
 	case c.running:
@@ -169,6 +192,14 @@ func (c *client) run(index int, input []duty) *Violation {
 	case len(input) == 0 && c.runs > 0 && !c.failed:
 		v = violation(Honest, index, "runs COMMAND for nothing")
 		return &v
+	}
+	if c.killed {
+		v = violation(NeverTwo, index, "had ended the run before, and nothing had changed or it has no -restart")
+		return &v
+	}
+	var timing *Violation
+	if !c.restarted { // else the end of the last run was judged
+		timing = c.begins(index, h[index].T, probe)
 	}
 	start, rest := c.next, input
 	if n := len(c.input); c.failed && len(input) >= n && slices.EqualFunc(input[:n], c.input, same) {
@@ -180,11 +211,15 @@ func (c *client) run(index int, input []duty) *Violation {
 	}
 	c.runs++
 	c.command, c.running, c.failed, c.input = true, true, false, input
+	c.began, c.broken, c.restarted = h[index].T, false, false
 	for end := start; end <= len(c.tasks); end++ {
 		exact, ok := cutCollapsed(rest, c.tasks[start:end])
 		if ok && len(exact) <= len(c.tasks)-end && slices.EqualFunc(exact, c.tasks[end:end+len(exact)], same) {
+			if c.next == end+len(exact) { // it got nothing that is new, and did not wait
+				return nil
+			}
 			c.next = end + len(exact)
-			return nil
+			return timing
 		}
 	}
 	n := 0
@@ -209,14 +244,65 @@ func cutCollapsed(input, tasks []duty) (rest []duty, ok bool) {
 	return input[len(last):], slices.EqualFunc(input[:len(last)], last, collapsed)
 }
 
-// ended says what the client has not done by the end of h, though it was due in time.
-func (c *client) ended(h History) *Violation {
+// endOnce says what is wrong with the end of a client, the record with the index, or of
+// its server, if that is because of -once.
+func (c *client) endOnce(index int, r *Record) *Violation {
+	hasIt := slices.ContainsFunc(c.tasks, func(d duty) bool { return r.T-d.t <= maxDelay }) && len(c.tasks) > 0
+	if r.Name != "once" || hasIt {
+		return nil
+	}
+	v := violation(Reliable, index, "has not handed on what ended it by -once")
+	return &v
+}
+
+// farewell is how long a server that ends waits for subscribers that do not read, in ms.
+const farewell = 1000
+
+// onces checks that a server with -once ends with its first batch that has something
+// which is not unreadable, and no other one ends by itself.
+func (h History) onces() (found []Violation) {
+	due, once := make(map[int]int64), make(map[int]bool)
+	for i, r := range h {
+		at, ok := due[r.Server]
+		switch {
+		case r.Kind == Serve:
+			once[r.Server] = r.Once
+		case ok && r.T > at+maxDelay+farewell:
+			found = append(found, violation(Reliable, i, "server %d goes on after the first change, though it has -once", r.Server))
+			delete(due, r.Server) // one violation is enough
+			delete(once, r.Server)
+		case r.Kind == Publish && once[r.Server] && !ok && slices.ContainsFunc(r.Events, func(e wire.Event) bool { return e.Change != wire.Unreadable }):
+			due[r.Server] = r.T
+		case r.Kind == End && r.Reader == "" && r.Name == "once" && !ok:
+			found = append(found, violation(Honest, i, "server %d has ended before the first change", r.Server))
+		}
+		if r.Kind == End {
+			delete(due, r.Server)
+		}
+	}
+	for _, server := range slices.Sorted(maps.Keys(due)) {
+		if last := len(h) - 1; h[last].T > due[server]+maxDelay+farewell {
+			found = append(found, violation(Reliable, last, "server %d has not ended after the first change, though it has -once", server))
+		}
+	}
+	return found
+}
+
+// atEnd says what the client has not done by the end of h, though it was due in time.
+func (c *client) atEnd(h History) *Violation {
 	var v Violation
 	if n := len(c.done); n < len(c.due) && c.due[n].t < h.deadline() {
 		v = violation(Reliable, c.due[n].index, "never handed on %q", c.due[n].String())
 		return &v
 	}
-	if c.next < len(c.tasks) && c.command && !c.running && c.tasks[c.next].t < h.deadline() {
+	if c.waits(h[len(h)-1].T) {
+		return nil // it is still to run
+	}
+	if c.killed {
+		v = violation(NeverTwo, len(h)-1, "has ended a run, and nothing had changed or it has no -restart")
+		return &v
+	}
+	if c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline() {
 		v = violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String())
 		return &v
 	}

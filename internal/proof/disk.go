@@ -132,6 +132,7 @@ type span struct {
 
 // disk is the file system in all of a run.
 type disk struct {
+	chosen  *chooser
 	targets []string
 	window  int64             // ms: what is reported is no older
 	spans   map[string][]span // by path, ascending, until never
@@ -141,7 +142,7 @@ type disk struct {
 
 func (h History) disk() *disk {
 	d := &disk{
-		targets: h[0].Targets, window: h[0].Interval + h[0].Scan + maxDelay, faults: h.faults(),
+		chosen: h[0].chooser(), targets: h[0].Targets, window: h[0].Interval + h[0].Scan + maxDelay, faults: h.faults(),
 		spans: make(map[string][]span), links: make(map[string]bool),
 	}
 	d.faults = slices.DeleteFunc(d.faults, func(f fault) bool { return f.reader != "" })
@@ -170,10 +171,10 @@ func (h History) disk() *disk {
 	return d
 }
 
-// of returns the spans of n. What has never been there has one.
+// of returns the spans of n. What has never been there has one, and so has what is left out.
 func (d *disk) of(n name) []span {
 	spans := slices.Clone(d.spans[n.path()])
-	if spans == nil {
+	if spans == nil || d.chosen.leavesOut(n) {
 		return []span{{until: never}}
 	}
 	other := directory

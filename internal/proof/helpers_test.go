@@ -24,14 +24,17 @@ var validators = []struct {
 
 // parse returns the History of a script, which has a record a line, in any order of time:
 //
-//	0 config d e
+//	0 config d e -only=*.c                           (see setOptions)
 //	0 op create d/a 1, 0 op rename d/a d/b
 //	100 serve 1 watching d =A, watching e missing =0   (Took is 50, or +Took)
+//	100 serve 1 once watching d =A                   (with -once)
+//	149 options r -restart -settle=500
 //	150 join r 1 1                                   (reader, server, connection)
+//	150 join r 1 1 local
 //	151 got 1 text watching d, modified d/a          (without text: JSON)
 //	1500 publish 1 modified d/a 2 =B, unreadable d/b !input/output error =C
 //	1501 handled r modified d/a 2 =B
-//	1502 run r ..., 1600 ran r 0
+//	1502 run r ..., 1600 ran r 0, 1600 ran r 143 killed
 //	2000 fault fail d/b !input/output error, 2000 fault stall @r
 //	2500 heal fail d/b +20 *30                       (Took and Value)
 //
@@ -70,14 +73,20 @@ func parse(t *testing.T, script string) History {
 			}
 			switch r.Kind {
 			case Config:
-				r.Interval, r.Scan, r.Targets = 1000, 50, f
-				targets = f
+				r.Interval, r.Scan, r.Targets = 1000, 50, setOptions(t, &r, f)
+				targets = r.Targets
+			case Options:
+				r.Reader = word()
+				setOptions(t, &r, f)
 			case Serve, Publish:
 				if r.Server = number(); r.Kind == Serve {
 					r.Took = 50
 				}
 				if strings.HasPrefix(f[0], "+") {
 					r.Took = int64(number())
+				}
+				if r.Once = f[0] == "once"; r.Once {
+					word()
 				}
 			case End:
 				if r.Server, err = strconv.Atoi(f[0]); err != nil {
@@ -87,6 +96,7 @@ func parse(t *testing.T, script string) History {
 			case Join:
 				r.Reader, r.Server, r.Conn = word(), number(), number()
 				conns[r.Conn] = r.Reader
+				r.Name = strings.Join(f, " ")
 			case Got, Leave:
 				r.Conn = number()
 				r.Reader = conns[r.Conn]
@@ -95,7 +105,7 @@ func parse(t *testing.T, script string) History {
 					r.Name = word()
 				}
 			case Ran:
-				r.Reader, r.Value = word(), int64(number())
+				r.Reader, r.Value, r.Name = word(), int64(number()), strings.Join(f, " ")
 			case Op, Fault, Heal:
 				r.Name = word()
 				for ; len(f) > 0; f = f[1:] {
@@ -159,6 +169,29 @@ func parse(t *testing.T, script string) History {
 	}
 	slices.SortStableFunc(h, func(a, b Record) int { return int(a.T - b.T) })
 	return h
+}
+
+// setOptions sets what the fields "-only=PATTERN", "-ignore=PATTERN", "-settle=MS" and
+// "-restart" say, and returns the others.
+func setOptions(t *testing.T, r *Record, fields []string) (others []string) {
+	t.Helper()
+	for _, f := range fields {
+		switch option, value, _ := strings.Cut(f, "="); option {
+		case "-only":
+			r.Only = append(r.Only, value)
+		case "-ignore":
+			r.Ignore = append(r.Ignore, value)
+		case "-settle":
+			ms, err := strconv.ParseInt(value, 10, 64)
+			check.Must(t, err)
+			r.Settle = ms
+		case "-restart":
+			r.Restart = true
+		default:
+			others = append(others, f)
+		}
+	}
+	return others
 }
 
 // event returns the event "modified d/a 2 =B", "unreadable d/a !why =B" or "watching d

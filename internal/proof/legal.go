@@ -22,6 +22,7 @@ type known struct {
 // book is what a chain has said so far.
 type book struct {
 	config *Record
+	chosen *chooser
 	states map[string]string // by target
 	flat   map[string]bool   // the targets below which there was nothing at the start
 	names  map[name]known
@@ -30,8 +31,9 @@ type book struct {
 // transitions checks that each event of each chain has the fields that it is to have, and
 // may follow those before it, by the table of docs/protocol.md.
 func (h History) transitions() (found []Violation) {
+	chosen := h[0].chooser()
 	for _, c := range h.chains() {
-		b := &book{&h[0], make(map[string]string), make(map[string]bool), make(map[name]known)}
+		b := &book{&h[0], chosen, make(map[string]string), make(map[string]bool), make(map[name]known)}
 		if len(c.targets) != len(h[0].Targets) {
 			found = append(found, violation(Legal, c.index, "the greeting leaves out targets"))
 		}
@@ -72,13 +74,16 @@ func (b *book) changed(e *wire.Event) string {
 		return "is about no target"
 	}
 	was, now := b.of(n), known{value: valueOf(e), mtime: e.Mtime, sure: true}
-	wrong := cmp.Or(misshapen(n, e), b.misplaced(n, e), b.refused(was, now, e.Change))
+	wrong := cmp.Or(misshapen(n, e), b.unchosen(n, e), b.misplaced(n, e), b.refused(n, was, now, e.Change))
 	if wrong == "" && e.State == state && e.Change != wire.Removed {
 		wrong = "has the state of the event before it"
 	}
 	if now.kind == unreadable {
 		now = was
 		now.cannotBeRead = true
+	}
+	if b.chosen.enters(n) {
+		now.value = value{} // that it is there is not said
 	}
 	b.names[n], b.states[n.target] = now, e.State
 	return wrong
@@ -93,9 +98,12 @@ func (b *book) of(n name) known {
 }
 
 // refused returns why a change from was to now is none of the transitions, or "".
-func (b *book) refused(was, now known, change wire.Change) string {
+func (b *book) refused(n name, was, now known, change wire.Change) string {
 	isThere, content := was.kind != absent || !was.sure, b.config.Content
 	differs := !was.sure || was.value != now.value || !content && !was.mtime.Equal(now.mtime)
+	if b.chosen.enters(n) {
+		differs = false // whether it was there is not known
+	}
 	ok := false
 	switch change {
 	case wire.Created:
@@ -130,6 +138,17 @@ func misshapen(n name, e *wire.Event) string {
 	return ""
 }
 
+// unchosen returns why e is not to be reported, or "".
+func (b *book) unchosen(n name, e *wire.Event) string {
+	switch {
+	case b.chosen.leavesOut(n):
+		return "is left out"
+	case b.chosen.enters(n) && e.Change != wire.Unreadable && e.Change != wire.Readable && e.Change != wire.Removed:
+		return "is about a directory that is only entered"
+	}
+	return ""
+}
+
 // misplaced returns why e cannot be where it is, or "": what is below a directory is
 // reported only while that is there and can be read, and removed before it.
 func (b *book) misplaced(n name, e *wire.Event) string {
@@ -138,7 +157,7 @@ func (b *book) misplaced(n name, e *wire.Event) string {
 			up.file += "/"
 		}
 		switch k := b.of(up); {
-		case k.sure && k.kind != directory:
+		case k.sure && k.kind != directory && !b.chosen.enters(up):
 			return "is below " + up.file + ", which is not a directory"
 		case k.cannotBeRead && e.Change != wire.Removed:
 			return "is below " + up.file + ", which is unreadable"

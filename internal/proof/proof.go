@@ -6,7 +6,9 @@
 //	legal.go     Legal, Ordered: each event may follow those before it
 //	walk.go      Ordered, Once, Reliable, Honest: what a connection got is a walk on the
 //	             chain of its server
-//	client.go    the same of what a client handed on; Never two: the runs of COMMAND
+//	client.go    the same of what a client handed on; Never two: what the runs of COMMAND get
+//	command.go   Never two: when COMMAND runs
+//	chosen.go    what patterns choose
 //	disk.go      how the file system was at each time, and what kept scans from seeing it
 //	reports.go   Reliable, Honest, Timely: the chains against the file system
 //	settled.go   Convergent, Timely: when who has what; Isolated, Bounded, Clean
@@ -50,10 +52,10 @@ func (h History) Ordered() []Violation {
 }
 func (h History) Once() []Violation { return h.only(Once, History.walks, History.clients) }
 func (h History) Reliable() []Violation {
-	return h.only(Reliable, History.walks, History.clients, History.reports)
+	return h.only(Reliable, History.walks, History.clients, History.onces, History.reports)
 }
 func (h History) Honest() []Violation {
-	return h.only(Honest, History.walks, History.clients, History.reports)
+	return h.only(Honest, History.walks, History.clients, History.onces, History.reports)
 }
 func (h History) Convergent() []Violation { return h.only(Convergent, History.settled) }
 func (h History) Timely() []Violation     { return h.only(Timely, History.reports, History.delivery) }
@@ -64,7 +66,7 @@ func (h History) Clean() []Violation      { return h.only(Clean, History.limits)
 
 // Validate returns how h breaks any of the promises.
 func (h History) Validate() []Violation {
-	return h.only("", History.transitions, History.batches, History.walks, History.clients,
+	return h.only("", History.transitions, History.batches, History.walks, History.clients, History.onces,
 		History.reports, History.settled, History.delivery, History.limits)
 }
 

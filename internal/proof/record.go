@@ -16,19 +16,21 @@ import (
 type Kind string
 
 const (
-	Config Kind = "config" // the first one: Interval, Scan, Targets, Content
+	Config Kind = "config" // the first one: Interval, Scan, Targets, Content, Only, Ignore
 
 	// Serve: Server has scanned for the first time, since T-Took; Events are its Watching
 	// events.
 	// Publish: it has published the batch Events. A server that is killed may have sent
 	// more than a witness got: whoever records adds what any reader got.
-	// End: Server, or the client Reader, has ended; Name says how, "stopped" or "killed".
+	// End: Server, or the client Reader, has ended; Name says how, "stopped" or "killed", or
+	// "once" because of -once, which Serve then has.
 	Serve   Kind = "serve"
 	Publish Kind = "publish"
 	End     Kind = "end"
 
 	// Join: Reader is about to connect to Server as Conn, a number that is unique in the
-	// run. It stands before the server can accept. Got: it received the lines Events, as
+	// run. It stands before the server can accept. One in the server's process has the Name
+	// "local", and joins before anything is published. Got: it received the lines Events, as
 	// many as came at a time. Leave: the connection has ended, because of Name.
 	// A client that was started again is another Reader.
 	Join  Kind = "join"
@@ -40,7 +42,14 @@ const (
 	// there is a COMMAND.
 	Handled Kind = "handled"
 	Run     Kind = "run" // COMMAND of Reader has begun, with Events as its input
-	Ran     Kind = "ran" // and has ended, with the exit status Value; Name is "killed" if it was
+
+	// Ran: it has ended, with the exit status Value; Name is "killed" if it was told to end,
+	// at T-Took. With the Name "not started" it could not be started, and none has ended.
+	Ran Kind = "ran"
+
+	// Options: the client Reader, which is about to begin, has Only, Ignore, Settle, Restart.
+	// Of one without this record it is not known when COMMAND is to run.
+	Options Kind = "options"
 
 	// Op: the file system has changed: Name, Path, To, Size, as on tree.apply. It began at
 	// T-Took and was visible at T. A size never comes again in a run. No target is, or is
@@ -74,6 +83,11 @@ type Record struct {
 	Scan     int64    `json:"scan,omitzero"`     // ms that a scan may take where nothing is slow
 	Targets  []string `json:"targets,omitzero"`
 	Content  bool     `json:"content,omitzero"`
+	Only     []string `json:"only,omitzero"` // patterns that choose
+	Ignore   []string `json:"ignore,omitzero"`
+	Settle   int64    `json:"settle,omitzero"` // ms
+	Restart  bool     `json:"restart,omitzero"`
+	Once     bool     `json:"once,omitzero"`
 
 	Server int    `json:"server,omitzero"` // from 1 on
 	Reader string `json:"reader,omitzero"`

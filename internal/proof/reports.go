@@ -210,12 +210,10 @@ func (r *reporter) justified(n name, reason string, t int64) bool {
 // changed reports whether something at or below the target may have changed between two
 // times, or could not be examined.
 func (r *reporter) changed(target string, from, until int64) bool {
-	for p, spans := range r.spans {
-		if p == target || above(target, p) {
-			for _, s := range spans {
-				if s.from >= from && s.from <= until {
-					return true
-				}
+	for _, n := range append(r.below(target), name{target, target}) {
+		for _, s := range r.of(n) {
+			if s.from >= from && s.from <= until && !r.chosen.enters(n) {
+				return true
 			}
 		}
 	}
@@ -271,6 +269,9 @@ func (r *reporter) fits(n name, now report, t int64) bool {
 		unknown := now.index == r.chain.index && n.file == n.target && f.name != "fail" && f.in(n.target)
 		return f.overlaps(t-r.window, t) && (r.hides(&f, n) || isUnreadable && (f.at(n) || unknown))
 	})
+	if r.chosen.enters(n) && !isUnreadable { // whether it is there is not reported
+		return true
+	}
 	return excused || slices.ContainsFunc(r.between(n, t-r.window, t), func(v value) bool {
 		return slices.ContainsFunc(now.may, v.is)
 	})
@@ -284,7 +285,8 @@ func (r *reporter) mustBeUnreadable(n name, t int64) bool {
 		if f.name != "fail" {
 			from -= unreadableAfter
 		}
-		applies := (f.name == "fail" || f.name == "inconclusive") && f.at(n) || f.name == "hang" && n.file == n.target && f.in(n.target)
+		applies := (f.name == "fail" || f.name == "inconclusive") && f.at(n) || f.name == "hang" && n.file == n.target && f.in(n.target) &&
+			!(above(n.target, f.path) && r.chosen.leavesOut(name{n.target, f.path + "/"}))
 		if !applies || f.path == "" || !f.covers(from, t) {
 			return false
 		}

@@ -40,12 +40,15 @@ func (h History) settled() (found []Violation) {
 			continue
 		}
 		states, handled, n := make(map[string]string), make(map[string]string), 0
+		chooses := slices.ContainsFunc(h, func(r Record) bool {
+			return r.Kind == Options && r.Reader == k.reader && len(r.Only)+len(r.Ignore) > 0
+		})
 		for ; n < len(k.lines) && k.lines[n].t <= deadline; n++ {
 			states[k.lines[n].TargetName()] = k.lines[n].State
 		}
 		for _, r := range h {
 			for _, e := range r.Events {
-				if r.Kind == Handled && r.Reader == k.reader && r.T <= deadline {
+				if r.Kind == Handled && r.Reader == k.reader && r.T <= deadline && !chooses { // else not all that changes the state
 					handled[e.TargetName()] = e.State
 				}
 			}

@@ -13,6 +13,7 @@ type conn struct {
 	index        int    // of its Join record
 	chain        *chain // of its server
 	joined, left int64  // ms
+	local        bool   // in the process of the server
 	floor        int    // a position of the chain that was received before it joined, by anybody
 	lines        []line
 }
@@ -36,7 +37,7 @@ func (h History) conns() (all []*conn) {
 		switch k := byID[r.Conn]; r.Kind {
 		case Join:
 			c := byServer[r.Server]
-			k = &conn{reader: r.Reader, id: r.Conn, index: i, chain: c, joined: r.T, left: never, floor: high[c]}
+			k = &conn{reader: r.Reader, id: r.Conn, index: i, chain: c, joined: r.T, left: never, local: r.Name == "local", floor: high[c]}
 			byID[r.Conn] = k
 			all = append(all, k)
 		case Got:
@@ -71,7 +72,7 @@ func (k *conn) walk() (reach [][]int) {
 		switch {
 		case l.Type == wire.Watching:
 			for _, s := range k.chain.spots {
-				if i == 0 && s.pos >= k.floor && s.t <= l.t+maxDelay || slices.Contains(reach[i], s.pos) {
+				if i == 0 && s.pos >= k.floor && s.t <= l.t+maxDelay && !(k.local && s.pos > 0) || slices.Contains(reach[i], s.pos) {
 					step(i, s.greeting(l.in), s.pos)
 				}
 			}
@@ -155,6 +156,8 @@ func (k *conn) diagnose(i int, at []int) (l *line, p Promise, text string) {
 		return l, Ordered, "is in another format than the line before, with no greeting between them"
 	case len(known) == 0:
 		return l, Honest, "the server never had"
+	case i == 0 && k.local:
+		return l, Reliable, "comes after the first changes, which are missed"
 	case i == 0:
 		return l, Once, "is from before what others had by then, so that comes again"
 	case isGreeting && later:

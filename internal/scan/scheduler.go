@@ -40,6 +40,8 @@ type job struct {
 	began    uint64        // scheduler.demands when the last scan began
 	met      uint64        // the same of the last scan that was complete
 	doubt    string        // why the last scan was not complete; "" if it was
+	scanned  time.Duration // when the last complete scan ended (by clock); 0 if none was
+	files    int           // that it examined
 }
 
 // dirQueue is the jobs whose targets have the same parent directory. Those are
@@ -89,6 +91,7 @@ type scheduler struct {
 	lates     []Late        // since the last collect
 	demands   uint64        // calls of demand
 	open      bool          // the last demand is not met
+	totals    Totals        // but for those that Scanner.Totals adds up
 
 	watchdog watchdog
 }
@@ -286,6 +289,7 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 	j.dir.running--
 	j.dir.answered = true
 	took := w.ended - j.due
+	s.totals.count(took, s.late)
 	if !j.expired {
 		s.pending--
 		s.noteLateLocked(j, r.found.files, took)
@@ -296,6 +300,7 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 		s.retries++
 	} else {
 		j.met = j.began
+		j.scanned, j.files = w.ended, r.found.files
 		if !j.seen && !j.reported {
 			s.unknown--
 		}

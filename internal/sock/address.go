@@ -9,10 +9,14 @@
 //	               moment, and it replaces stale sockets only
 //	bind_linux.go  permissions before bind
 //	local.go       a listener for connections from this process
+//	tls.go         TLSClient, and what a TLS connection lacks: an end that never waits
+//	tlsserver.go   TLSServer: the listener of tls://, with a limit for handshakes
+//	certs.go       the files of certificates, and what makes them unusable
 //
 // Package main calls Listen at the start and closes the listeners at the end;
 // Dial may be called from any goroutine. The limits: connecting takes 10 s at
-// most; a host that is gone is noticed within a minute of silence (keepAlive).
+// most, and so does a TLS handshake, of which there are MaxHandshakes at a time; a host
+// that is gone is noticed within a minute of silence (keepAlive).
 package sock
 
 import (
@@ -42,7 +46,7 @@ const dialTimeout = 10 * time.Second
 
 // Address is a place to listen at or to connect to, in the terms of package net.
 type Address struct {
-	Network string // "tcp" or "unix"
+	Network string // "tcp", "tls" (over TCP) or "unix"
 	Name    string // host:port, where the host may be empty; or a path
 }
 
@@ -80,7 +84,7 @@ func Parse(s string) (Address, error) {
 }
 
 // parseURL reads the address s, which has a scheme, in lower case, before "://" and
-// the rest. Only tcp:// is one of ours.
+// the rest. tcp:// and tls:// are ours.
 func parseURL(s, scheme, rest string) (Address, error) {
 	host, _, hasPath := strings.Cut(rest, "/")
 	switch {
@@ -88,12 +92,16 @@ func parseURL(s, scheme, rest string) (Address, error) {
 		return Address{}, fmt.Errorf("address %q: a Unix socket is unix:PATH (write unix:%s)", s, rest)
 	case host == "":
 		return Address{}, fmt.Errorf("address %q has no host", s)
-	case scheme != "tcp":
+	case scheme != "tcp" && scheme != "tls":
 		return Address{}, fmt.Errorf("address %q: %s:// is not supported (for TCP: %s)", s, scheme, host)
 	case hasPath:
-		return Address{}, fmt.Errorf("address %q: a host has no path (write tcp://%s)", s, host)
+		return Address{}, fmt.Errorf("address %q: a host has no path (write %s://%s)", s, scheme, host)
 	}
-	return parseTCP(s, host)
+	a, err := parseTCP(s, host)
+	if err == nil {
+		a.Network = scheme
+	}
+	return a, err
 }
 
 // parseTCP reads hostPort, the address s without a scheme.
@@ -172,12 +180,16 @@ func ParseServer(s string) (Address, error) {
 	if port == "0" {
 		return Address{}, errors.New("a server cannot be at port 0")
 	}
-	return Address{"tcp", net.JoinHostPort(cmp.Or(host, "localhost"), port)}, nil
+	return Address{a.Network, net.JoinHostPort(cmp.Or(host, "localhost"), port)}, nil
 }
 
 // Dial connects to a. For localhost it tries both loopback addresses. It gives up
-// after 10 s, or when ctx is done. The error does not name the address.
+// after 10 s, or when ctx is done. The error does not name the address. It refuses a
+// tls:// address: a TLSClient connects to that.
 func (a Address) Dial(ctx context.Context) (net.Conn, error) {
+	if a.IsTLS() {
+		return nil, errNeedsTLS
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	d := net.Dialer{KeepAliveConfig: keepAlive, Control: limitUnacked}

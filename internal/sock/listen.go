@@ -14,8 +14,12 @@ import (
 // both loopback addresses, and one for any other address. The permissions of a
 // Unix socket are mode, and logf is called when its file is gone and when it is made
 // again; other addresses ignore both. The error names the address. The caller closes
-// the listeners; closing that of a Unix socket removes its file.
+// the listeners; closing that of a Unix socket removes its file. It refuses a tls://
+// address: a TLSServer listens at that.
 func (a Address) Listen(ctx context.Context, mode fs.FileMode, logf func(string, ...any)) ([]net.Listener, error) {
+	if a.IsTLS() {
+		return nil, errNeedsTLS
+	}
 	if a.Network == "unix" {
 		l, err := listenUnix(a.Name, mode, logf)
 		if err != nil {

@@ -87,6 +87,7 @@ func TestEncode(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			check.Equal(t, "JSON", s.json+"\n", string(Encode(JSON, []Event{s.event})))
 			wantText := time.UnixMilli(s.event.Timestamp).Format(TimeLayout) + " " + s.text + "\n"
+			check.Equal(t, "SSE", "data: "+s.json+"\n\n", string(Encode(SSE, []Event{s.event})))
 			check.Equal(t, "text", wantText, string(Encode(Text, []Event{s.event})))
 			got, err := Decode([]byte(s.json))
 			if err != nil {
@@ -316,7 +317,7 @@ func FuzzNames(f *testing.F) {
 		events := []Event{{Type: Changed, File: name, Change: Modified}}
 		for in := range NumFormats {
 			line := Encode(in, events)
-			body, ok := bytes.CutSuffix(line, []byte("\n"))
+			body, ok := bytes.CutSuffix(line, []byte(in.End()))
 			if !ok || !utf8.Valid(line) || bytes.ContainsFunc(body, func(r rune) bool { return !strconv.IsPrint(r) }) {
 				t.Errorf("format %v of %q: %q", in, name, line)
 			}

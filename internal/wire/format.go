@@ -19,6 +19,7 @@ type Format int
 const (
 	Text       Format = iota // for people; programs must not parse it
 	JSON                     // for programs
+	SSE                      // server-sent events, each a JSON line; no word asks for it
 	NumFormats               // the number of formats
 )
 
@@ -37,10 +38,29 @@ func ParseFormat(word string) (Format, bool) {
 	return 0, false
 }
 
-// Encode returns the events as lines in format f, each ended by LF.
+// Comment is what an SSE stream has now and then, so that nobody takes it for dead. It
+// is no event.
+const Comment = ":\n\n"
+
+// End returns what ends an event in format f.
+func (f Format) End() string {
+	if f == SSE {
+		return "\n\n"
+	}
+	return "\n"
+}
+
+// Encode returns the events in format f: as lines, each ended by LF, or as SSE.
 func Encode(f Format, events []Event) []byte {
-	if f == JSON {
+	switch f {
+	case JSON:
 		return encodeJSON(events)
+	case SSE:
+		var b []byte
+		for line := range bytes.Lines(encodeJSON(events)) {
+			b = append(append(append(b, "data: "...), line...), '\n')
+		}
+		return b
 	}
 	var b []byte
 	for i := range events {

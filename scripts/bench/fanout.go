@@ -4,9 +4,16 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -45,7 +52,7 @@ func fanout(ctx context.Context, stdout io.Writer, sizes []int) error {
 		if n > most {
 			return fmt.Errorf("%d are too many: the descriptors (ulimit -Hn) and ports here allow %d", n, most)
 		}
-		for _, network := range []string{"tcp", "unix"} {
+		for _, network := range []string{"tcp", "tls", "unix"} {
 			fmt.Fprintf(os.Stderr, "%s, %d...\n", network, n)
 			r, err := fanoutRun(ctx, network, n)
 			if err != nil {
@@ -127,14 +134,22 @@ func fanoutRun(ctx context.Context, network string, n int) (*fanoutResult, error
 	defer l.close()
 	r := &fanoutResult{network: network, n: n}
 	listen, bareListen := "127.0.0.1:0", "127.0.0.1:0"
-	if network == "unix" {
+	var flags []string
+	switch network {
+	case "unix":
 		listen, bareListen = "unix:"+l.path("s"), l.path("b")
+	case "tls":
+		listen = "tls://" + listen
+		flags = []string{"-cert", l.path("cert"), "-key", l.path("key")}
+		if err := writeCertificate(l.path("cert"), l.path("key")); err != nil {
+			return nil, err
+		}
 	}
 	file := l.path("file")
 	if err := appendTo(file, "one\n"); err != nil {
 		return nil, err
 	}
-	server, at, err := l.serve("server", []string{listen}, nil, "-interval", fanoutInterval, file)
+	server, at, err := l.serve("server", []string{listen}, nil, append(flags, "-interval", fanoutInterval, file)...)
 	if err != nil {
 		return nil, err
 	}
@@ -154,8 +169,11 @@ func fanoutRun(ctx context.Context, network string, n int) (*fanoutResult, error
 	// One thread for those that read, so that they do not take both of two
 	// processors from those that write.
 	one := []string{"GOMAXPROCS=1"}
-	size := fmt.Sprint(n)
-	subscribers, err := l.start("subscribers", one, l.self, "subscribe", size, at[0])
+	size, scheme := fmt.Sprint(n), ""
+	if network == "tls" {
+		scheme = "tls://"
+	}
+	subscribers, err := l.start("subscribers", one, l.self, "subscribe", size, scheme+at[0])
 	if err != nil {
 		return nil, err
 	}
@@ -227,6 +245,20 @@ func fanoutRun(ctx context.Context, network string, n int) (*fanoutResult, error
 		return nil, server.failed(err)
 	}
 	return r, nil
+}
+
+// writeCertificate makes a certificate for 127.0.0.1, which signs itself, and its key.
+func writeCertificate(cert, key string) error {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err1 := x509.CreateCertificate(rand.Reader, c, c, &private.PublicKey, private)
+	secret, err2 := x509.MarshalPKCS8PrivateKey(private)
+	return errors.Join(err1, err2,
+		os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
 }
 
 // rounds measures events by turns: one of net-watcher, one of the bare loop.

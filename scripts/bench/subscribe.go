@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
@@ -80,7 +81,7 @@ type subscribers struct {
 
 // subscriber is one of them.
 type subscriber struct {
-	conn   *os.File
+	conn   io.Closer
 	lines  int
 	events int
 	rest   []byte // of a line that is not complete
@@ -94,6 +95,10 @@ type arrivals struct {
 
 // add begins to read conn.
 func (s *subscribers) add(conn net.Conn) error {
+	if conn, ok := conn.(*tls.Conn); ok {
+		s.addTLS(conn)
+		return nil
+	}
 	// What is read must be unknown to the runtime, which would be woken too.
 	file, err := conn.(interface{ File() (*os.File, error) }).File()
 	conn.Close()
@@ -104,11 +109,39 @@ func (s *subscribers) add(conn net.Conn) error {
 	defer s.mu.Unlock()
 	fd := int(file.Fd())
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd), Pad: int32(len(s.all))}
-	s.all = append(s.all, &subscriber{conn: file})
+	s.joinLocked(file)
+	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_ADD, fd, &event))
+}
+
+// joinLocked notes a new connection.
+func (s *subscribers) joinLocked(conn io.Closer) *subscriber {
+	u := &subscriber{conn: conn}
+	s.all = append(s.all, u)
 	if len(s.all) == s.n {
 		s.report(message{What: "connected", N: s.n, MS: milliseconds(time.Since(s.begin))})
 	}
-	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_ADD, fd, &event))
+	return u
+}
+
+// addTLS begins to read conn, in a goroutine of its own.
+func (s *subscribers) addTLS(conn *tls.Conn) {
+	s.mu.Lock()
+	u := s.joinLocked(conn)
+	s.mu.Unlock()
+	go func() {
+		buf := make([]byte, 1024)
+		for {
+			n, err := conn.Read(buf)
+			s.mu.Lock()
+			s.takeLocked(u, buf[:n], time.Now())
+			if err != nil {
+				s.loseLocked(err)
+				s.mu.Unlock()
+				return
+			}
+			s.mu.Unlock()
+		}
+	}()
 }
 
 // read reads what there is to read, on all connections: with a goroutine for

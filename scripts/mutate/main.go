@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 	seed := flags.Uint64("seed", 1, "of the chance")
 	match := flags.String("match", "", "take only mutants whose lines have this text")
 	jobs := flags.Int("j", 1, "how many mutants to run at a time")
-	timeout := flags.Duration("timeout", 30*time.Second, "a mutant is killed if the tests take longer")
+	timeout := flags.Duration("timeout", 30*time.Second, "a mutant is killed if the tests take longer; a slow test has ten times its own time besides")
 	slowest := flags.Duration("max", time.Hour, "leave out tests that take longer, in processor time")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -207,7 +207,7 @@ func (l *lab) start(ctx context.Context, packageName string, all []mutant) error
 			return fmt.Errorf("tests of %s: %w", l.dir, err)
 		}
 	}
-	if r, output, _ := l.run(ctx, "variants.exe", 0, "-test.skip", pattern(l.tests, isSlow)); r != survives {
+	if r, output, _ := l.run(ctx, "variants.exe", 0, l.timeout, "-test.skip", pattern(l.tests, isSlow)); r != survives {
 		return fmt.Errorf("without a mutant, the tests of %s: %s\n%s", l.dir, r, output)
 	}
 	return nil
@@ -264,10 +264,10 @@ func (l *lab) try(ctx context.Context, m *mutant, binary string) result {
 	if len(tests) == 0 {
 		return survives
 	}
-	r, _, _ := l.run(ctx, binary, number, "-test.run", pattern(tests, func(t goTest) bool { return !isSlow(t) }))
+	r, _, _ := l.run(ctx, binary, number, l.timeout, "-test.run", pattern(tests, func(t goTest) bool { return !isSlow(t) }))
 	for i := 0; r == survives && i < len(tests); i++ {
 		if isSlow(tests[i]) {
-			r, _, _ = l.run(ctx, binary, number, "-test.run", pattern(tests[i:i+1], isSlow))
+			r, _, _ = l.run(ctx, binary, number, l.timeout+10*tests[i].took, "-test.run", pattern(tests[i:i+1], isSlow))
 		}
 	}
 	return r
@@ -302,10 +302,10 @@ func (l *lab) build(ctx context.Context, binary string, files map[string][]byte,
 
 // run runs some of the tests that were built, with a variant, or with none if number
 // is 0. It returns their output and the processor time.
-func (l *lab) run(ctx context.Context, binary string, number int, args ...string) (r result, output []byte, took time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, 2*l.timeout)
+func (l *lab) run(ctx context.Context, binary string, number int, timeout time.Duration, args ...string) (r result, output []byte, took time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, 2*timeout)
 	defer cancel()
-	tests := exec.CommandContext(ctx, filepath.Join(l.scratch, binary), append(args, "-test.failfast", "-test.timeout", l.timeout.String())...)
+	tests := exec.CommandContext(ctx, filepath.Join(l.scratch, binary), append(args, "-test.failfast", "-test.timeout", timeout.String())...)
 	tests.Dir, tests.WaitDelay = l.dir, time.Second
 	tests.Env = append(os.Environ(), fmt.Sprint("MUTANT=", number))
 	output, err := tests.CombinedOutput()

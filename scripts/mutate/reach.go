@@ -48,13 +48,13 @@ func (l *lab) findTests(ctx context.Context) error {
 	if output, err := l.build(ctx, "cover.exe", nil, "-cover"); err != nil {
 		return fmt.Errorf("%w\n%s", err, output)
 	}
-	_, list, _ := l.run(ctx, "cover.exe", 0, "-test.list", "^(Test|Fuzz)")
+	_, list, _ := l.run(ctx, "cover.exe", 0, l.timeout, "-test.list", "^(Test|Fuzz)")
 	profile := filepath.Join(l.scratch, "profile")
 	for name := range strings.FieldsSeq(string(list)) {
 		if !strings.HasPrefix(name, "Test") && !strings.HasPrefix(name, "Fuzz") {
 			continue // a warning about coverage
 		}
-		r, output, took := l.run(ctx, "cover.exe", 0, "-test.run", "^"+name+"$", "-test.coverprofile", profile)
+		r, output, took := l.run(ctx, "cover.exe", 0, 10*l.timeout, "-test.run", "^"+name+"$", "-test.coverprofile", profile)
 		if r != survives {
 			return fmt.Errorf("without a mutant, %s: %s\n%s", name, r, output)
 		}

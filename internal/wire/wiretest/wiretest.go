@@ -31,13 +31,28 @@ func Missing(targets ...string) []wire.Event {
 	return events
 }
 
-// Short returns lines of either format without their times:
+// Short returns lines of any format without their times:
 // "[json] watching a, modified b 3", where the number is the size. The state
-// follows if it is neither 0 nor the size.
+// follows if it is neither 0 nor the size. A comment of SSE is ":", and its blank lines
+// are left out if each is where it belongs.
 func Short(tb testing.TB, lines []byte) string {
 	tb.Helper()
 	var parts []string
 	format := ""
+	if s, isSSE := strings.CutSuffix(string(lines), wire.SSE.End()); isSSE {
+		for event := range strings.SplitSeq(s, wire.SSE.End()) {
+			if event == strings.TrimSuffix(wire.Comment, wire.SSE.End()) {
+				parts = append(parts, event)
+				continue
+			}
+			line, ok := strings.CutPrefix(event, "data: ")
+			if !ok {
+				tb.Errorf("%q in %q", event, lines)
+			}
+			parts = append(parts, strings.TrimPrefix(Short(tb, []byte(line)), "[json] "))
+		}
+		return "[sse] " + strings.Join(parts, ", ")
+	}
 	for line := range strings.Lines(string(lines)) {
 		if line[0] != '{' {
 			format = "[text] "
