@@ -3,6 +3,7 @@ package scan_test
 import (
 	"fmt"
 	"os"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,4 +162,24 @@ func TestMaxCalls(t *testing.T) {
 			time.Sleep(time.Minute)
 		})
 	}
+}
+
+// Where a link leads to counts for a file of 1970. That it cannot be found out for a moment
+// is no change.
+func TestFrozenLink(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"a", "b"} {
+		check.Write(t, name, "1", time.Unix(1, 0))
+	}
+	check.Symlink(t, "a", "link")
+	ff := faults.Real()
+	d := newDriver(t, ff, scan.Options{}, "link")
+	d.begin()
+	ff.Fail("evalsymlinks", "link", check.PathError(syscall.EMFILE))
+	check.Equal(t, "steps", []string(nil), d.scan())
+	ff.Heal()
+	d.expect()
+	check.Must(t, os.Remove("link"))
+	check.Symlink(t, "b", "link")
+	d.expect("modified link, 1 bytes")
 }

@@ -294,7 +294,10 @@ func (p *pass) isSame(e *Entry, known Stat) bool { return p.options.SkipSame && 
 func (p *pass) statLink(path string, named bool, known Stat) (Stat, uint64) {
 	s, dev := p.stat(path, named, known)
 	if s.err == "" && s.kind == file && s.hash == 0 && s.sec == s.sec&1 {
-		if to, err := timed(p.w, p.w.fs.EvalSymlinks, path); err == nil && to != filepath.Clean(path) {
+		switch to, err := timed(p.w, p.w.fs.EvalSymlinks, path); {
+		case err != nil:
+			s.hash = known.hash // what cannot be found out now is no change
+		case to != filepath.Clean(path):
 			sum := sha256.Sum256([]byte(to))
 			s.hash = shortHash(sum[:])
 		}
