@@ -136,12 +136,12 @@ func Read(r io.Reader) (History, error) {
 	}
 }
 
-// DecodeLine returns a line that a reader got as an event. That of a line of text has no
-// State and no Target. A name with ": " or " (" in it cannot be told from what follows.
+// DecodeLine returns a line that a reader got, maybe of an event stream, as an event. That
+// of a line of text has no State and no Target. A name with ": " or " (" in it cannot be told from what follows.
 func DecodeLine(line []byte) (wire.Event, error) {
-	text := strings.TrimRight(string(line), "\r\n")
+	text := strings.TrimPrefix(strings.TrimRight(string(line), "\r\n"), "data: ")
 	if strings.HasPrefix(text, "{") {
-		return wire.Decode(line)
+		return wire.Decode([]byte(text))
 	}
 	head, rest, _ := strings.Cut(text, " ")
 	word, rest, _ := strings.Cut(rest, " ")
