@@ -19,12 +19,13 @@
 // that and waits for it.
 //
 // A client keeps what it has read but not handled, which is at most the longest
-// line, 1 MiB; one state for each target; and twice, of failed runs and for the
+// line, 1 MiB; one state for each target, 256 MiB of them at most; and twice, of failed runs and for the
 // next run of the command, 1 MiB of events, or two events for each target. The constants say where their
 // values come from.
 package follow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -50,6 +51,10 @@ const (
 	// be short again. A server that greets and then closes the connection gets
 	// no more attempts than one that is down.
 	stableAfter = maxRetry
+
+	// maxStates is how many bytes of names and states of targets a client keeps: of a
+	// million targets with long paths. A server that names ever new ones is none of ours.
+	maxStates = 256 << 20
 )
 
 // Client follows a server. Its exported fields are to be set before Run.
@@ -69,6 +74,7 @@ type Client struct {
 	Handle func([]wire.Event) error
 
 	states        map[string]string // of each target, after the last line about it
+	size          int               // of all that is in states, in bytes
 	targets       map[string]int    // of the last complete greeting; nil before the first
 	everConnected bool              // there was a good connection
 	saidRetrying  bool              // the log says that there is no connection
@@ -131,6 +137,7 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 				s.send(wire.Scan+"\n", blankInterval)
 			}
 		}
+		err = cmp.Or(err, c.forget())
 		scanned := greetings == 2
 		if len(events) > 0 && (err != nil || scanned || !s.lines.ready()) {
 			if err := c.Handle(events); err != nil {
@@ -156,7 +163,7 @@ func (c *Client) apply(m message, events []wire.Event) []wire.Event {
 	last, known := c.states[m.target]
 	switch e := m.event; e.Type {
 	case wire.Watching:
-		c.states[m.target] = e.State
+		c.note(m.target, e.State)
 		// A server without states may have missed anything.
 		if known && (e.State != last || e.State == "" && m.first) {
 			events = append(events, e.AsMissed(time.Now().UnixMilli()))
@@ -166,13 +173,35 @@ func (c *Client) apply(m message, events []wire.Event) []wire.Event {
 		}
 	case wire.Changed:
 		if known {
-			c.states[m.target] = e.State
+			c.note(m.target, e.State)
 		} else if m.last != "" {
 			e.File = m.last
 		}
 		events = append(events, e)
 	}
 	return events
+}
+
+// note notes the state of a target.
+func (c *Client) note(target, state string) {
+	last, known := c.states[target]
+	if !known {
+		c.size += len(target)
+	}
+	c.size += len(state) - len(last)
+	c.states[target] = state
+}
+
+// forget forgets all targets if the server has named more than a client keeps, and returns
+// an error then.
+func (c *Client) forget() error {
+	if c.size <= maxStates {
+		return nil
+	}
+	c.size = 0
+	clear(c.states)
+	clear(c.targets)
+	return fmt.Errorf("the server has named targets in more than %d MiB", maxStates>>20)
 }
 
 // greeted calls Begun at the first greeting, and logs how the targets of a later

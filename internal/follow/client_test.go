@@ -765,3 +765,27 @@ func TestClientScanOne(t *testing.T) {
 		ct.end("")
 	})
 }
+
+// A server that names ever new targets is left when the client would keep too much, and
+// what the client knew is forgotten.
+func TestClientForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var client *Client
+		ct := startClient(t, func(c *Client) { client = c })
+		conn := ct.accept()
+		ct.send(conn, watchingLine("a", "1", 1))
+		check.Equal(t, "size", len("a1"), client.size)
+		ct.send(conn, modifiedLine("a", "22"))
+		check.Equal(t, "size", len("a22"), client.size)
+		ct.expect([]string{"modified a 22"}, following)
+		client.size = maxStates - len("b")
+		ct.send(conn, watchingLine("b", "1", 2))
+		ct.expect(nil, lost+"the server has named targets in more than 256 MiB")
+		check.Equal(t, "targets that are known", 0, len(client.states)+len(client.targets)+client.size)
+		time.Sleep(time.Second)
+		conn = ct.accept()
+		ct.send(conn, watchingLine("a", "3", 1)) // not known any more
+		ct.expect(nil, reconnected, "there now watches a too")
+		ct.stop()
+	})
+}
