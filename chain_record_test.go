@@ -105,7 +105,7 @@ func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
 
 // dialLocal connects a reader in the process of the server to that.
 func (r *recorder) dialLocal(ctx context.Context, reader string, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
-	e := &readerEnd{record: r, reader: reader}
+	e := &readerEnd{record: r, reader: reader, local: true}
 	r.mu.Lock()
 	if !r.serving {
 		r.mu.Unlock()
@@ -134,6 +134,7 @@ type readerEnd struct {
 	reader string
 	link   *faults.Link
 	id     int
+	local  bool // in the process of the server
 	joined bool // the server may accept it
 	left   bool
 	rest   []byte // an incomplete line
@@ -145,7 +146,7 @@ func (e *readerEnd) joinLocked() {
 	if !e.left {
 		e.joined = true
 		join := proof.Record{Kind: proof.Join, Reader: e.reader, Server: e.record.server, Conn: e.id}
-		if e.sock == nil && e.link == nil {
+		if e.local {
 			join.Name = "local"
 		}
 		e.record.addLocked(join)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,9 +31,9 @@ type driver struct {
 	stop     func()          // ends ctx
 	late     []scan.Late
 	notices  []scan.Notice
-	met      int  // how often a demand was met
-	full     int  // how often all calls were hung
-	isFull   bool // they are
+	met      int          // how often a demand was met
+	full     atomic.Int64 // how often all calls were hung
+	isFull   bool         // they are
 
 	sums   []map[string]scan.Sum // of each target, of each path below it, by the steps so far
 	errs   []map[string]bool     // of each target, the paths below it that are unreadable
@@ -124,7 +125,7 @@ func (d *driver) collect() []string {
 		d.met++
 	}
 	if report.Full && !d.isFull {
-		d.full++
+		d.full.Add(1)
 	}
 	d.isFull = report.Full
 	if !slices.IsSortedFunc(report.Results, func(a, b scan.Result) int { return a.Target - b.Target }) {

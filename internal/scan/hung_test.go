@@ -182,7 +182,7 @@ func (h *hungMany) hangOn(calls, full int) {
 	time.Sleep(time.Minute)
 	check.Equal(h.T, "in a minute", []reported(nil), h.r.take())
 	check.Equal(h.T, "hung calls", faults.Level{Now: calls, Most: calls}, h.fs.Hanging())
-	check.Equal(h.T, "reports that all hang", full, h.full)
+	check.Equal(h.T, "reports that all hang", full, int(h.full.Load()))
 	if n := h.fs.Asked("disk/f"); full == 0 && n != 60 {
 		h.Errorf("%d scans elsewhere, want 60", n)
 	}
@@ -207,7 +207,7 @@ func (h *hungMany) release() {
 // because a few are answered meanwhile.
 func (h *hungMany) hangAgain(full int) {
 	h.Helper()
-	before := h.full
+	before := int(h.full.Load())
 	for _, dir := range h.dirs {
 		h.fs.Hang(dir)
 	}
@@ -220,7 +220,7 @@ func (h *hungMany) hangAgain(full int) {
 	}
 	time.Sleep(20 * time.Second)
 	h.r.take()
-	check.Equal(h.T, "further reports that all hang", full, h.full-before)
+	check.Equal(h.T, "further reports that all hang", full, int(h.full.Load())-before)
 }
 
 // end ends the scans, and lets the calls go on.
