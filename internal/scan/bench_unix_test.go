@@ -21,6 +21,7 @@ import (
 // is a tree of them, beside a bare loop of the system call over the same paths, in
 // the same run. 100 patterns match nothing; "*.go" leaves all files out.
 func BenchmarkScan(b *testing.B) {
+	all, trees := b, make(map[[2]int]string)
 	var hundred, none pattern.Set
 	none.Add("*.go")
 	for _, p := range []string{"*.x%d", "name%d", "/dir%d/*.o", "*~%d~*", "a%d/**/b"} {
@@ -43,8 +44,13 @@ func BenchmarkScan(b *testing.B) {
 		{"folder=100000", 1, 100_000, true, nil},
 	} {
 		b.Run(test.name, func(b *testing.B) {
-			dir := b.TempDir()
-			check.MakeTree(b, dir, test.dirs, test.files)
+			shape := [2]int{test.dirs, test.files}
+			dir := trees[shape]
+			if dir == "" { // to make one takes longer than to scan it
+				dir = all.TempDir()
+				trees[shape] = dir
+				check.MakeTree(b, dir, test.dirs, test.files)
+			}
 			names, err := filepath.Glob(filepath.Join(dir, "*", "*"))
 			check.Must(b, err)
 			targets := names
