@@ -105,9 +105,18 @@ func (r *recorder) history() proof.History {
 //     follower has one; a server without a Serve has never served.
 //   - What a server has sent before it ended is recorded later: it is no later than its End.
 //   - A server that was killed may have sent to some what its witness did not get.
+//   - A reader that has another connection does not get what a proxy still writes to the
+//     one before.
 func finish(h proof.History) proof.History {
 	byTime := func(a, b proof.Record) int { return cmp.Compare(a.T, b.T) }
 	slices.SortStableFunc(h, byTime)
+	latest := make(map[string]int) // connection of each reader
+	h = slices.DeleteFunc(h, func(r proof.Record) bool {
+		if r.Kind == proof.Join {
+			latest[r.Reader] = r.Conn
+		}
+		return r.Kind == proof.Got && r.Conn < latest[r.Reader]
+	})
 	began, ends, server := make(map[int]int64), make(map[int]int64), make(map[int]int)
 	for _, r := range h {
 		switch {

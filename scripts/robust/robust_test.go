@@ -196,6 +196,10 @@ func TestFinish(t *testing.T) {
 		{"a follower is greeted before the witness", "serve@4 join@4 got@4()", proof.History{
 			{T: 2, Kind: proof.Join, Server: 1, Conn: 1}, {T: 4, Kind: proof.Got, Conn: 1}, {T: 5, Kind: proof.Serve, Server: 1},
 		}},
+		{"a connection that its reader has left", "serve@1 join@2 join@3", proof.History{
+			{T: 1, Kind: proof.Serve, Server: 1}, {T: 2, Kind: proof.Join, Server: 1, Conn: 1}, {T: 3, Kind: proof.Join, Server: 1, Conn: 2},
+			{T: 4, Kind: proof.Got, Conn: 1, Events: []wire.Event{event(7, "t", "A")}},
+		}},
 		{"a connection that ended before", "serve@5", proof.History{
 			{T: 2, Kind: proof.Join, Server: 1, Conn: 1}, {T: 3, Kind: proof.Leave, Conn: 1}, {T: 5, Kind: proof.Serve, Server: 1},
 		}},
