@@ -257,3 +257,19 @@ func TestScanNow(t *testing.T) {
 	p.cancel()
 	p.end(nil)
 }
+
+// A receiver in the same process holds no descriptor, and is served when there is none left
+// for other subscribers: scans begin when it has been greeted.
+func TestLocalIsAdmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, others := sock.NewLocal("here"), newPipeListener()
+		s := newTestServer(newTestFeed("a"), wire.Text)
+		s.maxConns = 1
+		s.start(t, l, others)
+		newPeer(t, others.dial()).expect("[text] watching a (not there)")
+		conn, err := l.Dial(t.Context())
+		check.Must(t, err)
+		newPeer(t, conn).expect("[text] watching a (not there)")
+		s.stop(t)
+	})
+}

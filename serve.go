@@ -316,7 +316,7 @@ func (s *server) admit(l net.Listener, conn net.Conn) {
 	case "unix":
 		peer = wire.Printable(l.Addr().String()) // the peers have no names
 	}
-	if now := int(s.conns.Add(1)); now > s.maxConns {
+	if now := int(s.conns.Add(1)); now > s.maxConns && !local { // which holds no descriptor
 		// Closed here: goroutines of a crowd would keep its descriptors for longer.
 		conn.Close()
 		s.conns.Add(-1)
