@@ -86,8 +86,8 @@ type server struct {
 }
 
 // shareFiles returns how many file system calls may be outstanding, and how many
-// subscribers there may be, with so many descriptors, and listeners and TLS handshakes.
-// Each call and each subscriber holds one. Where descriptors are few, a third of them is for calls.
+// subscribers there may be, with so many descriptors and with so many listeners and TLS
+// handshakes. Each of all these holds one. Where they are few, a third is for calls.
 func shareFiles(files, listeners int) (calls, subscribers int) {
 	files -= heldFiles + listeners
 	calls = min(max(files/3, minCalls), scan.MaxCalls)
