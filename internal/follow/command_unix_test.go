@@ -120,7 +120,7 @@ func TestCommandSession(t *testing.T) {
 		"all end":                     "sleep 1000 & echo ready; wait",
 		"the command ignores SIGTERM": "trap '' TERM; sleep 1000 & echo ready; wait; wait; sleep 1000",
 		"the command is stopped":      "echo ready; kill -STOP $$; sleep 1000",
-		"its child ignores SIGTERM":   "(trap '' TERM; echo ready; exec sleep 1000) & wait",
+		"its child ignores SIGTERM":   "(trap '' TERM; trap 'echo another signal' HUP INT QUIT; echo ready; while :; do sleep 0.05; done) & wait",
 		"its child has its own group": "timeout 1000 sh -c 'echo ready; exec sleep 1000'",
 		"and ignores SIGTERM":         "timeout 1000 sh -c 'trap \"\" TERM; echo ready; exec sleep 1000'",
 	} {
