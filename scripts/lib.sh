@@ -45,6 +45,13 @@ await() {
 	die "waited in vain: $1"
 }
 
+ok() { echo "ok: $*"; }
+
+# lacks PROGRAM WHAT: whether the program is missing, and says that WHAT is not checked.
+lacks() { ! command -v "$1" >/dev/null && echo "not checked: $2 ($1 is missing)"; }
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
 # tmux runs a server of its own, which cleanup ends.
 tmux() { command tmux -S "$folder/tmux" -f /dev/null "$@"; }
 

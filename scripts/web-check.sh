@@ -14,9 +14,6 @@ PATH=$PATH:/usr/sbin:/usr/local/sbin
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 setup
 
-ok() { echo "ok: $*"; }
-lacks() { ! command -v "$1" >/dev/null && echo "not checked: $2 ($1 is missing)"; }
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 status() { curl -s -o body.log -w '%{http_code}' "$@"; }
 # expect WHAT STATUS CURL-ARG...: what curl gets.
 expect() {
