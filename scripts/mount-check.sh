@@ -15,8 +15,6 @@ for program in bindfs fusermount3 inotifywait nc python3 prlimit ps; do
 	need "$program" "apt install bindfs fuse3 inotify-tools netcat-openbsd python3 util-linux procps"
 done
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-
 setup
 chmod 711 . # one of the servers runs as another user
 bindfs='' mounts=()
