@@ -95,7 +95,7 @@ func (src *source) problem(targets []string) string {
 	for _, target := range targets {
 		if rest, ok := below(pattern, target); ok {
 			why := "it begins with the target, and patterns begin below that: " + instead("/"+rest)
-			if pattern[0] != '/' {
+			if pattern[0] != '/' && filepath.VolumeName(pattern) == "" {
 				why += ", or " + quote(negation+"/"+pattern) + " if the target has another " + pattern[:len(pattern)-len(rest)-1] + " in it"
 			}
 			return why
