@@ -31,14 +31,15 @@ need go "see https://go.dev/dl"
 as_root() { if [[ $(id -u) = 0 ]]; then "$@"; else sudo "$@"; fi; }
 
 folder=$(mktemp -d)
-registered=()
-cleanup() {
+registered=() pids=()
+finish() {
 	local r
+	((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
 	for r in "${registered[@]}"; do as_root tee "$r" <<<-1 >/dev/null || true; done
 	[[ ! -d $folder/wine ]] || WINEPREFIX=$folder/wine wineserver -k || true # also what a test has left behind
 	rm -rf "$folder"
 }
-trap cleanup EXIT
+trap finish EXIT
 trap 'exit 1' HUP INT TERM
 export CGO_ENABLED=0 # no C library of the other machine is needed
 
@@ -86,6 +87,10 @@ windows() {
 	export WINEPREFIX=$folder/wine WINEDEBUG=-all
 	mkdir "$folder/windows"
 	wineboot --init >/dev/null 2>&1
+	# One program runs all along: services that start with the first one would keep the
+	# output of a test open.
+	sleep infinity | wine cmd >/dev/null 2>&1 &
+	pids+=($!)
 
 	# A library with one function, for random numbers.
 	x86_64-w64-mingw32-gcc -shared -O2 -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" -x c - -ladvapi32 <<-'END'
@@ -124,7 +129,7 @@ for machine in "${machines[@]}"; do
 		;;
 	windows)
 		windows
-		left_out '^(TestDeps|TestMutate)$' "there is no go command"
+		left_out '^TestDeps$|^TestRun$' "there is no go command"
 		left_out '^TestScripts$/^aliases' "a rename that changes only the case of a name does nothing, and reports success"
 		left_out '^TestScripts$/^links|^TestScripts$/^content.txt_only_what_was_changed|^TestScripts$/^filters.txt_links|^TestFrozenLink$' \
 			"symbolic links are not made, and success is reported"
@@ -137,4 +142,4 @@ done
 
 echo
 printf '%s\n' "${results[@]}"
-exit "$failed"
+((failed == 0))
