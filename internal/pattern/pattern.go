@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"unicode"
@@ -104,6 +105,8 @@ func (src *source) problem(targets []string) string {
 	switch rest, dot := strings.CutPrefix(pattern, "./"); {
 	case dot && strings.Trim(rest, "/") != "":
 		return "it matches nothing: " + instead("/"+strings.TrimLeft(rest, "/"))
+	case runtime.GOOS == "windows" && src.from == "" && len(pattern) > 1 && pattern[0] == '\'' && pattern[len(pattern)-1] == '\'':
+		return "cmd.exe leaves single quotes where they are: " + instead(pattern[1:len(pattern)-1])
 	case filepath.VolumeName(pattern) != "":
 		return `it matches nothing: patterns begin below a target, and have "/" between names`
 	}
