@@ -164,3 +164,20 @@ func TestCommandLeavesJob(t *testing.T) {
 	}
 	end(other, 0)
 }
+
+// What cmd.exe runs, and a program that another one starts does not, is refused with the
+// right spelling.
+func TestFindAsTyped(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("PATH", t.TempDir())
+	check.Must(t, os.WriteFile("build.bat", []byte("@exit 0\r\n"), 0o666))
+	for name, want := range map[string]string{
+		"build":       `exec: "build": cannot run executable found relative to current directory (write .\build.bat)`,
+		"build.bat":   `exec: "build.bat": cannot run executable found relative to current directory (write .\build.bat)`,
+		`.\build.bat`: "",
+		"echo":        `exec: "echo": executable file not found in %PATH% (a command of cmd.exe itself is: cmd /c echo)`,
+	} {
+		_, _, err := find(name)
+		check.Equal(t, name, want, check.Message(err))
+	}
+}
