@@ -64,7 +64,8 @@ run() {
 		/^ *--- PASS/ { lines = ""; next }
 		/^(ok|FAIL|panic:)/ { print }
 		{ lines = lines "\n" $0 }' "$folder/$1.log"
-	[[ $result = ok ]] || { grep -E -B 60 '^(FAIL|panic:)' "$folder/$1.log" | tail -n 200; }
+	# Without a failed test, it is a build, or a test that took the others with it.
+	[[ $result = ok ]] || grep -q -- '--- FAIL' "$folder/$1.log" || tail -n 100 "$folder/$1.log"
 	results+=("$(printf '%-8s %-6s %4d s, tests passed: %d, skipped: %d' "$1" "$result" $((SECONDS - begin)) \
 		"$(grep -c -- '^--- PASS' "$folder/$1.log")" "$(grep -c -- '--- SKIP' "$folder/$1.log")")")
 }
