@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -229,6 +230,9 @@ func dialed(t *testing.T, conn net.Conn) *peer {
 // openFiles returns how many descriptors this process has, or 0 where the
 // system does not say.
 func openFiles(t *testing.T) int {
+	if runtime.GOOS == "windows" {
+		return 0 // and wine shows the descriptors of its own process
+	}
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)

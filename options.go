@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"flag"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"net-watcher/internal/oserr"
@@ -322,15 +324,20 @@ func (o *options) addIgnore(s string) error {
 }
 
 func (o *options) addIgnoreFrom(name string) error {
-	f, err := os.Open(name)
+	// Without O_NONBLOCK, opening a named pipe would wait for someone to write to it.
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return oserr.Cause(err)
 	}
 	defer f.Close()
-	if err := o.filter().Ignore.AddFile(f, name); err != nil {
+	b, err := io.ReadAll(f)
+	if err != nil {
 		return oserr.Cause(err)
 	}
-	return nil
+	if info, err := f.Stat(); len(b) == 0 && err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		return errors.New("a pipe to which nobody writes")
+	}
+	return o.filter().Ignore.AddFile(bytes.NewReader(b), name)
 }
 
 // setContent takes "true" from -content without a value.

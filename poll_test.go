@@ -369,6 +369,17 @@ func TestAsk(t *testing.T) {
 		}
 		p.scanned = func(n uint64) { note("scan %d has ended", n) }
 		mustStart(t, p)
+		take := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			check.Equal(t, "what happened", want, got.Take())
+		}
+		ff.Put("f", 2, check.Day2)
+		for range 100 {
+			if n := p.ask(); n != 1 {
+				t.Errorf("ask returns %d, want 1", n)
+			}
+		}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -376,18 +387,6 @@ func TestAsk(t *testing.T) {
 				note("%d bytes", *events[0].Size)
 			}
 		}()
-		take := func(want ...string) {
-			t.Helper()
-			synctest.Wait()
-			check.Equal(t, "what happened", want, got.Take())
-		}
-		synctest.Wait()
-		ff.Put("f", 2, check.Day2)
-		for range 100 {
-			if n := p.ask(); n != 1 {
-				t.Errorf("ask returns %d, want 1", n)
-			}
-		}
 		take("0s: 2 bytes", "0s: scan 1 has ended")
 
 		// The next one is a little later, though the first took no time.

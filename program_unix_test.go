@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -70,5 +71,29 @@ func TestSocketRemoved(t *testing.T) {
 	p.stop()
 	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+// Named pipes to which nobody writes are refused, where patterns and certificates are to
+// come from: to wait for a writer would look as if the program hung. Patterns from a pipe
+// that has a writer are used.
+func TestNamedPipes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := exec.Command("mkfifo", "pipe").Run(); err != nil {
+		t.Skip(err)
+	}
+	for args, want := range map[string]string{
+		"-ignore-from pipe .":                              `invalid value "pipe" for flag -ignore-from: a pipe to which nobody writes`,
+		"-listen tls://localhost:0 -cert pipe -key pipe .": `-cert "pipe": no certificate in it (PEM)`,
+	} {
+		err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard)
+		check.Equal(t, args, want, check.Message(err))
+	}
+
+	cmd := realProgram(t, "-once", "-initial", "-listen", "-", "-ignore-from", "/dev/stdin", ".")
+	cmd.Stdin = strings.NewReader("./x\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), `/dev/stdin:1: pattern "./x": it matches nothing`) {
+		t.Errorf("%v, %q", err, out)
 	}
 }

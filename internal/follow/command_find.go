@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -31,7 +32,12 @@ func find(name string) (file string, start []byte, err error) {
 // findWith is find for a program that may need so many interpreters.
 func findWith(name string, interpreters int) (file string, start []byte, err error) {
 	file, err = exec.LookPath(name)
-	if err != nil {
+	switch {
+	case errors.Is(err, exec.ErrDot): // what cmd.exe would run
+		return "", nil, fmt.Errorf("%w (write .%c%s)", err, filepath.Separator, wire.Printable(file))
+	case errors.Is(err, exec.ErrNotFound) && runtime.GOOS == "windows" && filepath.Base(name) == name:
+		return "", nil, fmt.Errorf("%w (a command of cmd.exe itself is: cmd /c %s)", err, name)
+	case err != nil:
 		return "", nil, err
 	}
 	start, err = head(file)

@@ -217,10 +217,10 @@ func TestCommandTree(t *testing.T) {
 		} else {
 			c.cmd.Add([]wire.Event{change("b", int64(n))})
 		}
-		for _, conn := range []net.Conn{one, other} {
+		for i, conn := range []net.Conn{one, other} {
 			conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 			if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("after change %d a process goes on: %v", n, err)
+				t.Errorf("after change %d process %d goes on: %v", n, i, err)
 			}
 		}
 		if n < 2 { // the run after b

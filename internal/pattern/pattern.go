@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"unicode"
@@ -95,7 +96,7 @@ func (src *source) problem(targets []string) string {
 	for _, target := range targets {
 		if rest, ok := below(pattern, target); ok {
 			why := "it begins with the target, and patterns begin below that: " + instead("/"+rest)
-			if pattern[0] != '/' {
+			if pattern[0] != '/' && filepath.VolumeName(pattern) == "" {
 				why += ", or " + quote(negation+"/"+pattern) + " if the target has another " + pattern[:len(pattern)-len(rest)-1] + " in it"
 			}
 			return why
@@ -104,6 +105,8 @@ func (src *source) problem(targets []string) string {
 	switch rest, dot := strings.CutPrefix(pattern, "./"); {
 	case dot && strings.Trim(rest, "/") != "":
 		return "it matches nothing: " + instead("/"+strings.TrimLeft(rest, "/"))
+	case runtime.GOOS == "windows" && src.from == "" && len(pattern) > 1 && pattern[0] == '\'' && pattern[len(pattern)-1] == '\'':
+		return "cmd.exe leaves single quotes where they are: " + instead(pattern[1:len(pattern)-1])
 	case filepath.VolumeName(pattern) != "":
 		return `it matches nothing: patterns begin below a target, and have "/" between names`
 	}

@@ -75,7 +75,7 @@ func TestDemandHung(t *testing.T) {
 			t.Errorf("while it is unreadable, met after %v", took)
 		}
 
-		ff.Fail("stat", "c/h", syscall.EMFILE)
+		ff.Fail("stat", "c/h", check.Errno(syscall.EMFILE, 4))
 		ff.Put("c/h", 2, check.Day2)
 		begin = time.Now()
 		time.AfterFunc(time.Second, func() { ff.Fail("stat", "c/h", nil) })

@@ -22,7 +22,7 @@ func TestInconclusive(t *testing.T) {
 	for _, name := range names {
 		check.Write(t, name, "1", check.Day1)
 	}
-	check.Must(t, os.Symlink("a", "d/link"))
+	os.Symlink("a", "d/link") // where the system lets a user do that
 	for _, test := range []struct {
 		content       bool
 		op, name, who string // who is unreadable
@@ -41,6 +41,9 @@ func TestInconclusive(t *testing.T) {
 	} {
 		for _, name := range []string{"emfile", "enfile", "enomem", "eintr", "leased"} {
 			t.Run(fmt.Sprintf("%s,%s,%s", test.op, test.name, name), func(t *testing.T) {
+				if _, err := os.Lstat(test.name); err != nil && test.name == "d/link" {
+					t.Skip("no symbolic links here")
+				}
 				synctest.Test(t, func(t *testing.T) {
 					for _, name := range names {
 						check.Write(t, name, "1", check.Day1)

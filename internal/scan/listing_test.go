@@ -130,18 +130,20 @@ func TestVanishing(t *testing.T) {
 		},
 		"short": func(entries []scan.Entry) []scan.Entry { return entries[:(len(entries)+1)/2] },
 	} {
-		ff := faults.Real()
-		d := newDriver(t, ff, scan.Options{}, "d/dir0000")
-		ff.Entries(func(_ string, entries []scan.Entry) []scan.Entry { return edit(entries) })
-		d.begin()
-		if n := len(d.sums[0]) - 1; n < 250 || n > 255 {
-			t.Errorf("%s: %d of 500 are listed", name, n)
-		}
-		ff.Heal()
-		d.scan()
-		check.Equal(t, name+": listed then, and the directory", 501, len(d.sums[0]))
-		d.checkSums()
-		d.checkTree()
+		synctest.Test(t, func(t *testing.T) { // where calls take no time
+			ff := faults.Real()
+			d := newDriver(t, ff, scan.Options{}, "d/dir0000")
+			ff.Entries(func(_ string, entries []scan.Entry) []scan.Entry { return edit(entries) })
+			d.begin()
+			if n := len(d.sums[0]) - 1; n < 250 || n > 255 {
+				t.Errorf("%s: %d of 500 are listed", name, n)
+			}
+			ff.Heal()
+			d.scan()
+			check.Equal(t, name+": listed then, and the directory", 501, len(d.sums[0]))
+			d.checkSums()
+			d.checkTree()
+		})
 	}
 }
 

@@ -38,6 +38,7 @@ func TestFresh(t *testing.T) {
 // With Fresh, on a file system whose server is a program, each file is opened as well: the
 // program may remember what it has said.
 func TestFreshProgram(t *testing.T) {
+	needDevices(t)
 	t.Chdir(t.TempDir())
 	check.Must(t, os.Mkdir("d", 0o777))
 	check.Write(t, "d/a", "1", check.Day1)
@@ -125,26 +126,28 @@ func TestRemoteSeen(t *testing.T) {
 // entries say which one they are on, and what is below a directory is on the same unless
 // it is a mount itself.
 func TestRemoteMounts(t *testing.T) {
-	ff := faults.Made()
-	ff.Tree.Numbered = true
-	putAll(ff, "d/a/f", "d/mnt1/sub/deep/f", "d/mnt2/f", "d/sub/f", "d/f")
-	ff.SetRemote(true)
-	ff.Entries(func(dir string, entries []scan.Entry) []scan.Entry {
-		for i, e := range entries {
-			switch {
-			case strings.HasPrefix(dir, "d/mnt1") || e.Name == "mnt1":
-				entries[i].Dev = 2
-			case strings.HasPrefix(dir, "d/mnt2") || e.Name == "mnt2":
-				entries[i].Dev = 3
-			case e.Name == "f": // a file may be one, and says nothing of directories
-				entries[i].Dev = 4
+	synctest.Test(t, func(t *testing.T) { // where calls take no time
+		ff := faults.Made()
+		ff.Tree.Numbered = true
+		putAll(ff, "d/a/f", "d/mnt1/sub/deep/f", "d/mnt2/f", "d/sub/f", "d/f")
+		ff.SetRemote(true)
+		ff.Entries(func(dir string, entries []scan.Entry) []scan.Entry {
+			for i, e := range entries {
+				switch {
+				case strings.HasPrefix(dir, "d/mnt1") || e.Name == "mnt1":
+					entries[i].Dev = 2
+				case strings.HasPrefix(dir, "d/mnt2") || e.Name == "mnt2":
+					entries[i].Dev = 3
+				case e.Name == "f": // a file may be one, and says nothing of directories
+					entries[i].Dev = 4
+				}
 			}
-		}
-		return entries
+			return entries
+		})
+		d := newDriver(t, ff, scan.Options{}, "d")
+		d.begin()
+		check.Equal(t, "it is found out of", []string{".", "d", "d/mnt1", "d/mnt2"}, ff.Calls("isremote"))
 	})
-	d := newDriver(t, ff, scan.Options{}, "d")
-	d.begin()
-	check.Equal(t, "it is found out of", []string{".", "d", "d/mnt1", "d/mnt2"}, ff.Calls("isremote"))
 }
 
 // What a link in a directory leads to was not named, and its server is not asked.

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"net-watcher/internal/oserr"
@@ -158,9 +159,10 @@ func hasPEM(b []byte, is func(*pem.Block) bool) bool {
 	return false
 }
 
-// readFile reads a file of at most maxCertFile bytes.
+// readFile reads a file of at most maxCertFile bytes. A named pipe to which nobody writes
+// is empty.
 func readFile(name string) ([]byte, error) {
-	file, err := os.Open(name)
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, oserr.Cause(err)
 	}

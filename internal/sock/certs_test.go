@@ -79,7 +79,8 @@ func TestBadCertificates(t *testing.T) {
 		{CertFiles{cert, key, broken}, server, `-ca "broken": x509: malformed certificate`},
 	} {
 		_, _, err := test.files.load(test.usage)
-		got := strings.NewReplacer(filepath.Dir(cert)+string(filepath.Separator), "", dir+string(filepath.Separator), "", dir, "").Replace(check.Message(err))
+		got := strings.NewReplacer(filepath.Dir(cert)+string(filepath.Separator), "", dir+string(filepath.Separator), "", dir, "").
+			Replace(strings.ReplaceAll(check.Message(err), `\\`, `\`)) // the paths of Windows in quotes
 		if got != test.want && !(strings.HasSuffix(test.want, "directory") && err != nil) { // in the system's words
 			t.Errorf("%+v:\n got %q\nwant %q", test.files, got, test.want)
 		}

@@ -242,6 +242,7 @@ func TestSlowRequests(t *testing.T) {
 			t.Helper()
 			c.send(crlf("GET /metrics HTTP/1.1", "Host: localhost", ""))
 			body(c.expect("GET", 200))
+			synctest.Wait() // until it is idle
 		}
 		used := dial(t, f)
 		for range 10 {
