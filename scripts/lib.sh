@@ -7,6 +7,8 @@ die() { echo "${0##*/}: $*" >&2; exit 1; }
 # need PROGRAM HINT: fails with the hint if the program is missing.
 need() { command -v "$1" >/dev/null || die "$1 is missing: $2"; }
 
+as_root() { if [[ $(id -u) = 0 ]]; then "$@"; else sudo "$@"; fi; }
+
 # setup: builds net-watcher in a temporary folder and goes there. The script
 # adds the processes that it starts to pids; cleanup ends them at exit.
 setup() {
