@@ -215,6 +215,18 @@ func TestManual(t *testing.T) {
 	}
 }
 
+// The page on operations shows the unit that packages install.
+func TestUnit(t *testing.T) {
+	b, err := os.ReadFile("packaging/net-watcher.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := strings.ReplaceAll(string(b), "\r\n", "\n")
+	if !strings.Contains(pages(t)["docs/operations.md"], "\n```\n"+unit+"```\n") {
+		t.Error("docs/operations.md does not show packaging/net-watcher.service")
+	}
+}
+
 // flagTerms finds the flags of the usage, with what they take, and flagName the names.
 var (
 	flagTerms = regexp.MustCompile(`(?m)^  (-[a-z-]+(=[a-z]+)?( [A-Z]+)?(, )?)+`)
