@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -168,6 +169,69 @@ func TestLinkChecker(t *testing.T) {
 		}
 	}
 }
+
+// The manual page has the flags and the examples of the usage, and says something of each
+// flag. (How it looks is what mandoc checks.)
+func TestManual(t *testing.T) {
+	b, err := os.ReadFile("docs/net-watcher.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.ReplaceAll(string(b), "\r\n", "\n")
+	terms := flagTerms.FindAllString(usage, -1)
+	got := make(map[string]string) // by term: what the page says of it
+	for _, item := range strings.Split(page, "\n.It ")[1:] {
+		term, text, _ := strings.Cut(item, "\n")
+		if strings.HasPrefix(term, "Fl ") {
+			term = strings.NewReplacer("Fl ", "-", "Ar ", "", " ,", ",").Replace(term)
+			got[term] = strings.SplitN(text, "\n.El", 2)[0]
+		}
+	}
+	for i, term := range terms {
+		terms[i] = strings.TrimSpace(term)
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(terms)), slices.Sorted(maps.Keys(got))); diff != "" {
+		t.Errorf("flags (-usage +page):\n%s", diff)
+	}
+	for term, text := range got {
+		if len(strings.Fields(text)) < 3 {
+			t.Errorf("the page says nothing of %s", term)
+		}
+	}
+
+	_, synopsis, _ := strings.Cut(page, "\n.Sh SYNOPSIS\n")
+	synopsis, _, _ = strings.Cut(synopsis, "\n.Sh ")
+	for _, name := range flagName.FindAllString(strings.Join(terms, " "), -1) {
+		if !regexp.MustCompile(`[ |]` + regexp.QuoteMeta(name[1:]) + `\b`).MatchString(synopsis) {
+			t.Errorf("the synopsis does not have %s", name)
+		}
+	}
+	_, examples, _ := strings.Cut(usage, "\nexamples:\n")
+	for line := range strings.Lines(examples) {
+		command, _, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		if !strings.Contains(page, "\n"+command+"\n") {
+			t.Errorf("the page does not have the example %s", command)
+		}
+	}
+}
+
+// The page on operations shows the unit that packages install.
+func TestUnit(t *testing.T) {
+	b, err := os.ReadFile("packaging/net-watcher.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := strings.ReplaceAll(string(b), "\r\n", "\n")
+	if !strings.Contains(pages(t)["docs/operations.md"], "\n```\n"+unit+"```\n") {
+		t.Error("docs/operations.md does not show packaging/net-watcher.service")
+	}
+}
+
+// flagTerms finds the flags of the usage, with what they take, and flagName the names.
+var (
+	flagTerms = regexp.MustCompile(`(?m)^  (-[a-z-]+(=[a-z]+)?( [A-Z]+)?(, )?)+`)
+	flagName  = regexp.MustCompile(`-[a-z-]+(=[a-z]+)?`)
+)
 
 // Every test that the pages name exists, and every file of scenarios.
 func TestNamedTests(t *testing.T) {

@@ -7,6 +7,7 @@
 //
 //	main.go        signals, exit status, and run: options to watch or follow
 //	options.go     the command line
+//	version.go     what -version prints
 //	announce.go    what the console has at the start
 //	poll.go        the watching half: a tick, a scan, the events of what it found
 //	serve.go       the serving half: accept, limits, shutdown
@@ -180,11 +181,6 @@ type usageError struct{ error }
 func oneLine(s string) string {
 	q := strconv.Quote(s)
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(q[1 : len(q)-1])
-}
-
-// version returns what -version prints.
-func version() string {
-	return fmt.Sprintf("net-watcher %s %s %s/%s", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // watch watches the files, serves the changes, and has the receivers print them and run

@@ -444,7 +444,7 @@ func TestBadInput(t *testing.T) {
 func TestStdout(t *testing.T) {
 	for arg, want := range map[string]string{
 		"-h":       "^" + regexp.QuoteMeta(usage) + "$",
-		"-version": `^net-watcher \S+ go\S+ ` + runtime.GOOS + "/" + runtime.GOARCH + "\n$",
+		"-version": `^net-watcher \S+( \(commit \w+, \S+Z\))? go\S+ ` + runtime.GOOS + "/" + runtime.GOARCH + "\n$",
 	} {
 		out, err := realProgram(t, arg).Output()
 		if err != nil || !regexp.MustCompile(want).Match(out) {

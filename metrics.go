@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -146,12 +145,4 @@ func metrics(p *poll, s *server) []byte {
 	one("missed_total", "counter", "Times that a slow subscriber got missed in place of changes.", targets.Missed)
 	one("sent_bytes_total", "counter", "Bytes sent to subscribers.", s.counts.sent.Load())
 	return b
-}
-
-// programVersion returns the version of the program.
-func programVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }
