@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the unit of docs/operations.md under systemd, in a virtual machine without a network:
+# Runs packaging/net-watcher.service under systemd, in a virtual machine without a network:
 # the start, a stopped and a killed process, a port that is in use, a stop, a Unix socket in
 # a RuntimeDirectory, a client. It takes more than a minute of CPU time, so CI leaves it out.
 #
@@ -12,7 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
 
 machine_tools
-docs=$(cd "$(dirname "${BASH_SOURCE[0]}")/../docs" && pwd)/operations.md
+packaging=$(cd "$(dirname "${BASH_SOURCE[0]}")/../packaging" && pwd)
 export CGO_ENABLED=0 # the machine has its own libraries
 setup
 machine systemd bash coreutils grep mawk mount kmod
@@ -26,7 +26,7 @@ printf '%s\n' root:x:0: nogroup:x:65534: >root/etc/group
 echo "127.0.0.1 localhost" >root/etc/hosts
 printf %032x 1 >root/etc/machine-id
 ln -sf /usr/lib/systemd/systemd root/init
-sed -n '/^\[Unit\]$/,/^```$/p' "$docs" | sed '/^```$/d' >"$units/net-watcher.service"
+cp "$packaging/net-watcher.service" "$units"
 cat >"$units/net-watcher.service.d/try.conf" <<-END
 	[Service]
 	ExecStart=

@@ -2,7 +2,7 @@
 # Checks http:// with real programs: curl, promtool, nginx and haproxy in front, requests
 # that do not end, as many streams as there are descriptors for, up to ten thousand, a
 # headless Chromium that opens the page (web-check.py), and systemd's opinion of the unit
-# in docs/operations.md. It says which of them it lacks; curl and python3 must be there.
+# in packaging. It says which of them it lacks; curl and python3 must be there.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -163,7 +163,8 @@ kill "$server"
 wait "$server" || die "the server did not end well"
 
 if ! lacks systemd-analyze "the unit"; then
-	sed -n '/^\[Unit\]$/,/^```$/p' "$here/../docs/operations.md" | sed -e '/^```$/d' -e "s|/usr/local/bin/net-watcher|$folder/net-watcher|" >net-watcher.service
+	# Neither the program nor its manual page need be installed here.
+	sed -e "s|^ExecStart=net-watcher|ExecStart=$folder/net-watcher|" -e '/^Documentation=/d' "$here/../packaging/net-watcher.service" >net-watcher.service
 	systemd-analyze verify ./net-watcher.service 2>unit.log || die "systemd-analyze verify: $(<unit.log)"
 	! grep net-watcher.service unit.log || die "systemd-analyze verify: $(<unit.log)"
 	ok "systemd-analyze verify"
