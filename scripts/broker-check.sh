@@ -64,14 +64,14 @@ start() {
 	await "the broker" listens "$port"
 }
 listens() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-# down takes the broker away, the hardest way after which it must still have all: mosquitto
-# acknowledges a message before it saves it.
+# down ends the broker, as its service manager does. Each of them acknowledges before it has
+# saved, so that killed ones may lose the last change.
 down() {
-	case $broker in
-		MQTT) kill -TERM "$process" ;;
-		Redis | NATS) kill -KILL "$process" ;;
-		Kafka) kill -STOP "$process"; return ;;
-	esac
+	if [[ $broker = Kafka ]]; then
+		kill -STOP "$process"
+		return
+	fi
+	kill "$process"
 	{ wait "$process" || true; } 2>/dev/null
 }
 
