@@ -80,6 +80,7 @@ var (
 	codeLine    = regexp.MustCompile(`^( {4}|\t)`)
 	codeSpan    = regexp.MustCompile("`[^`]*`")
 	inlineLink  = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+	picture     = regexp.MustCompile(`\b(?:src|srcset)="([^"\s]+)"`)
 	linkedText  = regexp.MustCompile(`\[([^\]]*)\]\([^()\s]*\)`)
 	headingLine = regexp.MustCompile(`^#{1,6} +(.*?)[ #]*$`)
 )
@@ -100,12 +101,15 @@ func prose(text string) []string {
 	return lines
 }
 
-// links returns where the inline links of a page lead.
+// links returns where the inline links of a page lead, and where its pictures are.
 func links(text string) []string {
 	var found []string
 	for _, line := range prose(text) {
-		for _, m := range inlineLink.FindAllStringSubmatch(codeSpan.ReplaceAllString(line, "code"), -1) {
-			found = append(found, m[1])
+		line = codeSpan.ReplaceAllString(line, "code")
+		for _, place := range []*regexp.Regexp{inlineLink, picture} {
+			for _, m := range place.FindAllStringSubmatch(line, -1) {
+				found = append(found, m[1])
+			}
 		}
 	}
 	return found
@@ -144,11 +148,11 @@ func anchors(text string) []string {
 // The test of the links finds links, code, headings and mistakes.
 func TestLinkChecker(t *testing.T) {
 	const page = "# `-v`, and [more](x.md)\n## A_b: c & d\n## A_b: c & d\n```\n# code [l](code.md)\n```\n" +
-		"    [l](code.md)\n[a `](code)` b](y.md#z), [c](#a_b-c--d)\n"
+		"    [l](code.md)\n[a `](code)` b](y.md#z), [c](#a_b-c--d)\n<img alt=\"d\" src=\"e.png\">\n"
 	if diff := cmp.Diff([]string{"-v-and-more", "a_b-c--d", "a_b-c--d-1"}, anchors(page)); diff != "" {
 		t.Errorf("anchors (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"x.md", "y.md#z", "#a_b-c--d"}, links(page)); diff != "" {
+	if diff := cmp.Diff([]string{"x.md", "y.md#z", "#a_b-c--d", "e.png"}, links(page)); diff != "" {
 		t.Errorf("links (-want +got):\n%s", diff)
 	}
 	texts := map[string]string{"README.md": page, "docs/guide.md": page}

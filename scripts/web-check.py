@@ -5,7 +5,7 @@ screen readers; and what pages of other origins can read.
 
 usage: web-check.py NET-WATCHER CHROMIUM PORT FOLDER    (web-check.sh calls it)
 
-FOLDER gets the pictures light.png and dark.png."""
+FOLDER gets the pictures of docs/guide.md, page-light.png and page-dark.png."""
 
 import base64, functools, http.server, json, os, subprocess, sys, threading, time
 
@@ -77,10 +77,15 @@ class Browser:
         self.picture("failed.png")
         die("waited in vain: " + what, self.value("document.documentElement.innerText"))
 
-    def picture(self, name):
+    def picture(self, name, **size):
+        if size:
+            self.call("Emulation.setDeviceMetricsOverride", deviceScaleFactor=1.5, mobile=False, **size)
         data = self.call("Page.captureScreenshot", format="png")["data"]
         with open(name, "wb") as f:
             f.write(base64.b64decode(data))
+
+    def prefer(self, scheme):
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def key(self, key):
         for kind in "keyDown", "keyUp":
@@ -106,10 +111,10 @@ def check(what, ok, *got):
 server = None
 
 
-def serve(*flags):
+def serve(*flags, targets=("a.txt", "d", "gone")):
     global server
     log = open("server.log", "a")
-    server = subprocess.Popen([program, "-listen", url, "-interval", "50ms", *flags, "a.txt", "d", "gone"], stderr=log)
+    server = subprocess.Popen([program, "-listen", url, "-interval", "50ms", *flags, *targets], stderr=log)
 
 
 def stop():
@@ -150,10 +155,9 @@ def page(browser):
     check("and nothing else", browser.value(f"{rows}.filter(r => r.includes('missed')).length") == 1, browser.value(rows))
 
     for scheme, color in ("light", "rgb(0, 0, 0)"), ("dark", "rgb(255, 255, 255)"):
-        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        browser.prefer(scheme)
         got = browser.value("getComputedStyle(document.body).color")
         check(f"the page is {scheme}", got == color, got)
-        browser.picture(scheme + ".png")
 
     names = []
     for _ in range(3):
@@ -199,6 +203,26 @@ def others(browser):
     browser.wait("a name that was bound anew is refused", "document.body.innerText.includes('no host \"rebound.example\" here')")
 
 
+def pictures(browser):
+    """The page as people see it most: a file and a directory, and some changes."""
+    os.makedirs("site/posts")
+    write("nginx.conf", "user www-data;\n")
+    write("site/posts/first.md", "# First\n")
+    serve(targets=["nginx.conf", "site"])
+    browser.open(url + "/")
+    browser.wait("a page to take pictures of", f"{status} === 'connected'")
+    write("site/posts/second.md", "# Second\n")
+    browser.wait("a file that has come", has_row("created\tsite/posts/second.md"))
+    write("nginx.conf", "user www-data;\nevents {}\n")
+    browser.wait("a file that is longer", has_row("modified\tnginx.conf"))
+    os.remove("site/posts/first.md")
+    browser.wait("a file that has gone", has_row("removed\tsite/posts/first.md"))
+    for scheme in "light", "dark":
+        browser.prefer(scheme)
+        browser.picture(f"page-{scheme}.png", width=820, height=400)
+    stop()
+
+
 os.makedirs("d", exist_ok=True)
 os.makedirs("page", exist_ok=True)
 write("a.txt", "")
@@ -210,6 +234,7 @@ try:
     page(browser)
     others(browser)
     stop()
+    pictures(browser)
 finally:
     browser.process.terminate()
     browser.process.wait()

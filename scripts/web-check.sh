@@ -3,6 +3,8 @@
 # that do not end, as many streams as there are descriptors for, up to ten thousand, a
 # headless Chromium that opens the page (web-check.py), and systemd's opinion of the unit
 # in packaging. It says which of them it lacks; curl and python3 must be there.
+#
+# WEB_CHECK_PICTURES=$PWD/docs scripts/web-check.sh takes the pictures of docs/guide.md anew.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh
