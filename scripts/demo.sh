@@ -26,8 +26,10 @@ leave="Ctrl-B, then D"
 server="./net-watcher -file target.txt"
 [ "$port" = 60300 ] || server+=" -listen localhost:$port"
 
-# Each pane says in its border what it shows, and stays if its program ends.
-tmux new-session -d -s demo -x 120 -y 36 "watch -n 1 touch target.txt"
+# Each pane says in its border what it shows, and stays if its program ends. The last one
+# gets the most lines.
+read -r lines columns < <(stty size 2>/dev/null || echo 36 120)
+tmux new-session -d -s demo -x "$columns" -y "$lines" "watch -n 1 touch target.txt"
 tmux set-option -g remain-on-exit on
 tmux set-option -g pane-border-status top
 tmux set-option -g pane-border-format " #{@what} "
@@ -54,6 +56,8 @@ command -v nc >/dev/null || subscriber="cat </dev/tcp/localhost/$port"
 tmux split-window -v -t demo:0.1 "bash -c 'exec $subscriber'"
 tmux set-option -p -t demo:0.2 @what "3: a subscriber: $subscriber (type json, or text)"
 tmux select-layout -t demo:0 even-vertical
+tmux resize-pane -t demo:0.0 -y 2
+tmux resize-pane -t demo:0.1 -y 4
 
 if [ "$check" ]; then
 	expect 2 'watching target.txt'
