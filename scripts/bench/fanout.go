@@ -33,8 +33,12 @@ const (
 	sparePorts       = 1000
 )
 
-// fanout measures one event to so many subscribers each.
-func fanout(ctx context.Context, stdout io.Writer, sizes []int) error {
+// networks are what fanout measures, in this order.
+var networks = []string{"tcp", "tls", "unix"}
+
+// fanout measures one event to so many subscribers each, and writes the figures to the
+// file tsv unless that is "".
+func fanout(ctx context.Context, stdout io.Writer, sizes []int, tsv string) error {
 	most, err := mostSubscribers()
 	if err != nil {
 		return err
@@ -47,18 +51,19 @@ func fanout(ctx context.Context, stdout io.Writer, sizes []int) error {
 		}
 		sizes = append(sizes, most)
 	}
+	var results []*fanoutResult
 	var costs, holds []string
 	for _, n := range sizes {
 		if n > most {
 			return fmt.Errorf("%d are too many: the descriptors (ulimit -Hn) and ports here allow %d", n, most)
 		}
-		for _, network := range []string{"tcp", "tls", "unix"} {
+		for _, network := range networks {
 			fmt.Fprintf(os.Stderr, "%s, %d...\n", network, n)
 			r, err := fanoutRun(ctx, network, n)
 			if err != nil {
 				return fmt.Errorf("%s, %d: %w", network, n, err)
 			}
-			costs, holds = append(costs, r.cost()), append(holds, r.hold())
+			results, costs, holds = append(results, r), append(costs, r.cost()), append(holds, r.hold())
 		}
 	}
 	fmt.Fprintf(stdout, "%s; medians of %d.\n\n", machine(), fanoutRounds)
@@ -68,7 +73,29 @@ func fanout(ctx context.Context, stdout io.Writer, sizes []int) error {
 	fmt.Fprintf(stdout, "\nHolding them: s until all are greeted (none was lost); kB of memory each, idle and after %d events to all; ms of CPU per second of idling, without subscribers and with them; s until the last has left; MB of memory before they come and after they have left, and threads then.\n", fanoutEvents)
 	fmt.Fprintln(stdout, "\n| subscribers | over | connect | kB each | after events | idle, none | idle, all | leave | MB before | MB after | threads |\n|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	fmt.Fprintln(stdout, strings.Join(holds, "\n"))
-	return nil
+	if tsv == "" {
+		return nil
+	}
+	return os.WriteFile(tsv, []byte(fanoutTSV(results)), 0o666)
+}
+
+// fanoutTSV returns the results for gnuplot: a block for each network, under its name.
+func fanoutTSV(results []*fanoutResult) string {
+	var b strings.Builder
+	b.WriteString("# subscribers, µs of CPU per delivery, of the bare write, MB of memory, after events\n")
+	for i, network := range networks {
+		if i > 0 {
+			b.WriteString("\n\n")
+		}
+		fmt.Fprintf(&b, "%q\n", network)
+		for _, r := range results {
+			if r.network == network {
+				fmt.Fprintf(&b, "%d\t%.2f\t%.2f\t%.1f\t%.1f\n", r.n, medianOf(r.cpu), medianOf(r.bareCPU),
+					float64(r.rssIdle)/1024, float64(r.rssEvents)/1024)
+			}
+		}
+	}
+	return b.String()
 }
 
 // mostSubscribers returns how many the descriptors of a process and the ports of one

@@ -24,7 +24,7 @@ import (
 
 const usage = `usage: go run ./scripts/bench poll [-installed] [-rounds N] [-seconds N] [DIRS FILES]
        go run ./scripts/bench growth [-rounds N] [-seconds N] [-most N] [-tsv FILE]
-       go run ./scripts/bench fanout [N...]
+       go run ./scripts/bench fanout [-tsv FILE] [N...]
        go run ./scripts/bench soak [-subscribers N] [DURATION]
 
 poll measures scans of DIRS directories with FILES files each (1000 100), once a
@@ -37,7 +37,8 @@ growth measures scans of trees of several shapes, of up to -most files (1000000)
 beside the same C loop. -tsv writes the figures for growth.gnuplot.
 
 fanout measures what N subscribers cost (1000, 10000 and as many as can be), over
-TCP and over a Unix socket, beside a bare loop of write.
+TCP, TLS and a Unix socket, beside a bare loop of write. -tsv writes the figures for
+fanout.gnuplot.
 
 soak has subscribers (10000) come, misbehave and go for so long (10m, at least 16s),
 beside some honest ones, and fails if net-watcher grows, if something is left at the
@@ -99,7 +100,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		if err != nil {
 			return err
 		}
-		return fanout(ctx, stdout, sizes)
+		return fanout(ctx, stdout, sizes, *tsv)
 	case "poll":
 		tree, err := numbers(flags.Args())
 		switch {
