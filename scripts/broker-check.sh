@@ -221,8 +221,14 @@ try() {
 	change 500
 	sleep 1 # so that it is with the bridge, most likely
 	bridge_down
-	up
-	bridge_up
+	if [[ $way = publish.sh ]]; then
+		bridge_up
+		sleep 1 # so that it tries
+		up
+	else
+		up
+		bridge_up
+	fi
 	change 501
 	arrives 501
 	counts "${claims[4]}" 500 500
