@@ -49,7 +49,9 @@ type client struct {
 	began, ended int64 // ms, of the last run
 	broken       bool  // COMMAND could not be started since then
 	restarted    bool  // the last run was told to end, because of tasks
-	killed       bool  // or for another reason
+
+	// What is wrong with that the last run was told to end, unless the client ends too.
+	ending *Violation
 
 	silent      bool // it hands on nothing
 	command     bool // it has one
@@ -193,9 +195,8 @@ func (c *client) run(h History, index int, input []duty) *Violation {
 		v = violation(Honest, index, "runs COMMAND for nothing")
 		return &v
 	}
-	if c.killed {
-		v = violation(NeverTwo, index, "had ended the run before, and nothing had changed or it has no -restart")
-		return &v
+	if c.ending != nil {
+		return c.ending
 	}
 	var timing *Violation
 	if !c.restarted { // else the end of the last run was judged
@@ -298,9 +299,8 @@ func (c *client) atEnd(h History) *Violation {
 	if c.waits(h[len(h)-1].T) {
 		return nil // it is still to run
 	}
-	if c.killed {
-		v = violation(NeverTwo, len(h)-1, "has ended a run, and nothing had changed or it has no -restart")
-		return &v
+	if c.ending != nil {
+		return c.ending
 	}
 	if c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline() {
 		v = violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String())

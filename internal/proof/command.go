@@ -72,9 +72,10 @@ func (c *client) ran(index int, r *Record) (v *Violation) {
 	switch {
 	case c.options == nil:
 	case killed && (!c.options.Restart || c.next == len(c.tasks)):
-		c.killed = true
+		w := violation(NeverTwo, index, "has ended COMMAND, and nothing had changed or it has no -restart")
+		c.ending = &w
 	case killed:
-		v = c.begins(index, asked, 0)
+		c.ending = c.begins(index, asked, 0)
 		c.restarted = true
 	case c.options.Restart && c.next < len(c.tasks):
 		if _, last := c.settled(c.pending()); asked > last+maxDelay && !c.broken {

@@ -37,6 +37,7 @@ var validators = []struct {
 //	1502 run r ..., 1600 ran r 0, 1600 ran r 143 killed
 //	2000 fault fail d/b !input/output error, 2000 fault stall @r
 //	2500 heal fail d/b +20 *30                       (Took and Value)
+//	4000 end 1 stopped 2000                          (Took)
 //
 // The size of a file is its mtime too. An event that was published has its time.
 func parse(t *testing.T, script string) History {
@@ -92,7 +93,9 @@ func parse(t *testing.T, script string) History {
 				if r.Server, err = strconv.Atoi(f[0]); err != nil {
 					r.Server, r.Reader = 0, f[0]
 				}
-				r.Name = f[1]
+				if r.Name = f[1]; len(f) > 2 {
+					r.Took, _ = strconv.ParseInt(f[2], 10, 64)
+				}
 			case Join:
 				r.Reader, r.Server, r.Conn = word(), number(), number()
 				conns[r.Conn] = r.Reader

@@ -23,7 +23,7 @@ const (
 	// Publish: it has published the batch Events. A server that is killed may have sent
 	// more than a witness got: whoever records adds what any reader got.
 	// End: Server, or the client Reader, has ended; Name says how, "stopped" or "killed", or
-	// "once" because of -once, which Serve then has.
+	// "once" because of -once, which Serve then has. A server scans no more from T-Took on.
 	Serve   Kind = "serve"
 	Publish Kind = "publish"
 	End     Kind = "end"
