@@ -42,6 +42,9 @@ func (c *chain) command(reader string, console *log.Logger) *follow.Command {
 	cmd, err := follow.NewCommand([]string{program}, io.Discard, io.Discard, console)
 	check.Must(c.T, err)
 	cmd.Start = func(ctx context.Context, events []wire.Event) (follow.Process, error) {
+		if err := ctx.Err(); err != nil { // as in package exec
+			return nil, err
+		}
 		c.commands.mu.Lock()
 		defer c.commands.mu.Unlock()
 		if c.commands.broken {

@@ -67,15 +67,15 @@ func (r *recorder) publish(server int, events []wire.Event) {
 	}
 }
 
-// end notes the end of a server, once.
-func (r *recorder) end(server int, how string) {
+// end notes the end of a server, once, which has taken so long.
+func (r *recorder) end(server int, how string, took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.server != server {
 		return
 	}
 	if r.serving {
-		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how})
+		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how, Took: took.Milliseconds()})
 	}
 	for _, e := range r.locals { // they go with it
 		e.leaveLocked(how)

@@ -294,7 +294,7 @@ func (r *chainRun) stopServer(kill bool) {
 		return
 	}
 	r.note("kill server %d", s.number)
-	r.record.end(s.number, "killed")
+	r.record.end(s.number, "killed", 0)
 	for _, reader := range r.readers {
 		if e := reader.latest(); e != nil && e.link != nil {
 			e.link.Cut(false)

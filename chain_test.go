@@ -81,15 +81,20 @@ type chainPart struct {
 	stop    func() // waits for the end
 }
 
+// told is the cause of the end of a part that was cancelled, or stopped, at this time.
+type told struct{ time.Time }
+
+func (told) Error() string { return "told to end" }
+
 // begin runs a part until it is stopped; its result must be nil.
 func (c *chain) begin(run func(ctx context.Context, console *log.Logger) error) chainPart {
-	ctx, cancel := context.WithCancel(c.Context())
-	p := chainPart{console: &check.Buffer{}, cancel: cancel}
+	ctx, cancel := context.WithCancelCause(c.Context())
+	p := chainPart{console: &check.Buffer{}, cancel: func() { cancel(told{time.Now()}) }}
 	done := make(chan error, 1)
 	go func() { done <- run(ctx, log.New(p.console, "", 0)) }()
 	p.stop = func() {
 		c.Helper()
-		cancel()
+		p.cancel()
 		check.Must(c.T, <-done)
 	}
 	synctest.Wait()
@@ -134,10 +139,11 @@ func (c *chain) serve(locals locals) *chainServer {
 	s.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
 		how := "once"
 		defer func() {
-			if ctx.Err() != nil {
-				how = "stopped"
+			var took time.Duration
+			if at, ok := errors.AsType[told](context.Cause(ctx)); ok {
+				how, took = "stopped", time.Since(at.Time)
 			}
-			c.record.end(s.number, how)
+			c.record.end(s.number, how, took)
 		}()
 		began := time.Now()
 		p := newPoll(ctx, c.targets, chainInterval, c.scanOptions())
