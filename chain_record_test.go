@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -91,7 +92,10 @@ type dialing struct{}
 
 // dialed notes a new connection, for a Network.
 func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
-	e := ctx.Value(dialing{}).(*readerEnd)
+	e, isReader := ctx.Value(dialing{}).(*readerEnd)
+	if !isReader {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conns++
@@ -128,16 +132,17 @@ func (r *recorder) dialLocal(ctx context.Context, reader string, dial func(conte
 
 // readerEnd is a reader's end of a connection, which records what is read.
 type readerEnd struct {
-	net.Conn
-	sock   *faults.Conn // the same, if it is one
-	record *recorder
-	reader string
-	link   *faults.Link
-	id     int
-	local  bool // in the process of the server
-	joined bool // the server may accept it
-	left   bool
-	rest   []byte // an incomplete line
+	net.Conn              // is set by its reader alone
+	sock     *faults.Conn // the same, or what is below its TLS
+	record   *recorder
+	reader   string
+	link     *faults.Link
+	stream   *proof.Stream // of HTTP, or nil
+	id       int
+	local    bool // in the process of the server
+	joined   bool // the server may accept it
+	left     bool
+	rest     []byte // an incomplete line
 
 	reading, closed bool // by its reader
 }
@@ -176,26 +181,70 @@ func (e *readerEnd) gotLocked(b []byte) {
 	if e.left {
 		return
 	}
-	e.rest = append(e.rest, b...)
-	end := bytes.LastIndexByte(e.rest, '\n') + 1
-	if end == 0 {
-		return
-	}
+	lines, err := e.linesLocked(b)
 	var events []wire.Event
-	for line := range bytes.Lines(e.rest[:end]) {
-		event, err := proof.DecodeLine(line)
-		if err != nil { // no server has sent that
-			event = wire.Event{Type: wire.Changed, File: string(line), Change: "nonsense"}
+	for _, line := range lines {
+		event, err := proof.DecodeLine([]byte(line))
+		if err != nil {
+			event = nonsense(line)
 		}
 		events = append(events, event)
 	}
+	if err != nil {
+		events = append(events, nonsense(err.Error()))
+	}
+	if len(events) > 0 {
+		e.record.addLocked(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
+	}
+}
+
+// linesLocked returns the lines that are complete with b.
+func (e *readerEnd) linesLocked(b []byte) (lines []string, err error) {
+	if e.stream != nil {
+		return e.stream.Lines(b)
+	}
+	e.rest = append(e.rest, b...)
+	end := bytes.LastIndexByte(e.rest, '\n') + 1
+	for line := range bytes.Lines(e.rest[:end]) {
+		lines = append(lines, string(line))
+	}
 	e.rest = slices.Clone(e.rest[end:])
-	e.record.addLocked(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
+	return lines, nil
+}
+
+// nonsense returns what is recorded of what no server sends.
+func nonsense(text string) wire.Event {
+	return wire.Event{Type: wire.Changed, File: text, Change: "nonsense"}
+}
+
+// over has the reader send and receive by conn from now on.
+func (e *readerEnd) over(conn net.Conn) {
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	e.Conn = conn
+}
+
+// outer returns the connection by which the reader sends and receives.
+func (e *readerEnd) outer() net.Conn {
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	return e.Conn
+}
+
+// say sends something, or as much of it as can be sent at once; over TLS all or nothing.
+func (e *readerEnd) say(word string) {
+	conn := e.outer()
+	switch {
+	case conn == e.sock:
+		e.sock.WriteNow([]byte(word))
+	case e.link.ToServer.Room() >= len(word)+100: // what TLS adds is less
+		io.WriteString(conn, word)
+	}
 }
 
 // Close records the end, unless a Read is under way, which does.
 func (e *readerEnd) Close() error {
-	err := e.Conn.Close()
+	err := e.outer().Close()
 	e.record.mu.Lock()
 	defer e.record.mu.Unlock()
 	e.closed = true

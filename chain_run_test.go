@@ -64,7 +64,7 @@ func chainBytes(seed int) []byte {
 }
 
 const (
-	chainHead     = 6   // bytes that say how all is set up
+	chainHead     = 7   // bytes that say how all is set up
 	chainStep     = 5   // bytes of a step: a wait, an operation and what it is about
 	maxChainSteps = 100 // of a run
 )
@@ -73,6 +73,7 @@ const (
 type chainRun struct {
 	*chain
 	steps []string // what was done, in words
+	ways  []string // transports, which the readers have by turns
 	sizes int64    // the last one of a file
 	kinds byte     // says of which kinds the clients are
 	local byte     // and the receivers in the process of a server
@@ -185,9 +186,16 @@ func (r *chainRun) setUp(head []byte) {
 		r.patterns = chainPatterns[int(head[4]/2)%len(chainPatterns)]
 	}
 	r.kinds, r.local = head[5], head[4]>>1
+	r.ways = chainTransports[head[6]%8]
+	r.transports = slices.Compact(slices.Clone(r.ways))
+	handshakes := []int{4, 256}[head[6]/8%2]
+	if slices.ContainsFunc(r.transports, isTLS) {
+		r.secure = newChainTLS(r.T, handshakes)
+	}
 	r.note("patterns %q", r.patterns)
 	r.note("targets %v, content %v (changed %v), fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
 		r.targets, r.content, r.skipSame, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
+	r.note("transports %v, TLS handshakes %d", r.ways, handshakes)
 	r.record.add(proof.Record{Kind: proof.Config, Interval: chainInterval.Milliseconds(), Scan: 20, Targets: r.targets, Content: r.content, Only: r.patterns.only, Ignore: r.patterns.ignore})
 	there := int(head[2]) | int(head[3])<<8
 	for i, name := range chainPaths {
@@ -301,7 +309,9 @@ func (r *chainRun) stopServer(kill bool) {
 		}
 	}
 	s.cancel()
-	s.listener.Close()
+	for _, l := range s.listeners {
+		l.Close()
+	}
 	r.killed = append(r.killed, s)
 	synctest.Wait()
 }
@@ -317,7 +327,10 @@ func (r *chainRun) join(client bool) {
 	}
 	var reader *chainReader
 	if client {
-		o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0}
+		o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0, transport: "tcp"}
+		if t := r.transport(); strings.HasPrefix(t, "tls") {
+			o.transport = t
+		}
 		kind := r.kinds + byte(r.chain.readers)*29
 		if o.command {
 			o.restart = kind&1 > 0
@@ -329,11 +342,14 @@ func (r *chainRun) join(client bool) {
 		reader = r.follow(o)
 		r.note("%s joins: %+v", reader.name, o)
 	} else {
-		reader = r.read()
-		r.note("%s joins", reader.name)
+		reader = r.read(r.transport())
+		r.note("%s joins over %s", reader.name, reader.transport)
 	}
 	r.readers = append(r.readers, reader)
 }
+
+// transport returns that of the next reader.
+func (r *chainRun) transport() string { return r.ways[r.chain.readers%len(r.ways)] }
 
 // tidy removes the subscribers that have left.
 func (r *chainRun) tidy() {
@@ -391,7 +407,7 @@ func (r *chainRun) send(which, what byte) {
 	if e := reader.latest(); e != nil {
 		word := words[int(what)%len(words)]
 		r.note("%s sends %.20q", reader.name, word)
-		e.sock.WriteNow([]byte(word))
+		e.say(word)
 	}
 }
 
@@ -490,7 +506,8 @@ func (r *chainRun) dials(what, how byte) {
 				err = check.Errno(syscall.ECONNABORTED, 10053)
 			}
 			r.note("accept fails: %v", err)
-			r.server.listener.Fail(err)
+			l := r.server.listeners[int(what)%len(r.server.listeners)]
+			l.Fail(err)
 			r.join(false)
 		}
 	}

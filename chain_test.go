@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,10 @@ type chain struct {
 	format   wire.Format
 	maxConns int
 	limit    func(*feed.Feed) // sets its limits
+	secure   *chainTLS        // nil without TLS
+
+	// transports are those that servers listen at, the first one of which is "tcp".
+	transports []string
 
 	commands commands
 
@@ -52,18 +57,13 @@ type chain struct {
 	locals           atomic.Int32 // so far
 }
 
-const (
-	// chainAddress is where the server of a chain listens.
-	chainAddress = "127.0.0.1:60300"
-
-	chainInterval = time.Second
-)
+const chainInterval = time.Second
 
 func newChain(t *testing.T, targets ...string) *chain {
 	r := &recorder{begin: time.Now()}
 	return &chain{
 		T: t, fs: faults.Made(), network: &faults.Network{Dialed: r.dialed}, record: r, targets: targets,
-		maxConns: 1000, limit: func(*feed.Feed) {},
+		maxConns: 1000, limit: func(*feed.Feed) {}, transports: []string{"tcp"},
 	}
 }
 
@@ -123,18 +123,21 @@ func (p patterns) filter() *pattern.Filter {
 // chainServer is a server of the targets.
 type chainServer struct {
 	chainPart
-	number   int
-	once     bool // it ends by itself
-	listener *faults.Listener
+	number    int
+	once      bool               // it ends by itself
+	listeners []*faults.Listener // of each transport
 }
 
 // serve begins a server of the targets, as watch does.
 func (c *chain) serve(locals locals) *chainServer {
 	c.Helper()
-	l, err := c.network.Listen(chainAddress)
-	check.Must(c.T, err)
 	c.servers++
-	s := &chainServer{number: c.servers, once: locals.once, listener: l}
+	s := &chainServer{number: c.servers, once: locals.once}
+	for _, t := range c.transports {
+		l, err := c.network.Listen(chainAddresses[t].Name)
+		check.Must(c.T, err)
+		s.listeners = append(s.listeners, l)
+	}
 	c.record.listen(s.number)
 	s.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
 		how := "once"
@@ -148,9 +151,10 @@ func (c *chain) serve(locals locals) *chainServer {
 		began := time.Now()
 		p := newPoll(ctx, c.targets, chainInterval, c.scanOptions())
 		p.say = func(_, format string, args ...any) { console.Printf(format, args...) }
+		over := c.overTransports(ctx, s.listeners, console)
 		watching, err := p.start(ctx)
 		if err != nil {
-			l.Close()
+			over.close()
 			return nil
 		}
 		f := feed.New(watching)
@@ -158,11 +162,15 @@ func (c *chain) serve(locals locals) *chainServer {
 		c.record.serve(s.number, time.Since(began), watching, locals.once)
 		server := newServer(f, c.format, c.maxConns, console, true)
 		server.ask, p.scanned = p.ask, server.scanned
+		server.transports, server.front = over.names, newFront(&options{}, p, server)
+		if over.secure != nil {
+			over.secure.Refused = server.refused
+		}
 		publish := func(events []wire.Event) {
 			c.record.publish(s.number, events)
 			f.Publish(events)
 		}
-		return share(ctx, p, publish, server, []net.Listener{l}, c.receivers(locals, console), c.receive)
+		return share(ctx, p, publish, server, over.listeners, c.receivers(locals, console), c.receive)
 	})
 	return s
 }
@@ -228,19 +236,6 @@ func (p printed) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// dial connects to the server for a reader, as sock.Address.Dial does.
-func (c *chain) dial(ctx context.Context, reader string) (*readerEnd, error) {
-	e := &readerEnd{record: c.record, reader: reader}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, dialing{}, e), 10*time.Second)
-	defer cancel()
-	conn, err := c.network.Dial(ctx, chainAddress)
-	if err != nil {
-		return nil, err
-	}
-	e.Conn, e.sock = conn, conn.(*faults.Conn)
-	return e, nil
-}
-
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // newReader returns the name of a reader that no other one has.
@@ -252,7 +247,7 @@ func (c *chain) newReader(kind string) string {
 // subscribe returns a subscriber, which reads only when the test does.
 func (c *chain) subscribe() *peer {
 	c.Helper()
-	conn, err := c.dial(c.Context(), c.newReader("subscriber"))
+	conn, err := c.dial(c.Context(), c.newReader("subscriber"), "tcp", func(*readerEnd) {})
 	check.Must(c.T, err)
 	return newPeer(c.T, conn)
 }
@@ -260,9 +255,9 @@ func (c *chain) subscribe() *peer {
 // chainReader is a subscriber or a client that reads by itself.
 type chainReader struct {
 	chainPart
-	name     string
-	isClient bool
-	printed  check.Buffer // what a client has handed on
+	name, transport string
+	isClient        bool
+	printed         check.Buffer // what a client has handed on
 
 	mu  sync.Mutex // guards end
 	end *readerEnd // of its latest connection; nil before the first
@@ -282,14 +277,13 @@ func (r *chainReader) connected(e *readerEnd) {
 }
 
 // read begins a subscriber that connects once, and reads until the end.
-func (c *chain) read() *chainReader {
-	r := &chainReader{name: c.newReader("subscriber")}
+func (c *chain) read(transport string) *chainReader {
+	r := &chainReader{name: c.newReader("subscriber"), transport: transport}
 	r.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
-		e, err := c.dial(ctx, r.name)
+		e, err := c.dial(ctx, r.name, transport, r.connected)
 		if err != nil {
 			return nil
 		}
-		r.connected(e)
 		defer e.Close()
 		defer context.AfterFunc(ctx, func() { e.Close() })()
 		for b := make([]byte, 4<<10); ; {
@@ -303,10 +297,11 @@ func (c *chain) read() *chainReader {
 
 // clientOptions are those of a client. It prints, or runs COMMAND.
 type clientOptions struct {
-	command  bool
-	restart  bool
-	settle   time.Duration
-	patterns patterns
+	transport string // "tcp" or "tls"
+	command   bool
+	restart   bool
+	settle    time.Duration
+	patterns  patterns
 }
 
 // follow begins a client, as followServer does.
@@ -319,11 +314,10 @@ func (c *chain) follow(o clientOptions) *chainReader {
 		client := &follow.Client{
 			Server: "there",
 			Dial: func(ctx context.Context) (net.Conn, error) {
-				e, err := c.dial(ctx, r.name)
+				e, err := c.dial(ctx, r.name, cmp.Or(o.transport, "tcp"), r.connected)
 				if err != nil {
 					return nil, err
 				}
-				r.connected(e)
 				return e, nil
 			},
 			Log:   console,

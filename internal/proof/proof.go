@@ -11,6 +11,7 @@
 //	chosen.go    what patterns choose
 //	disk.go      how the file system was at each time, and what kept scans from seeing it
 //	reports.go   Reliable, Honest, Timely: the chains against the file system
+//	stream.go    the lines of an answer over HTTP
 //	settled.go   Convergent, Timely: when who has what; Isolated, Bounded, Clean
 //
 // The writer never repeats a size, so each state of a target is a version; only those of
