@@ -25,6 +25,9 @@ type recorder struct {
 	waiting []*readerEnd // that have connected before that
 	conns   int
 	locals  []*readerEnd // in the process of the server
+
+	late  time.Duration // with which new connections are late
+	lates []*readerEnd  // that are
 }
 
 // add adds a record, with the time.
@@ -100,11 +103,27 @@ func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
 	defer r.mu.Unlock()
 	r.conns++
 	e.id, e.link = r.conns, link
+	if r.late > 0 {
+		r.lates = append(r.lates, e)
+		e.delay(r.late)
+		r.addLocked(proof.Record{Kind: proof.Fault, Name: "late", Reader: e.reader})
+	}
 	if r.serving {
 		e.joinLocked()
 	} else {
 		r.waiting = append(r.waiting, e)
 	}
+}
+
+// setLate makes new connections late by some time, and those no longer that were.
+func (r *recorder) setLate(late time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.lates {
+		e.delay(0)
+		r.addLocked(proof.Record{Kind: proof.Heal, Name: "late", Reader: e.reader, Value: r.late.Milliseconds()})
+	}
+	r.late, r.lates = late, nil
 }
 
 // dialLocal connects a reader in the process of the server to that.
@@ -145,6 +164,12 @@ type readerEnd struct {
 	rest     []byte // an incomplete line
 
 	reading, closed bool // by its reader
+}
+
+// delay makes late what passes either way from now on.
+func (e *readerEnd) delay(by time.Duration) {
+	e.link.ToServer.Delay(by)
+	e.link.ToClient.Delay(by)
 }
 
 func (e *readerEnd) joinLocked() {

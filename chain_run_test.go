@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
 	"net-watcher/internal/feed"
 	"net-watcher/internal/proof"
 	"net-watcher/internal/wire"
@@ -84,6 +86,7 @@ type chainRun struct {
 	server    *chainServer // nil while there is none
 	killed    []*chainServer
 	readers   []*chainReader         // that may be connected
+	idlers    []net.Conn             // that are no readers
 	disturbed map[string]disturbance // by reader
 }
 
@@ -428,8 +431,9 @@ func (r *chainRun) disturb(which, what, how byte) {
 		d = disturbance{"stall both ways of", 0, func() { link.ToClient.Release(); link.ToServer.Release() }}
 		r.begin2(reader, d, func() { link.ToClient.Stall(); link.ToServer.Stall() })
 	case 3:
-		d = disturbance{"delay", late, func() { link.ToClient.Delay(0); link.ToServer.Delay(0) }}
-		r.begin2(reader, d, func() { link.ToClient.Delay(late); link.ToServer.Delay(late) })
+		e := reader.latest()
+		d = disturbance{"delay", late, func() { e.delay(0) }}
+		r.begin2(reader, d, func() { e.delay(late) })
 	case 4:
 		d = disturbance{"lose", 0, func() { link.ToClient.Release(); link.ToServer.Release(); link.Cut(true) }}
 		r.begin2(reader, d, func() { link.Lose(map[bool]time.Duration{true: late}[how%8 > 3]) })
@@ -492,13 +496,24 @@ func (r *chainRun) storm(n int) {
 // dials does something to those who connect.
 func (r *chainRun) dials(what, how byte) {
 	yes := how%2 > 0
-	switch what % 4 {
+	switch what % 8 {
 	case 0:
 		r.note("connections are refused: %v", yes)
 		r.network.Refuse(yes)
 	case 1:
 		r.note("connections hang: %v", yes)
 		r.network.Full(yes)
+	case 2:
+		r.idle(1+int(how/2%4), how/8)
+	case 3:
+		if r.secure != nil {
+			r.note("new certificates")
+			r.secure.issue()
+		}
+	case 4, 5:
+		late := []time.Duration{0, time.Millisecond, 30 * time.Millisecond, 80 * time.Millisecond, 700 * time.Millisecond}[how%5]
+		r.note("new connections are late by %v", late)
+		r.record.setLate(late)
 	default:
 		if r.server != nil {
 			err := check.Errno(syscall.EMFILE, 10024)
@@ -506,10 +521,43 @@ func (r *chainRun) dials(what, how byte) {
 				err = check.Errno(syscall.ECONNABORTED, 10053)
 			}
 			r.note("accept fails: %v", err)
-			l := r.server.listeners[int(what)%len(r.server.listeners)]
-			l.Fail(err)
+			r.server.listeners[int(what/8)%len(r.server.listeners)].Fail(err)
 			r.join(false)
 		}
+	}
+}
+
+// chainIdle are the beginnings of those who never ask for the events.
+var chainIdle = []string{"", "", "\x16\x03\x01\x02\x00\x01\x00", "GET /events HTTP/1.1\r\nHost: localhost\r\n", "\n", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("x", 9<<10)}
+
+// idle has many connect at once who never become subscribers; of those before them, some
+// leave.
+func (r *chainRun) idle(n int, what byte) {
+	transport := r.transports[len(r.transports)-1-int(what)%2%len(r.transports)]
+	if transport == "tcp" { // where all are subscribers
+		return
+	}
+	const most = 4 // as many as there are TLS handshakes at least: one more takes a place soon
+	r.closeIdle(most - n)
+	ctx, cancel := context.WithTimeout(r.Context(), 0)
+	defer cancel()
+	for range n {
+		conn, err := r.network.Dial(ctx, chainAddresses[transport].Name)
+		if err != nil {
+			return
+		}
+		word := chainIdle[int(what/2)%len(chainIdle)]
+		r.note("somebody idle over %s sends %.20q", transport, word)
+		conn.(*faults.Conn).WriteNow([]byte(word))
+		r.idlers = append(r.idlers, conn)
+	}
+}
+
+// closeIdle has no more than n of them stay.
+func (r *chainRun) closeIdle(n int) {
+	for len(r.idlers) > n {
+		r.idlers[0].Close()
+		r.idlers = r.idlers[1:]
 	}
 }
 
@@ -531,6 +579,8 @@ func (r *chainRun) settle() {
 	for _, reader := range slices.Clone(r.readers) {
 		r.endDisturbance(reader)
 	}
+	r.closeIdle(0)
+	r.record.setLate(0)
 	r.network.Refuse(false)
 	r.network.Full(false)
 	r.commands.set(0, 0, false, 0)

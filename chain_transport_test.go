@@ -35,6 +35,7 @@ func isHTTP(transport string) bool { return strings.HasPrefix(transport, "http")
 
 // chainTLS is what TLS needs at both ends.
 type chainTLS struct {
+	authority  *check.Authority
 	files      sock.CertFiles // of both
 	client     *sock.TLSClient
 	handshakes int // that a server may have at a time
@@ -43,14 +44,17 @@ type chainTLS struct {
 // newChainTLS makes certificates, which are valid by the clock of its bubble.
 func newChainTLS(t *testing.T, handshakes int) *chainTLS {
 	t.Helper()
-	a := check.NewAuthority(t, "ca")
-	c := &chainTLS{files: sock.CertFiles{CA: a.CA}, handshakes: handshakes}
-	c.files.Cert, c.files.Key = a.Issue("both", nil)
+	c := &chainTLS{authority: check.NewAuthority(t, "ca"), handshakes: handshakes}
+	c.files.CA = c.authority.CA
+	c.files.Cert, c.files.Key = c.issue()
 	var err error
 	c.client, err = sock.NewTLSClient(c.files, t.Logf)
 	check.Must(t, err)
 	return c
 }
+
+// issue makes another certificate in the same files, which servers read soon.
+func (c *chainTLS) issue() (cert, key string) { return c.authority.Issue("both", nil) }
 
 // overTransports are the listeners of a server.
 type overTransports struct {
