@@ -592,7 +592,8 @@ func (r *chainRun) settle() {
 		r.serveAnew()
 	}
 	r.tidy()
-	for i := len(r.readers) - 1; i >= 0 && len(r.readers) > 3; i-- { // there is room for one more
+	most := min(r.maxConns-4, 6) // there is room for two more, and two in the process of the server
+	for i := len(r.readers) - 1; i >= 0 && len(r.readers) > most; i-- {
 		reader := r.readers[i]
 		r.readers = slices.Delete(r.readers, i, i+1)
 		reader.stop()
