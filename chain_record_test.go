@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -128,7 +127,8 @@ func (r *recorder) setLate(late time.Duration) {
 
 // dialLocal connects a reader in the process of the server to that.
 func (r *recorder) dialLocal(ctx context.Context, reader string, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
-	e := &readerEnd{record: r, reader: reader, local: true}
+	e := newReaderEnd(r, reader)
+	e.local = true
 	r.mu.Lock()
 	if !r.serving {
 		r.mu.Unlock()
@@ -156,14 +156,17 @@ type readerEnd struct {
 	record   *recorder
 	reader   string
 	link     *faults.Link
-	stream   *proof.Stream // of HTTP, or nil
+	lines    func(b []byte) ([]string, error) // those that are complete with b
 	id       int
 	local    bool // in the process of the server
 	joined   bool // the server may accept it
 	left     bool
-	rest     []byte // an incomplete line
 
 	reading, closed bool // by its reader
+}
+
+func newReaderEnd(record *recorder, reader string) *readerEnd {
+	return &readerEnd{record: record, reader: reader, lines: new(proof.Plain).Lines}
 }
 
 // delay makes late what passes either way from now on.
@@ -206,7 +209,7 @@ func (e *readerEnd) gotLocked(b []byte) {
 	if e.left {
 		return
 	}
-	lines, err := e.linesLocked(b)
+	lines, err := e.lines(b)
 	var events []wire.Event
 	for _, line := range lines {
 		event, err := proof.DecodeLine([]byte(line))
@@ -221,20 +224,6 @@ func (e *readerEnd) gotLocked(b []byte) {
 	if len(events) > 0 {
 		e.record.addLocked(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
 	}
-}
-
-// linesLocked returns the lines that are complete with b.
-func (e *readerEnd) linesLocked(b []byte) (lines []string, err error) {
-	if e.stream != nil {
-		return e.stream.Lines(b)
-	}
-	e.rest = append(e.rest, b...)
-	end := bytes.LastIndexByte(e.rest, '\n') + 1
-	for line := range bytes.Lines(e.rest[:end]) {
-		lines = append(lines, string(line))
-	}
-	e.rest = slices.Clone(e.rest[end:])
-	return lines, nil
 }
 
 // nonsense returns what is recorded of what no server sends.

@@ -191,7 +191,7 @@ func (r *chainRun) setUp(head []byte) {
 	r.kinds, r.local = head[5], head[4]>>1
 	r.ways = chainTransports[head[6]%8]
 	r.transports = slices.Compact(slices.Clone(r.ways))
-	handshakes := []int{4, 256}[head[6]/8%2]
+	handshakes := []int{4, 4, 4, 256}[head[6]/8%4]
 	if slices.ContainsFunc(r.transports, isTLS) {
 		r.secure = newChainTLS(r.T, handshakes)
 	}
@@ -220,6 +220,8 @@ func (r *chainRun) step(op, a, b, c byte) {
 	switch op % 32 {
 	default:
 		r.change(a, b, c)
+	case 11:
+		r.idle([]int{4, 4, 2, 1}[a%4], b)
 	case 12:
 		r.runCommands(a, b)
 	case 13:
@@ -323,7 +325,10 @@ func (r *chainRun) stopServer(kill bool) {
 const maxChainReaders = 40
 
 // join begins a client or a subscriber.
-func (r *chainRun) join(client bool) {
+func (r *chainRun) join(client bool) { r.joinOver(client, r.transport()) }
+
+// joinOver is join over a transport; a client has none of HTTP.
+func (r *chainRun) joinOver(client bool, transport string) {
 	r.tidy()
 	if len(r.readers) >= maxChainReaders {
 		return
@@ -331,8 +336,8 @@ func (r *chainRun) join(client bool) {
 	var reader *chainReader
 	if client {
 		o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0, transport: "tcp"}
-		if t := r.transport(); strings.HasPrefix(t, "tls") {
-			o.transport = t
+		if transport == "tls" {
+			o.transport = transport
 		}
 		kind := r.kinds + byte(r.chain.readers)*29
 		if o.command {
@@ -345,7 +350,7 @@ func (r *chainRun) join(client bool) {
 		reader = r.follow(o)
 		r.note("%s joins: %+v", reader.name, o)
 	} else {
-		reader = r.read(r.transport())
+		reader = r.read(transport)
 		r.note("%s joins over %s", reader.name, reader.transport)
 	}
 	r.readers = append(r.readers, reader)
@@ -504,7 +509,7 @@ func (r *chainRun) dials(what, how byte) {
 		r.note("connections hang: %v", yes)
 		r.network.Full(yes)
 	case 2:
-		r.idle(1+int(how/2%4), how/8)
+		r.idle([]int{4, 4, 2, 1}[how%4], how/4)
 	case 3:
 		if r.secure != nil {
 			r.note("new certificates")
@@ -530,8 +535,8 @@ func (r *chainRun) dials(what, how byte) {
 // chainIdle are the beginnings of those who never ask for the events.
 var chainIdle = []string{"", "", "\x16\x03\x01\x02\x00\x01\x00", "GET /events HTTP/1.1\r\nHost: localhost\r\n", "\n", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("x", 9<<10)}
 
-// idle has many connect at once who never become subscribers; of those before them, some
-// leave.
+// idle has many connect at once who never become subscribers, of those before them some
+// leave, and one who does become one.
 func (r *chainRun) idle(n int, what byte) {
 	transport := r.transports[len(r.transports)-1-int(what)%2%len(r.transports)]
 	if transport == "tcp" { // where all are subscribers
@@ -551,6 +556,7 @@ func (r *chainRun) idle(n int, what byte) {
 		conn.(*faults.Conn).WriteNow([]byte(word))
 		r.idlers = append(r.idlers, conn)
 	}
+	r.joinOver(false, transport)
 }
 
 // closeIdle has no more than n of them stay.

@@ -94,9 +94,9 @@ func (o *overTransports) close() {
 // dial connects to the server for a reader, as sock.Address.Dial and sock.TLSClient.Dial
 // do, and over HTTP asks for the events. It calls begun before the server answers anything.
 func (c *chain) dial(ctx context.Context, reader, transport string, begun func(*readerEnd)) (*readerEnd, error) {
-	e := &readerEnd{record: c.record, reader: reader}
+	e := newReaderEnd(c.record, reader)
 	if isHTTP(transport) {
-		e.stream = &proof.Stream{}
+		e.lines = new(proof.Stream).Lines
 	}
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, dialing{}, e), 10*time.Second)
 	defer cancel()

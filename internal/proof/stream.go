@@ -8,6 +8,20 @@ import (
 	"strings"
 )
 
+// Plain makes lines of what a server sends over a socket. The zero value is ready for use.
+type Plain struct{ rest []byte }
+
+// Lines returns the lines that are complete with b, and no error, as Stream.Lines does.
+func (p *Plain) Lines(b []byte) (lines []string, err error) {
+	p.rest = append(p.rest, b...)
+	end := bytes.LastIndexByte(p.rest, '\n') + 1
+	for line := range bytes.Lines(p.rest[:end]) {
+		lines = append(lines, string(line))
+	}
+	p.rest = bytes.Clone(p.rest[end:])
+	return lines, nil
+}
+
 // Stream reads what a server answers to requests over HTTP, the last of which is GET
 // /events, strictly as docs/protocol.md has it. The zero value is ready for use.
 type Stream struct {
