@@ -94,7 +94,7 @@ func TestChainCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newChain(t, "d")
 		check.Must(t, c.fs.Tree.MkdirAll("d"))
-		server, client := c.serve(locals{}), c.follow(clientOptions{command: true})
+		server, client := c.serve(locals{}), c.follow(clientOptions{command: true, initial: true})
 		write := func(name, content string) {
 			check.Must(t, c.fs.Tree.Write(name, content))
 			time.Sleep(chainInterval)

@@ -49,11 +49,11 @@ func (r *recorder) listen(server int) {
 	r.server = server
 }
 
-// serve notes that a server is about to accept, and those who wait for that.
-func (r *recorder) serve(server int, took time.Duration, watching []wire.Event, once bool) {
+// serve notes the Serve of a server that is about to accept, and those who wait for that.
+func (r *recorder) serve(serve proof.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.addLocked(proof.Record{Kind: proof.Serve, Server: server, Took: took.Milliseconds(), Events: watching, Once: once})
+	r.addLocked(serve)
 	r.serving = true
 	for _, e := range r.waiting {
 		e.joinLocked()

@@ -280,7 +280,8 @@ func (r *chainRun) work(seconds int, b, c byte) {
 func (r *chainRun) serveAnew() {
 	r.note("start server %d", r.servers+1)
 	var l locals
-	switch kind := r.local + byte(r.servers)*5; kind % 8 {
+	kind := r.local + byte(r.servers)*5
+	switch kind % 8 {
 	case 0:
 		l = locals{print: true}
 	case 1, 2:
@@ -288,8 +289,11 @@ func (r *chainRun) serveAnew() {
 	case 3:
 		l = locals{print: true, command: true}
 	case 4:
-		l = locals{print: true, once: true}
+		l = locals{print: true, once: true, initial: kind&64 > 0}
+	case 5:
+		l = locals{print: kind&8 > 0, command: true, once: true, initial: kind&16 > 0, restart: kind&32 > 0, settle: time.Duration(kind/64%2) * 150 * time.Millisecond}
 	}
+	l.initial = l.initial || l.command && !l.once && kind&128 > 0
 	if r.calm {
 		l.once = false
 	}
@@ -341,7 +345,7 @@ func (r *chainRun) joinOver(client bool, transport string) {
 		}
 		kind := r.kinds + byte(r.chain.readers)*29
 		if o.command {
-			o.restart = kind&1 > 0
+			o.restart, o.initial = kind&1 > 0, kind&32 > 0
 			o.settle = []time.Duration{0, 0, 150 * time.Millisecond, 1200 * time.Millisecond}[kind/2%4]
 		}
 		if kind&64 > 0 {

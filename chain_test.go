@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -159,7 +160,11 @@ func (c *chain) serve(locals locals) *chainServer {
 		}
 		f := feed.New(watching)
 		c.limit(f)
-		c.record.serve(s.number, time.Since(began), watching, locals.once)
+		serve := proof.Record{Kind: proof.Serve, Server: s.number, Took: time.Since(began).Milliseconds(), Events: watching, Once: locals.once, Initial: locals.initial}
+		if locals.command {
+			serve.Name = "command"
+		}
+		c.record.serve(serve)
 		server := newServer(f, c.format, c.maxConns, console, true)
 		server.ask, p.scanned = p.ask, server.scanned
 		server.transports, server.front = over.names, newFront(&options{}, p, server)
@@ -170,29 +175,34 @@ func (c *chain) serve(locals locals) *chainServer {
 			c.record.publish(s.number, events)
 			f.Publish(events)
 		}
-		return share(ctx, p, publish, server, over.listeners, c.receivers(locals, console), c.receive)
+		initial := locals.initial && (!locals.once || slices.ContainsFunc(watching, isThere))
+		receive := func(ctx context.Context, r *receiver, client *follow.Client) error {
+			return c.receive(ctx, r, client, initial)
+		}
+		return share(ctx, p, publish, server, over.listeners, c.receivers(locals, initial, console), receive)
 	})
 	return s
 }
 
 // locals are the receivers in the process of a server.
 type locals struct {
-	print, command, restart, once bool
-	settle                        time.Duration
+	print, command, restart, once, initial bool
+	settle                                 time.Duration
 }
 
-// receivers returns those, whose names are those of readers.
-func (c *chain) receivers(l locals, logger *log.Logger) (all []*receiver) {
+// receivers returns those, whose names are those of readers. With initial COMMAND is to run
+// at the start.
+func (c *chain) receivers(l locals, initial bool, logger *log.Logger) (all []*receiver) {
 	if l.command {
 		r := &receiver{name: c.newLocal()}
 		r.command = c.command(r.name, logger)
-		r.command.Restart, r.command.Settle = l.restart, l.settle
-		c.record.add(proof.Record{Kind: proof.Options, Reader: r.name, Restart: l.restart, Settle: l.settle.Milliseconds()})
+		r.command.Restart, r.command.Settle, r.command.Once = l.restart, l.settle, l.once
+		c.record.add(proof.Record{Kind: proof.Options, Reader: r.name, Restart: l.restart, Settle: l.settle.Milliseconds(), Initial: initial})
 		c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command"})
 		all = append(all, r)
 	}
 	if l.print {
-		r := &receiver{name: c.newLocal(), format: wire.JSON, once: l.once, before: func() {}}
+		r := &receiver{name: c.newLocal(), format: wire.JSON, once: l.once && !l.command, before: func() {}}
 		r.output = console.NewOutput(printed{c.record, r.name})
 		all = append(all, r)
 	}
@@ -205,10 +215,13 @@ func (c *chain) newLocal() string {
 }
 
 // receive is the one of receivers.
-func (c *chain) receive(ctx context.Context, r *receiver, client *follow.Client) error {
+func (c *chain) receive(ctx context.Context, r *receiver, client *follow.Client, initial bool) error {
 	dial := client.Dial
 	client.Dial = func(ctx context.Context) (net.Conn, error) { return c.record.dialLocal(ctx, r.name, dial) }
-	err := r.receive(ctx, client, !r.once)
+	err := r.receive(ctx, client, initial)
+	if _, ok := err.(commandStatus); ok { // with which the program ends
+		err = nil
+	}
 	end := proof.Record{Kind: proof.End, Reader: r.name, Name: "stopped"}
 	if ctx.Err() == nil {
 		end.Name = "once"
@@ -299,6 +312,7 @@ func (c *chain) read(transport string) *chainReader {
 type clientOptions struct {
 	transport string // "tcp" or "tls"
 	command   bool
+	initial   bool
 	restart   bool
 	settle    time.Duration
 	patterns  patterns
@@ -306,7 +320,7 @@ type clientOptions struct {
 
 // follow begins a client, as followServer does.
 func (c *chain) follow(o clientOptions) *chainReader {
-	c.record.add(proof.Record{Kind: proof.Options, Reader: fmt.Sprint("client", c.readers+1), Restart: o.restart, Settle: o.settle.Milliseconds(),
+	c.record.add(proof.Record{Kind: proof.Options, Reader: fmt.Sprint("client", c.readers+1), Restart: o.restart, Initial: o.initial, Settle: o.settle.Milliseconds(),
 		Only: o.patterns.only, Ignore: o.patterns.ignore})
 	receiver := &receiver{filter: o.patterns.filter()}
 	r := &chainReader{name: c.newReader("client"), isClient: true}
@@ -336,7 +350,9 @@ func (c *chain) follow(o clientOptions) *chainReader {
 		if o.command {
 			cmd := c.command(r.name, console)
 			cmd.Restart, cmd.Settle = o.restart, o.settle
-			client.Begun = cmd.Trigger
+			if o.initial {
+				client.Begun = cmd.Trigger
+			}
 			client.Handle = func(events []wire.Event) error {
 				if events = receiver.choose(events); len(events) == 0 {
 					return nil

@@ -8,6 +8,7 @@
 //	             chain of its server
 //	client.go    the same of what a client handed on; Never two: what the runs of COMMAND get
 //	command.go   Never two: when COMMAND runs
+//	once.go      Reliable, Honest: when a server ends by itself
 //	chosen.go    what patterns choose
 //	disk.go      how the file system was at each time, and what kept scans from seeing it
 //	reports.go   Reliable, Honest, Timely: the chains against the file system
