@@ -177,24 +177,19 @@ func blame(due []duty, n int, done []duty, verb string) *Violation {
 	case slices.ContainsFunc(due[:n], func(o duty) bool { return same(d, o) }):
 		p, text = Once, "again"
 	}
-	v := violation(p, d.index, "%s %q, %s", verb, d.String(), text)
-	return &v
+	return new(violation(p, d.index, "%s %q, %s", verb, d.String(), text))
 }
 
 // run notes a run of COMMAND, the record with the index. It gets what is due since the last
 // run, after all that the last one got if that has failed. Without input it runs at the
 // start only, with -initial.
 func (c *client) run(h History, index int, input []duty) *Violation {
-	var v Violation
 	switch {
 	case c.running:
-		v = violation(NeverTwo, index, "runs COMMAND while it runs")
-		return &v
+		return new(violation(NeverTwo, index, "runs COMMAND while it runs"))
 	case len(input) == 0 && !c.failed && (c.runs > 0 || c.options != nil && !c.options.Initial):
-		v = violation(Honest, index, "runs COMMAND for nothing")
-		return &v
-	}
-	if c.ending != nil {
+		return new(violation(Honest, index, "runs COMMAND for nothing"))
+	case c.ending != nil:
 		return c.ending
 	}
 	var timing *Violation
@@ -246,20 +241,16 @@ func cutCollapsed(input, tasks []duty) (rest []duty, ok bool) {
 
 // atEnd says what the client has not done by the end of h, though it was due in time.
 func (c *client) atEnd(h History) *Violation {
-	var v Violation
 	if n := len(c.done); n < len(c.due) && c.due[n].t < h.deadline() {
-		v = violation(Reliable, c.due[n].index, "never handed on %q", c.due[n].String())
-		return &v
+		return new(violation(Reliable, c.due[n].index, "never handed on %q", c.due[n].String()))
 	}
-	if c.waits(h[len(h)-1].T) {
+	switch {
+	case c.waits(h[len(h)-1].T):
 		return nil // it is still to run
-	}
-	if c.ending != nil {
+	case c.ending != nil:
 		return c.ending
-	}
-	if c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline() {
-		v = violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String())
-		return &v
+	case c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline():
+		return new(violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String()))
 	}
 	return nil
 }
