@@ -79,7 +79,8 @@ type chainRun struct {
 	sizes int64    // the last one of a file
 	kinds byte     // says of which kinds the clients are
 	local byte     // and the receivers in the process of a server
-	calm  bool     // what there is now is to stay
+
+	noOnce bool // the next servers do not end by themselves
 
 	faults []*diskFault
 
@@ -180,10 +181,10 @@ func (r *chainRun) setUp(head []byte) {
 	if head[0]&192 == 192 {
 		r.maxConns = 6
 	}
-	r.network.Buffer = []int{64 << 10, 4 << 10, 300, 40}[head[1]%4]
+	r.network.Buffer = []int{64 << 10, 1 << 10, 300, 40}[head[1]%4]
 	events := []int{1 << 16, 64, 4, 1}[head[1]/4%4]
 	bytes := []int{1 << 24, 1 << 13, 1 << 10, 1}[head[1]/16%4]
-	inFlight := []int{1 << 26, 1 << 14, 1 << 11, 1}[head[1]/64]
+	inFlight := []int{1 << 26, 1 << 26, 1 << 12, 1}[head[1]/64]
 	r.limit = func(f *feed.Feed) { f.MaxLogEvents, f.MaxLogBytes, f.MaxInFlight = events, bytes, inFlight }
 	if head[4]%2 > 0 {
 		r.patterns = chainPatterns[int(head[4]/2)%len(chainPatterns)]
@@ -227,6 +228,11 @@ func (r *chainRun) step(op, a, b, c byte) {
 	case 13:
 		r.work(int(a%16), b, c)
 	case 14, 15:
+		r.serveOn()
+		if b%2 > 0 {
+			r.join(false)
+			a = byte(len(r.readers) - 1)
+		}
 		reader := r.pick(a)
 		r.disturb(a, 0, b)
 		r.work(3+int(c%6), b, c)
@@ -266,14 +272,30 @@ func (r *chainRun) step(op, a, b, c byte) {
 	}
 }
 
-// work writes some files each second.
+// work writes some files each second, of those in targets if there are any.
 func (r *chainRun) work(seconds int, b, c byte) {
 	for i := range byte(seconds) {
 		for j := range byte(4) {
-			r.change(2, c+5*j, 0) // write
+			which := c + 5*j
+			if files := r.files(); len(files) > 0 {
+				which = files[int(which+i)%len(files)]
+			}
+			r.change(2, which, 0) // write
 		}
 		r.change(b+i*c, c, b)
 		r.wait(1000)
+	}
+}
+
+// serveOn has a server there that does not end by itself.
+func (r *chainRun) serveOn() {
+	if r.server != nil && r.server.once {
+		r.stopServer(false)
+	}
+	if r.server == nil {
+		r.noOnce = true
+		r.serveAnew()
+		r.noOnce = false
 	}
 }
 
@@ -294,7 +316,7 @@ func (r *chainRun) serveAnew() {
 		l = locals{print: kind&8 > 0, command: true, once: true, initial: kind&16 > 0, restart: kind&32 > 0, settle: time.Duration(kind/64%2) * 150 * time.Millisecond}
 	}
 	l.initial = l.initial || l.command && !l.once && kind&128 > 0
-	if r.calm {
+	if r.noOnce {
 		l.once = false
 	}
 	r.note("in its process: %+v", l)
@@ -594,13 +616,7 @@ func (r *chainRun) settle() {
 	r.network.Refuse(false)
 	r.network.Full(false)
 	r.commands.set(0, 0, false, 0)
-	r.calm = true
-	if r.server != nil && r.server.once {
-		r.stopServer(false)
-	}
-	if r.server == nil {
-		r.serveAnew()
-	}
+	r.serveOn()
 	r.tidy()
 	most := min(r.maxConns-4, 6) // there is room for two more, and two in the process of the server
 	for i := len(r.readers) - 1; i >= 0 && len(r.readers) > most; i-- {
