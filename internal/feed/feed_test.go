@@ -271,6 +271,22 @@ func TestMissed(t *testing.T) {
 	}
 }
 
+// Targets are counted as unreadable while they are.
+func TestTotals(t *testing.T) {
+	f := newTestFeed("a", "b", "c")
+	for n, change := range []struct {
+		target, error string
+		want          int
+	}{{"a", "input/output error", 1}, {"c", "permission denied", 2}, {"a", "", 1}} {
+		e := wire.Event{Type: wire.Changed, Timestamp: int64(n), File: change.target, Change: wire.Unreadable, Error: change.error}
+		if change.error == "" {
+			e.Change = wire.Removed
+		}
+		f.Publish([]wire.Event{e})
+		check.Equal(t, "totals", Totals{Targets: 3, Unreadable: change.want}, f.Totals())
+	}
+}
+
 // A beat is a comment for each reader of SSE, and for no other one, after all that it has
 // not read yet. One that is being sent it is never overdue for that.
 func TestBeat(t *testing.T) {
@@ -300,6 +316,10 @@ func TestBeat(t *testing.T) {
 	f.Leave(&idle.Reader)
 	f.Leave(&other.Reader)
 	check.Equal(t, "ready", []Subscriber{busy}, f.Ready(nil), cmp.Comparer(func(a, b Subscriber) bool { return a == b }))
+	check.Equal(t, "busy", []string{"[sse] :"}, busy.take())
+	f.Beat()
+	f.Ready(nil)
+	check.Equal(t, "the only one", "[sse] :", busy.next())
 	f.Leave(&busy.Reader)
 	check.Equal(t, "busy", []string{"left"}, busy.take())
 	checkEmpty(t, f)

@@ -9,16 +9,27 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"runtime"
 	"strings"
 
 	"net-watcher/internal/oserr"
 	"net-watcher/internal/wire"
 )
 
+// maxInterpreters is how many interpreters may need another one, one after the other:
+// as many as Linux allows (execve(2)).
+const maxInterpreters = 4
+
 // find returns the file of the program name and its first bytes; none if only the
 // system may read it. The error says why the system would not execute it: of a script
-// without its interpreter, the system says "no such file" with the script's own name.
+// without its interpreter, and of a program without its loader, the system says "no such
+// file" with the script's or the program's own name.
 func find(name string) (file string, start []byte, err error) {
+	return findWith(name, maxInterpreters)
+}
+
+// findWith is find for a program that may need so many interpreters.
+func findWith(name string, interpreters int) (file string, start []byte, err error) {
 	file, err = exec.LookPath(name)
 	if err != nil {
 		return "", nil, err
@@ -27,36 +38,55 @@ func find(name string) (file string, start []byte, err error) {
 	if err != nil {
 		return file, nil, nil
 	}
-	if why := unusable(start); why != "" {
+	if why := unusable(start, interpreters); why != "" {
 		return "", nil, fmt.Errorf("%s: %s", wire.Printable(file), why)
 	}
 	return file, start, nil
 }
 
 // unusable returns why the system does not execute a file that begins with start, as
-// far as that shows there, and what to do.
-func unusable(start []byte) string {
-	if len(start) == 0 {
+// far as that shows there and in so many interpreters, and what to do.
+func unusable(start []byte, most int) string {
+	const (
+		endings = "the lines of the script end in CR LF: convert them to LF"
+		install = "install it, or correct the line that begins with #!"
+		other   = "the program was built for another system, or another C library"
+	)
+	switch {
+	case len(start) == 0:
 		return "the file is empty"
-	}
-	if bytes.HasPrefix(start, []byte("\xef\xbb\xbf#!")) {
+	case bytes.HasPrefix(start, []byte("\xef\xbb\xbf#!")):
 		return "a byte order mark is before #! (save the file as UTF-8 without it)"
+	case bytes.HasPrefix(start, []byte("\xff\xfe")), bytes.HasPrefix(start, []byte("\xfe\xff")):
+		return "the file is UTF-16 (save it as UTF-8)"
 	}
-	const endings = "the lines of the script end in CR LF: convert them to LF"
-	for _, program := range interpreters(start) {
-		_, err := exec.LookPath(program)
-		if err == nil {
-			continue
+	if l := loader(start); l != "" {
+		if _, err := os.Stat(l); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Sprintf("loader %q: %v (%s)", l, oserr.Cause(err), other)
 		}
-		hint := "install it, or correct the line that begins with #!"
-		if strings.HasSuffix(program, "\r") {
-			hint = endings
-		}
-		return fmt.Sprintf("interpreter %q: %v (%s)", program, oserr.Cause(errors.Unwrap(err)), hint)
 	}
-	// A shell takes the CR for a part of its options. Perl, for one, does not.
 	words := shebang(start)
-	if n := len(words); n > 1 && strings.HasSuffix(words[0], "sh") && strings.HasSuffix(words[n-1], "\r") {
+	for _, program := range interpreters(words) {
+		if most == 0 {
+			return fmt.Sprintf("interpreter %q: too many need another one", program)
+		}
+		_, _, err := findWith(program, most-1)
+		switch {
+		case err == nil:
+			continue
+		case !errors.As(err, new(*exec.Error)):
+			return "interpreter " + err.Error()
+		case strings.HasSuffix(program, "\r"):
+			return fmt.Sprintf("interpreter %q: %v (%s)", program, oserr.Cause(errors.Unwrap(err)), endings)
+		}
+		return fmt.Sprintf("interpreter %q: %v (%s)", program, oserr.Cause(errors.Unwrap(err)), install)
+	}
+	line, _, _ := bytes.Cut(start, []byte("\n"))
+	switch n := len(words); {
+	case n == 0 && runtime.GOOS != "windows" && isText(start) && bytes.HasSuffix(line, []byte("\r")):
+		return endings // of which the shell is the interpreter
+	case n > 1 && strings.HasSuffix(words[0], "sh") && strings.HasSuffix(words[n-1], "\r"):
+		// A shell takes the CR for a part of its options. Perl, for one, does not.
 		return fmt.Sprintf("interpreter %q, argument %q (%s)", words[0], words[n-1], endings)
 	}
 	return ""
@@ -72,10 +102,9 @@ func shebang(start []byte) []string {
 	return strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\t' })
 }
 
-// interpreters returns the programs that the first line of a script names: the one
-// after #!, and the one that env(1) is to find in PATH.
-func interpreters(start []byte) []string {
-	words := shebang(start)
+// interpreters returns the programs that the words after #! name: the first, and the one
+// that env(1) is to find in PATH.
+func interpreters(words []string) []string {
 	if len(words) == 0 {
 		return nil
 	}
@@ -97,7 +126,8 @@ func interpreters(start []byte) []string {
 // isText reports whether a file that begins with start may be a script without #!.
 func isText(start []byte) bool { return len(start) > 0 && bytes.IndexByte(start, 0) < 0 }
 
-// head returns the first 512 bytes of a file. Opening what is not a regular file
+// head returns the first 8 KiB of a file, where the loader of an ELF file is named: most
+// linkers put that into the first page, and Go's at its end. Opening what is not a regular file
 // could block.
 func head(file string) ([]byte, error) {
 	info, err := os.Stat(file)
@@ -112,5 +142,5 @@ func head(file string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 512))
+	return io.ReadAll(io.LimitReader(f, 8<<10))
 }

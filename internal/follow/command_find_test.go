@@ -19,28 +19,38 @@ func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
 	const install, endings = " (install it, or correct the line that begins with #!)", " (the lines of the script end in CR LF: convert them to LF)"
+	check.Must(t, os.WriteFile(filepath.Join(dir, "script"), []byte("#!/bin/sh\n"), 0o777))
+	check.Must(t, os.WriteFile(filepath.Join(dir, "broken"), []byte("#!/no/such/sh\n"), 0o777))
 	for content, want := range map[string]string{
-		"":                              "the file is empty",
-		"echo x\n":                      "",
-		"\x7fELF\x02\x00":               "",
-		"#!/bin/sh\n":                   "",
-		"#! /bin/sh -e":                 "",
-		"#!\n":                          "",
-		"#!/usr/bin/env\n":              "",
-		"#!/usr/bin/env here -x\n":      "",
-		"#!/usr/bin/env -S here -x\n":   "",
-		"#!/usr/bin/env A=b none\n":     "",
-		"#!/usr/bin/env -u A none\n":    "",
-		"#!/no/such/sh -e\nx":           `interpreter "/no/such/sh": no such file or directory` + install,
-		"#!" + dir + "\n":               `interpreter "` + dir + `": is a directory` + install,
-		"#!sh\n":                        `interpreter "./sh": no such file or directory` + install,
-		"#!/bin/sh\r\nx\r\n":            `interpreter "/bin/sh\r": no such file or directory` + endings,
-		"#!/bin/sh -eu\r\nx\r\n":        `interpreter "/bin/sh", argument "-eu\r"` + endings,
-		"#!/usr/bin/env -S here -x\r\n": "", // which is no shell, and may know better
-		"#!/usr/bin/env none\n":         `interpreter "none": executable file not found in $PATH` + install,
-		"#!/usr/bin/env -S none -x\n":   `interpreter "none": executable file not found in $PATH` + install,
-		"#!/usr/bin/env here\r\nx":      `interpreter "here\r": executable file not found in $PATH` + endings,
-		"\xef\xbb\xbf#!/bin/sh\nexit\n": "a byte order mark is before #! (save the file as UTF-8 without it)",
+		"":                                "the file is empty",
+		"echo x\n":                        "",
+		"\x7fELF\x02\x00":                 "",
+		"#!/bin/sh\n":                     "",
+		"#! /bin/sh -e":                   "",
+		"#!\n":                            "",
+		"#!/usr/bin/env\n":                "",
+		"#!/usr/bin/env script -x\n":      "",
+		"#!/usr/bin/env -S script -x\n":   "",
+		"#!/usr/bin/env A=b none\n":       "",
+		"#!/usr/bin/env -u A none\n":      "",
+		"#!/no/such/sh -e\nx":             `interpreter "/no/such/sh": no such file or directory` + install,
+		"#!" + dir + "\n":                 `interpreter "` + dir + `": is a directory` + install,
+		"#!sh\n":                          `interpreter "./sh": no such file or directory` + install,
+		"#!/bin/sh\r\nx\r\n":              `interpreter "/bin/sh\r": no such file or directory` + endings,
+		"#!/bin/sh -eu\r\nx\r\n":          `interpreter "/bin/sh", argument "-eu\r"` + endings,
+		"#!/usr/bin/env -S script -x\r\n": "", // which is no shell, and may know better
+		"#!/usr/bin/env none\n":           `interpreter "none": executable file not found in $PATH` + install,
+		"#!/usr/bin/env -S none -x\n":     `interpreter "none": executable file not found in $PATH` + install,
+		"#!/usr/bin/env here\r\nx":        `interpreter "here\r": executable file not found in $PATH` + endings,
+		"echo x\r\n":                      "the lines of the script end in CR LF: convert them to LF",
+		"echo x\r":                        "the lines of the script end in CR LF: convert them to LF",
+		"\xff\xfe#\x00!\x00":              "the file is UTF-16 (save it as UTF-8)",
+		"\xfe\xff\x00#\x00!":              "the file is UTF-16 (save it as UTF-8)",
+		"#!" + dir + "/script\n":          "",
+		"#!" + dir + "/broken\n":          "interpreter " + dir + `/broken: interpreter "/no/such/sh": no such file or directory` + install,
+		"#!/usr/bin/env broken\n":         "interpreter " + dir + `/broken: interpreter "/no/such/sh": no such file or directory` + install,
+		"#!" + dir + "/here\n":            strings.Repeat("interpreter "+dir+"/here: ", 4) + `interpreter "` + dir + `/here": too many need another one`,
+		"\xef\xbb\xbf#!/bin/sh\nexit\n":   "a byte order mark is before #! (save the file as UTF-8 without it)",
 	} {
 		check.Must(t, os.WriteFile(filepath.Join(dir, "here"), []byte(content), 0o777))
 		file, start, err := find("here")
@@ -88,7 +98,7 @@ func TestInterpreters(t *testing.T) {
 		"#!/usr/bin/env A=b sh":      {"/usr/bin/env"},
 		"#! /usr/bin/env\tsh\nother": {"/usr/bin/env", "sh"},
 	} {
-		check.Equal(t, line, want, interpreters([]byte(line)))
+		check.Equal(t, line, want, interpreters(shebang([]byte(line))))
 	}
 }
 

@@ -12,10 +12,14 @@ const (
 	// while the command ran, are no accident.
 	manyRuns = 10
 
-	// probe is how long the command is held back before the last of these, once: more
-	// than the default interval of a server. A command that is at work almost all the
-	// time looks as if it had made every change; in this time it makes none.
-	probe = 2 * time.Second
+	// seen is how long after a change a server may see it: more than its default
+	// interval.
+	seen = 2 * time.Second
+
+	// probe is how long the command is held back before the last of these, once. A
+	// command that is at work almost all the time looks as if it had made every change;
+	// in this time it makes none, and what it has made before is seen in its first half.
+	probe = 2 * seen
 
 	// After a probe that has found another writer, so many runs pass before the next.
 	probeAgain = 100
@@ -34,11 +38,13 @@ const (
 )
 
 // feedback finds out whether a command causes its own runs, by writing below what is
-// watched. It judges by the mtimes of what has changed: a change that was made while
-// the command did not run has another writer, which is then taken to be the cause of
-// all. So it says nothing if another program writes as well, if mtimes are kept from
-// elsewhere (cp -p) or have whole seconds, and if the clock of a file server differs
-// from that of the net-watcher server; that of the client may differ.
+// watched. It judges by when each change was made: by its mtime or, where that does not
+// say it (nothing has one that was removed, nor have directories; cp -p keeps old ones;
+// some file systems have whole seconds), by when the server has seen it. A change that
+// was made while the command did not run has another writer, which is then taken to be
+// the cause of all. So it says nothing if another program writes as well, if the server's
+// interval is longer than seen and mtimes do not tell, and if the clock of a file server
+// differs from that of the net-watcher server; that of the client may differ.
 type feedback struct {
 	begin, end [2]time.Time // of the last run and the one before
 	runs       int          // in a row, after the first; below 0, so many more do not count
@@ -49,19 +55,15 @@ type feedback struct {
 // were due to the run before: manyRuns-1 asks for a pause of probe before this run,
 // and manyRuns is returned only once before it is calm.
 func (f *feedback) judge(events []wire.Event, ahead time.Duration, now time.Time) int {
-	own, others, timed := false, false, false
+	own, others := false, false
 	for _, e := range events {
-		if e.Mtime.IsZero() {
-			continue
+		at, late := e.Mtime.Add(ahead), clockError
+		if e.Mtime.Nanosecond() == 0 || at.Before(f.begin[1].Add(-clockError)) {
+			at, late = time.UnixMilli(e.Timestamp).Add(ahead), seen
 		}
-		timed = true
-		at := e.Mtime.Add(ahead)
-		switch {
-		case at.Before(f.begin[1].Add(-clockError)):
-			// The mtime says nothing about these runs.
-		case f.during(at, 0) || f.during(at, 1):
+		if f.during(at, late, 0) || f.during(at, late, 1) {
 			own = true
-		default:
+		} else {
 			others = true
 		}
 	}
@@ -70,8 +72,6 @@ func (f *feedback) judge(events []wire.Event, ahead time.Duration, now time.Time
 		f.runs = 0
 	case own && !others:
 		f.runs++
-	case !timed: // of directories and of what is gone, which says nothing of who it was
-		return min(f.runs, manyRuns-2) // there is no probe, which would prove nothing
 	case f.runs >= manyRuns-1:
 		f.runs = -probeAgain
 	default:
@@ -84,9 +84,9 @@ func (f *feedback) judge(events []wire.Event, ahead time.Duration, now time.Time
 	return f.runs
 }
 
-// during reports whether the time at is in a run.
-func (f *feedback) during(at time.Time, run int) bool {
-	return !at.Before(f.begin[run].Add(-clockError)) && !at.After(f.end[run].Add(clockError))
+// during reports whether the time at is in a run, or up to late after it.
+func (f *feedback) during(at time.Time, late time.Duration, run int) bool {
+	return !at.Before(f.begin[run].Add(-clockError)) && !at.After(f.end[run].Add(late))
 }
 
 // ran takes the times of a run. Of one that changes end, only the first ownTime count.

@@ -24,8 +24,9 @@ type play struct {
 	restart         bool          // changes end the command
 }
 
-// told returns after how many runs the feedback is told of, each time.
-func (p play) told() (told []int) {
+// told returns after how many runs the feedback is told of, each time. The mtimes of
+// what is written are kept only if timed.
+func (p play) told(timed bool) (told []int) {
 	const ahead = time.Hour // the client's clock
 	begin := check.Day1
 	var f feedback
@@ -44,7 +45,11 @@ func (p play) told() (told []int) {
 		if now%p.interval == 0 {
 			for i := range last {
 				if last[i] != reported[i] {
-					waiting = append(waiting, wire.Event{Mtime: begin.Add(last[i])})
+					e := wire.Event{Timestamp: begin.Add(now).UnixMilli()}
+					if timed {
+						e.Mtime = begin.Add(last[i])
+					}
+					waiting = append(waiting, e)
 				}
 			}
 			reported = last
@@ -72,7 +77,8 @@ func (p play) told() (told []int) {
 }
 
 // A command that writes below what is watched is told of once, after ten runs, and
-// again after a calm; another writer is not mistaken for it.
+// again after a calm; another writer is not mistaken for it. That is so whether mtimes
+// tell when something was written or only the events do.
 func TestFeedback(t *testing.T) {
 	const ms = time.Millisecond
 	times := func(t ...time.Duration) []time.Duration { return t }
@@ -93,15 +99,18 @@ func TestFeedback(t *testing.T) {
 		"it writes, and scans are fast":       {play{10 * ms, 50 * ms, times(20 * ms), edit, 0, false}, []int{10}},
 		"it writes for long":                  {play{time.Second, 4700 * ms, times(10*ms, 2000*ms, 4690*ms), edit, 0, false}, []int{10}},
 		"it writes at the end of a long run":  {play{time.Second, 5000 * ms, times(4990 * ms), edit, 0, false}, []int{10}},
-		"it writes again after a calm":        {play{time.Second, 50 * ms, times(20 * ms), later, 2 * time.Minute, false}, []int{10, 308}},
+		"it writes again after a calm":        {play{time.Second, 50 * ms, times(20 * ms), later, 2 * time.Minute, false}, []int{10, 306}},
 		"another writes too, while it writes": {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 200*time.Second+500*ms), 0, false}, []int{10}},
-		"another writes once, in the probe":   {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 10500*ms), 0, false}, []int{120}},
+		"another writes once, in the probe":   {play{time.Second, 50 * ms, times(20 * ms), at(30*ms, 12700*ms), 0, false}, []int{120}},
 
 		"it writes nothing":                          {play{time.Second, 50 * ms, nil, edit, 0, false}, nil},
 		"another writes often":                       {play{time.Second, 50 * ms, nil, each(100 * ms), 0, false}, nil},
 		"another writes often, runs are long":        {play{time.Second, 5000 * ms, nil, each(100 * ms), 0, false}, nil},
 		"another writes each second, runs are long":  {play{time.Second, 5000 * ms, nil, each(time.Second), 0, false}, nil},
 		"another writes often, and scans are fast":   {play{10 * ms, 50 * ms, nil, each(10 * ms), 0, false}, nil},
+		"another writes each 1.5 s, runs are short":  {play{time.Second, 50 * ms, nil, each(1500 * ms), 0, false}, nil},
+		"another writes each 2 s, runs are short":    {play{time.Second, 50 * ms, nil, each(2 * time.Second), 0, false}, nil},
+		"another writes each 3 s, runs are short":    {play{time.Second, 50 * ms, nil, each(3 * time.Second), 0, false}, nil},
 		"another writes each minute, runs are short": {play{time.Second, 50 * ms, nil, each(time.Minute), 0, false}, nil},
 
 		"a server that writes at its start":         {play{time.Second, time.Hour, times(20 * ms), edit, 0, true}, []int{10}},
@@ -110,40 +119,23 @@ func TestFeedback(t *testing.T) {
 		"a server that is edited each minute":       {play{time.Second, time.Hour, nil, each(time.Minute), 0, true}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			check.Equal(t, "told after runs", test.want, test.told())
+			check.Equal(t, "told after runs", test.want, test.told(true))
+			check.Equal(t, "told after runs, without mtimes", test.want, test.told(false))
 		})
 	}
-}
-
-// Runs because of what has no mtime, as directories, neither count nor end the count.
-func TestFeedbackWithoutTimes(t *testing.T) {
-	var f feedback
-	now := check.Day1
-	var got []int
-	for i := range 2 * manyRuns {
-		e := wire.Event{File: "d/"}
-		if i%2 == 0 {
-			e = wire.Event{File: "f", Mtime: now}
-		}
-		got = append(got, f.judge([]wire.Event{e}, 0, now.Add(time.Second)))
-		now = now.Add(time.Second)
-		f.ran(now, now.Add(50*time.Millisecond), false)
-	}
-	check.Equal(t, "in a row", []int{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 8}, got)
-	check.Equal(t, "the next one", manyRuns, f.judge([]wire.Event{{Mtime: now}}, 0, now.Add(time.Second)))
 }
 
 // The times of changes, against those of two runs, say how many runs in a row the
 // command has caused.
 func TestJudge(t *testing.T) {
-	begin := check.Day1
+	begin := check.Day1 // no time below is one of whole seconds
 	at := func(ms int) time.Time { return begin.Add(time.Duration(ms) * time.Millisecond) }
 	for name, test := range map[string]struct {
 		changes     []int // when, in ms
 		runs, after int   // in a row
 		now         int   // in ms, 0 for soon
 	}{
-		"none":                                  {nil, 5, 5, 0},
+		"none":                                  {nil, 5, 0, 0},
 		"in the last run":                       {[]int{10_500}, 5, 6, 0},
 		"in the run before":                     {[]int{500}, 5, 6, 0},
 		"in both":                               {[]int{500, 10_500}, 5, 6, 0},
@@ -154,7 +146,8 @@ func TestJudge(t *testing.T) {
 		"just after the run before":             {[]int{1_100}, 5, 6, 0},
 		"after the run before":                  {[]int{1_101}, 5, 0, 0},
 		"just before the run before":            {[]int{-100}, 5, 6, 0},
-		"before both":                           {[]int{-101}, 5, 0, 0},
+		"before both, seen in time":             {[]int{-101}, 5, 6, 13_000},
+		"before both, seen late":                {[]int{-101}, 5, 0, 13_001},
 		"before both, and in a run":             {[]int{-101, 10_500}, 5, 6, 0},
 		"in a run, and in none":                 {[]int{10_500, 5_000}, 5, 0, 0},
 		"in none, and in a run":                 {[]int{5_000, 10_500}, 5, 0, 0},
@@ -171,12 +164,34 @@ func TestJudge(t *testing.T) {
 		f := feedback{runs: test.runs}
 		f.ran(at(0), at(1_000), false)
 		f.ran(at(10_000), at(11_000), false)
+		now := cmp.Or(test.now, 12_000)
 		var events []wire.Event
 		for _, ms := range test.changes {
-			events = append(events, wire.Event{Mtime: at(ms)})
+			events = append(events, wire.Event{Timestamp: at(now).UnixMilli(), Mtime: at(ms)})
 		}
-		now := cmp.Or(test.now, 12_000)
 		check.Equal(t, name, test.after, f.judge(events, 0, at(now)))
+	}
+}
+
+// An mtime that does not tell when a change was made counts for nothing: it may have
+// been made in a run if it was seen soon after.
+func TestJudgeUntold(t *testing.T) {
+	begin := check.Day1.Truncate(time.Second)
+	for name, mtime := range map[string]time.Time{
+		"none":                  {},
+		"of whole seconds":      begin.Add(5 * time.Second),
+		"from before both runs": begin.Add(-time.Hour + 1),
+	} {
+		for seen, want := range map[time.Duration]int{
+			2 * time.Second: 0, 3999 * time.Millisecond: 0, // from after the first run
+			4 * time.Second: 6, 7 * time.Second: 6, 7001 * time.Millisecond: 0,
+		} {
+			f := feedback{runs: 5}
+			f.ran(begin.Add(-2*time.Second), begin.Add(-time.Second), false)
+			f.ran(begin.Add(4*time.Second+clockError), begin.Add(5*time.Second), false)
+			e := wire.Event{Timestamp: begin.Add(seen).UnixMilli(), Mtime: mtime}
+			check.Equal(t, name+", seen after "+seen.String(), want, f.judge([]wire.Event{e}, 0, begin.Add(7*time.Second)))
+		}
 	}
 }
 
@@ -238,7 +253,7 @@ func TestCommandHoldBack(t *testing.T) {
 			check.Equal(t, "log", lines, out.Take())
 		}
 		holdBack(8, true, 0)
-		holdBack(9, true, 2*time.Second)
+		holdBack(9, true, 4*time.Second)
 		holdBack(10, true, 0, "c has run 10 times in a row, each time after changes made while it ran: does it write below what is watched? -ignore leaves that out (the last: modified b)")
 		holdBack(11, true, 0)
 		cancel()

@@ -4,9 +4,7 @@ package follow
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"debug/elf"
 	"io"
 	"os"
 	"os/exec"
@@ -237,47 +235,6 @@ func TestCommandWithoutInterpreter(t *testing.T) {
 	c.Close()
 	c.Run(t.Context())
 	check.Equal(t, "log", []string{"cannot start COMMAND, retrying: exec format error"}, inBrief(logged.Take(), script))
-}
-
-// Of a program without its loader, the system says "no such file": the log names the
-// loader.
-func TestCommandWithoutLoader(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("other systems have other errors")
-	}
-	name := withoutLoader(t)
-	var logged check.Buffer
-	c := newCommand(t, io.Discard, &logged, name)
-	c.Trigger()
-	c.Close()
-	c.Run(t.Context())
-	check.Equal(t, "log", []string{
-		"cannot start COMMAND, retrying: no such file or directory (the file is there, but its loader is not? try: ldd COMMAND)",
-	}, inBrief(logged.Take(), name))
-}
-
-// withoutLoader returns a copy of sleep(1) that asks for a loader that is not there. It
-// skips the test where sleep has no loader.
-func withoutLoader(t *testing.T) string {
-	t.Helper()
-	original, err := exec.LookPath("sleep")
-	check.Must(t, err)
-	content, err := os.ReadFile(original)
-	check.Must(t, err)
-	program, err := elf.NewFile(bytes.NewReader(content))
-	if err != nil {
-		t.Skip(err)
-	}
-	for _, p := range program.Progs {
-		if p.Type == elf.PT_INTERP {
-			copy(content[p.Off:p.Off+p.Filesz], "/no\x00")
-			name := filepath.Join(t.TempDir(), "c")
-			check.Must(t, os.WriteFile(name, content, 0o777))
-			return name
-		}
-	}
-	t.Skip("sleep has no loader")
-	return ""
 }
 
 // A command that cannot be started for now is tried again until it can, with all

@@ -122,7 +122,7 @@ func parseTCP(s, hostPort string) (Address, error) {
 	port = cmp.Or(port, DefaultPort)
 	n, err := net.LookupPort("tcp", port)
 	switch {
-	case err != nil:
+	case err != nil || strings.ContainsFunc(port, isNoHostChar): // LookupPort takes " 1" and "+1"
 		return Address{}, fmt.Errorf("address %q: no port %q (0 to 65535)", s, port)
 	case host == "*":
 		return Address{}, fmt.Errorf("address %q: every interface is written :%s", s, port)

@@ -12,10 +12,8 @@
 // functions. For each, the tests run that reach it (reach.go finds them), the quick
 // ones first, until one fails. In the background: GOMAXPROCS=1 nice go run ...
 //
-// A mutant may do harm: one of package follow sends SIGTERM to all processes of the
-// user. On Linux it has only processes of its own with
-//
-//	unshare -rpf --mount-proc go run ./scripts/mutate -package internal/follow
+// A mutant may do harm: one of package follow sends SIGKILL to all processes of the
+// user. On Linux, with -apart, there are no others for it but those of its tests.
 package main
 
 import (
@@ -79,6 +77,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 	jobs := flags.Int("j", 1, "how many mutants to run at a time")
 	timeout := flags.Duration("timeout", 30*time.Second, "a mutant is killed if the tests take longer; a slow test has ten times its own time besides")
 	slowest := flags.Duration("max", time.Hour, "leave out tests that take longer, in processor time")
+	apart := flags.Bool("apart", false, "run the tests in a PID namespace of their own each time, with unshare(1)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -117,7 +116,7 @@ func run(ctx context.Context, args []string, named string, out io.Writer) error 
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	l := lab{dir: *dir, scratch: scratch, timeout: *timeout, max: *slowest}
+	l := lab{dir: *dir, scratch: scratch, timeout: *timeout, max: *slowest, apart: *apart}
 	if err := l.start(ctx, p.Name, all); err != nil {
 		return err
 	}
@@ -177,6 +176,7 @@ type lab struct {
 	dir, scratch string
 	timeout      time.Duration
 	max          time.Duration // tests that take longer are left out
+	apart        bool          // the tests see no processes but their own
 
 	variants map[*mutant]*variant // of those mutants that build in one
 	broken   map[*mutant]bool     // in a variant that does not
@@ -305,7 +305,11 @@ func (l *lab) build(ctx context.Context, binary string, files map[string][]byte,
 func (l *lab) run(ctx context.Context, binary string, number int, timeout time.Duration, args ...string) (r result, output []byte, took time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, 2*timeout)
 	defer cancel()
-	tests := exec.CommandContext(ctx, filepath.Join(l.scratch, binary), append(args, "-test.failfast", "-test.timeout", timeout.String())...)
+	args = append(append([]string{filepath.Join(l.scratch, binary)}, args...), "-test.failfast", "-test.timeout", timeout.String())
+	if l.apart { // the tests are not the first process there, for which signals are different
+		args = append(strings.Fields("unshare -rpf --mount-proc --kill-child sh -c"), append([]string{`"$0" "$@"; exit $?`}, args...)...)
+	}
+	tests := exec.CommandContext(ctx, args[0], args[1:]...)
 	tests.Dir, tests.WaitDelay = l.dir, time.Second
 	tests.Env = append(os.Environ(), fmt.Sprint("MUTANT=", number))
 	output, err := tests.CombinedOutput()
