@@ -82,7 +82,7 @@ func TestTiming(t *testing.T) {
 		breaks("Never two", "it is ended too early, and never begins", "2400 ran", "2100 ran", "2400 run c modified a 2 =B, modified a 3 =C\n2500 ran c 0", ""),
 		breaks("Never two", "it is ended without a change", "2500 ran c 0", "2500 ran c 143 killed\n2500 run c modified a 2 =B, modified a 3 =C\n2600 ran c 0"),
 		breaks("Never two", "it begins too early", "2400 ran c 143 killed\n2400 run", "1600 ran c 0\n2000 run"),
-		breaks("Never two", "it begins too late", "2400 ran c 143 killed\n2400 run", "1600 ran c 0\n5000 run", "2500 ran", "5500 ran"),
+		breaks("Never two", "it begins too late", "2400 ran c 143 killed\n2400 run", "1600 ran c 0\n7000 run", "2500 ran", "7500 ran"),
 		breaks("Never two", "it never begins", "2400 run c modified a 2 =B, modified a 3 =C\n2500 ran c 0", ""),
 		breaks("Reliable", "the events of a run that was ended are gone", "2500 ran c 0", "2500 ran c 0\n2600 op write a 4\n2700 publish 1 modified a 4 =D\n2700 got 1 modified a 4 =D\n2700 handled c modified a 4 =D\n3200 run c modified a 4 =D\n3300 ran c 0",
 			"2500 ran c 0\n2600", "3200 ran c 143 killed\n2600", "20000 fresh watching a 3 =C", "20000 fresh watching a 4 =D"),

@@ -1,7 +1,7 @@
 package proof
 
 // probe is how long COMMAND may be held back before a run, in ms: see internal/follow.
-const probe = 2000
+const probe = 4000
 
 // maxSettle is how many times the time of -settle tasks wait at most.
 const maxSettle = 10
