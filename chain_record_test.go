@@ -158,6 +158,7 @@ type readerEnd struct {
 	link     *faults.Link
 	lines    func(b []byte) ([]string, error) // those that are complete with b
 	id       int
+	shaking  bool // it needs a TLS handshake while Conn is sock
 	local    bool // in the process of the server
 	joined   bool // the server may accept it
 	left     bool
@@ -245,10 +246,12 @@ func (e *readerEnd) outer() net.Conn {
 	return e.Conn
 }
 
-// say sends something, or as much of it as can be sent at once; over TLS all or nothing.
+// say sends something, or as much of it as can be sent at once; over TLS all or nothing,
+// and nothing before the handshake is done.
 func (e *readerEnd) say(word string) {
 	conn := e.outer()
 	switch {
+	case conn == e.sock && e.shaking:
 	case conn == e.sock:
 		e.sock.WriteNow([]byte(word))
 	case e.link.ToServer.Room() >= len(word)+100: // what TLS adds is less

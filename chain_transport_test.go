@@ -95,6 +95,7 @@ func (o *overTransports) close() {
 // do, and over HTTP asks for the events. It calls begun before the server answers anything.
 func (c *chain) dial(ctx context.Context, reader, transport string, begun func(*readerEnd)) (*readerEnd, error) {
 	e := newReaderEnd(c.record, reader)
+	e.shaking = isTLS(transport)
 	if isHTTP(transport) {
 		e.lines = new(proof.Stream).Lines
 	}
