@@ -42,6 +42,9 @@ func (c *chain) command(reader string, console *log.Logger) *follow.Command {
 	cmd, err := follow.NewCommand([]string{program}, io.Discard, io.Discard, console)
 	check.Must(c.T, err)
 	cmd.Start = func(ctx context.Context, events []wire.Event) (follow.Process, error) {
+		if err := ctx.Err(); err != nil { // as in package exec
+			return nil, err
+		}
 		c.commands.mu.Lock()
 		defer c.commands.mu.Unlock()
 		if c.commands.broken {
@@ -91,7 +94,7 @@ func TestChainCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newChain(t, "d")
 		check.Must(t, c.fs.Tree.MkdirAll("d"))
-		server, client := c.serve(locals{}), c.follow(clientOptions{command: true})
+		server, client := c.serve(locals{}), c.follow(clientOptions{command: true, initial: true})
 		write := func(name, content string) {
 			check.Must(t, c.fs.Tree.Write(name, content))
 			time.Sleep(chainInterval)

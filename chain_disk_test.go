@@ -70,6 +70,16 @@ func (r *chainRun) items() (all []item) {
 	return all
 }
 
+// files returns the indexes among the items of those that are files in targets.
+func (r *chainRun) files() (indexes []byte) {
+	for i, at := range r.items() {
+		if at.mode.IsRegular() && slices.ContainsFunc(r.targets, func(t string) bool { return t == at.path || strings.HasPrefix(at.path, t+"/") }) {
+			indexes = append(indexes, byte(i))
+		}
+	}
+	return indexes
+}
+
 // spelled returns the path as it is spelled where case makes no difference.
 func (r *chainRun) spelled(name string) string {
 	for _, i := range r.items() {

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -24,6 +24,9 @@ type recorder struct {
 	waiting []*readerEnd // that have connected before that
 	conns   int
 	locals  []*readerEnd // in the process of the server
+
+	late  time.Duration // with which new connections are late
+	lates []*readerEnd  // that are
 }
 
 // add adds a record, with the time.
@@ -46,11 +49,11 @@ func (r *recorder) listen(server int) {
 	r.server = server
 }
 
-// serve notes that a server is about to accept, and those who wait for that.
-func (r *recorder) serve(server int, took time.Duration, watching []wire.Event, once bool) {
+// serve notes the Serve of a server that is about to accept, and those who wait for that.
+func (r *recorder) serve(serve proof.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.addLocked(proof.Record{Kind: proof.Serve, Server: server, Took: took.Milliseconds(), Events: watching, Once: once})
+	r.addLocked(serve)
 	r.serving = true
 	for _, e := range r.waiting {
 		e.joinLocked()
@@ -67,15 +70,15 @@ func (r *recorder) publish(server int, events []wire.Event) {
 	}
 }
 
-// end notes the end of a server, once.
-func (r *recorder) end(server int, how string) {
+// end notes the end of a server, once, which has taken so long.
+func (r *recorder) end(server int, how string, took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.server != server {
 		return
 	}
 	if r.serving {
-		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how})
+		r.addLocked(proof.Record{Kind: proof.End, Server: server, Name: how, Took: took.Milliseconds()})
 	}
 	for _, e := range r.locals { // they go with it
 		e.leaveLocked(how)
@@ -91,11 +94,19 @@ type dialing struct{}
 
 // dialed notes a new connection, for a Network.
 func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
-	e := ctx.Value(dialing{}).(*readerEnd)
+	e, isReader := ctx.Value(dialing{}).(*readerEnd)
+	if !isReader {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conns++
 	e.id, e.link = r.conns, link
+	if r.late > 0 {
+		r.lates = append(r.lates, e)
+		e.delay(r.late)
+		r.addLocked(proof.Record{Kind: proof.Fault, Name: "late", Reader: e.reader})
+	}
 	if r.serving {
 		e.joinLocked()
 	} else {
@@ -103,9 +114,21 @@ func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
 	}
 }
 
+// setLate makes new connections late by some time, and those no longer that were.
+func (r *recorder) setLate(late time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.lates {
+		e.delay(0)
+		r.addLocked(proof.Record{Kind: proof.Heal, Name: "late", Reader: e.reader, Value: r.late.Milliseconds()})
+	}
+	r.late, r.lates = late, nil
+}
+
 // dialLocal connects a reader in the process of the server to that.
 func (r *recorder) dialLocal(ctx context.Context, reader string, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
-	e := &readerEnd{record: r, reader: reader, local: true}
+	e := newReaderEnd(r, reader)
+	e.local = true
 	r.mu.Lock()
 	if !r.serving {
 		r.mu.Unlock()
@@ -128,18 +151,29 @@ func (r *recorder) dialLocal(ctx context.Context, reader string, dial func(conte
 
 // readerEnd is a reader's end of a connection, which records what is read.
 type readerEnd struct {
-	net.Conn
-	sock   *faults.Conn // the same, if it is one
-	record *recorder
-	reader string
-	link   *faults.Link
-	id     int
-	local  bool // in the process of the server
-	joined bool // the server may accept it
-	left   bool
-	rest   []byte // an incomplete line
+	net.Conn              // is set by its reader alone
+	sock     *faults.Conn // the same, or what is below its TLS
+	record   *recorder
+	reader   string
+	link     *faults.Link
+	lines    func(b []byte) ([]string, error) // those that are complete with b
+	id       int
+	shaking  bool // it needs a TLS handshake while Conn is sock
+	local    bool // in the process of the server
+	joined   bool // the server may accept it
+	left     bool
 
 	reading, closed bool // by its reader
+}
+
+func newReaderEnd(record *recorder, reader string) *readerEnd {
+	return &readerEnd{record: record, reader: reader, lines: new(proof.Plain).Lines}
+}
+
+// delay makes late what passes either way from now on.
+func (e *readerEnd) delay(by time.Duration) {
+	e.link.ToServer.Delay(by)
+	e.link.ToClient.Delay(by)
 }
 
 func (e *readerEnd) joinLocked() {
@@ -176,26 +210,58 @@ func (e *readerEnd) gotLocked(b []byte) {
 	if e.left {
 		return
 	}
-	e.rest = append(e.rest, b...)
-	end := bytes.LastIndexByte(e.rest, '\n') + 1
-	if end == 0 {
-		return
-	}
+	lines, err := e.lines(b)
 	var events []wire.Event
-	for line := range bytes.Lines(e.rest[:end]) {
-		event, err := proof.DecodeLine(line)
-		if err != nil { // no server has sent that
-			event = wire.Event{Type: wire.Changed, File: string(line), Change: "nonsense"}
+	for _, line := range lines {
+		event, err := proof.DecodeLine([]byte(line))
+		if err != nil {
+			event = nonsense(line)
 		}
 		events = append(events, event)
 	}
-	e.rest = slices.Clone(e.rest[end:])
-	e.record.addLocked(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
+	if err != nil {
+		events = append(events, nonsense(err.Error()))
+	}
+	if len(events) > 0 {
+		e.record.addLocked(proof.Record{Kind: proof.Got, Reader: e.reader, Conn: e.id, Events: events})
+	}
+}
+
+// nonsense returns what is recorded of what no server sends.
+func nonsense(text string) wire.Event {
+	return wire.Event{Type: wire.Changed, File: text, Change: "nonsense"}
+}
+
+// over has the reader send and receive by conn from now on.
+func (e *readerEnd) over(conn net.Conn) {
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	e.Conn = conn
+}
+
+// outer returns the connection by which the reader sends and receives.
+func (e *readerEnd) outer() net.Conn {
+	e.record.mu.Lock()
+	defer e.record.mu.Unlock()
+	return e.Conn
+}
+
+// say sends something, or as much of it as can be sent at once; over TLS all or nothing,
+// and nothing before the handshake is done.
+func (e *readerEnd) say(word string) {
+	conn := e.outer()
+	switch {
+	case conn == e.sock && e.shaking:
+	case conn == e.sock:
+		e.sock.WriteNow([]byte(word))
+	case e.link.ToServer.Room() >= len(word)+100: // what TLS adds is less
+		io.WriteString(conn, word)
+	}
 }
 
 // Close records the end, unless a Read is under way, which does.
 func (e *readerEnd) Close() error {
-	err := e.Conn.Close()
+	err := e.outer().Close()
 	e.record.mu.Lock()
 	defer e.record.mu.Unlock()
 	e.closed = true

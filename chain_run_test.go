@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/faults"
 	"net-watcher/internal/feed"
 	"net-watcher/internal/proof"
 	"net-watcher/internal/wire"
@@ -64,7 +66,7 @@ func chainBytes(seed int) []byte {
 }
 
 const (
-	chainHead     = 6   // bytes that say how all is set up
+	chainHead     = 7   // bytes that say how all is set up
 	chainStep     = 5   // bytes of a step: a wait, an operation and what it is about
 	maxChainSteps = 100 // of a run
 )
@@ -73,16 +75,19 @@ const (
 type chainRun struct {
 	*chain
 	steps []string // what was done, in words
+	ways  []string // transports, which the readers have by turns
 	sizes int64    // the last one of a file
 	kinds byte     // says of which kinds the clients are
 	local byte     // and the receivers in the process of a server
-	calm  bool     // what there is now is to stay
+
+	noOnce bool // the next servers do not end by themselves
 
 	faults []*diskFault
 
 	server    *chainServer // nil while there is none
 	killed    []*chainServer
 	readers   []*chainReader         // that may be connected
+	idlers    []net.Conn             // that are no readers
 	disturbed map[string]disturbance // by reader
 }
 
@@ -176,18 +181,25 @@ func (r *chainRun) setUp(head []byte) {
 	if head[0]&192 == 192 {
 		r.maxConns = 6
 	}
-	r.network.Buffer = []int{64 << 10, 4 << 10, 300, 40}[head[1]%4]
+	r.network.Buffer = []int{64 << 10, 1 << 10, 300, 40}[head[1]%4]
 	events := []int{1 << 16, 64, 4, 1}[head[1]/4%4]
 	bytes := []int{1 << 24, 1 << 13, 1 << 10, 1}[head[1]/16%4]
-	inFlight := []int{1 << 26, 1 << 14, 1 << 11, 1}[head[1]/64]
+	inFlight := []int{1 << 26, 1 << 26, 1 << 12, 1}[head[1]/64]
 	r.limit = func(f *feed.Feed) { f.MaxLogEvents, f.MaxLogBytes, f.MaxInFlight = events, bytes, inFlight }
 	if head[4]%2 > 0 {
 		r.patterns = chainPatterns[int(head[4]/2)%len(chainPatterns)]
 	}
 	r.kinds, r.local = head[5], head[4]>>1
+	r.ways = chainTransports[head[6]%8]
+	r.transports = slices.Compact(slices.Clone(r.ways))
+	handshakes := []int{4, 4, 4, 256}[head[6]/8%4]
+	if slices.ContainsFunc(r.transports, isTLS) {
+		r.secure = newChainTLS(r.T, handshakes)
+	}
 	r.note("patterns %q", r.patterns)
 	r.note("targets %v, content %v (changed %v), fold %v, format %v, subscribers %d, buffer %d, log %d events and %d bytes, in flight %d",
 		r.targets, r.content, r.skipSame, r.fs.Tree.Fold, r.format, r.maxConns, r.network.Buffer, events, bytes, inFlight)
+	r.note("transports %v, TLS handshakes %d", r.ways, handshakes)
 	r.record.add(proof.Record{Kind: proof.Config, Interval: chainInterval.Milliseconds(), Scan: 20, Targets: r.targets, Content: r.content, Only: r.patterns.only, Ignore: r.patterns.ignore})
 	there := int(head[2]) | int(head[3])<<8
 	for i, name := range chainPaths {
@@ -209,11 +221,18 @@ func (r *chainRun) step(op, a, b, c byte) {
 	switch op % 32 {
 	default:
 		r.change(a, b, c)
+	case 11:
+		r.idle([]int{4, 4, 2, 1}[a%4], b)
 	case 12:
 		r.runCommands(a, b)
 	case 13:
 		r.work(int(a%16), b, c)
 	case 14, 15:
+		r.serveOn()
+		if b%2 > 0 {
+			r.join(false)
+			a = byte(len(r.readers) - 1)
+		}
 		reader := r.pick(a)
 		r.disturb(a, 0, b)
 		r.work(3+int(c%6), b, c)
@@ -253,21 +272,38 @@ func (r *chainRun) step(op, a, b, c byte) {
 	}
 }
 
-// work writes some files each second.
+// work writes some files each second, of those in targets if there are any.
 func (r *chainRun) work(seconds int, b, c byte) {
 	for i := range byte(seconds) {
 		for j := range byte(4) {
-			r.change(2, c+5*j, 0) // write
+			which := c + 5*j
+			if files := r.files(); len(files) > 0 {
+				which = files[int(which+i)%len(files)]
+			}
+			r.change(2, which, 0) // write
 		}
 		r.change(b+i*c, c, b)
 		r.wait(1000)
 	}
 }
 
+// serveOn has a server there that does not end by itself.
+func (r *chainRun) serveOn() {
+	if r.server != nil && r.server.once {
+		r.stopServer(false)
+	}
+	if r.server == nil {
+		r.noOnce = true
+		r.serveAnew()
+		r.noOnce = false
+	}
+}
+
 func (r *chainRun) serveAnew() {
 	r.note("start server %d", r.servers+1)
 	var l locals
-	switch kind := r.local + byte(r.servers)*5; kind % 8 {
+	kind := r.local + byte(r.servers)*5
+	switch kind % 8 {
 	case 0:
 		l = locals{print: true}
 	case 1, 2:
@@ -275,9 +311,12 @@ func (r *chainRun) serveAnew() {
 	case 3:
 		l = locals{print: true, command: true}
 	case 4:
-		l = locals{print: true, once: true}
+		l = locals{print: true, once: true, initial: kind&64 > 0}
+	case 5:
+		l = locals{print: kind&8 > 0, command: true, once: true, initial: kind&16 > 0, restart: kind&32 > 0, settle: time.Duration(kind/64%2) * 150 * time.Millisecond}
 	}
-	if r.calm {
+	l.initial = l.initial || l.command && !l.once && kind&128 > 0
+	if r.noOnce {
 		l.once = false
 	}
 	r.note("in its process: %+v", l)
@@ -294,14 +333,16 @@ func (r *chainRun) stopServer(kill bool) {
 		return
 	}
 	r.note("kill server %d", s.number)
-	r.record.end(s.number, "killed")
+	r.record.end(s.number, "killed", 0)
 	for _, reader := range r.readers {
 		if e := reader.latest(); e != nil && e.link != nil {
 			e.link.Cut(false)
 		}
 	}
 	s.cancel()
-	s.listener.Close()
+	for _, l := range s.listeners {
+		l.Close()
+	}
 	r.killed = append(r.killed, s)
 	synctest.Wait()
 }
@@ -310,17 +351,23 @@ func (r *chainRun) stopServer(kill bool) {
 const maxChainReaders = 40
 
 // join begins a client or a subscriber.
-func (r *chainRun) join(client bool) {
+func (r *chainRun) join(client bool) { r.joinOver(client, r.transport()) }
+
+// joinOver is join over a transport; a client has none of HTTP.
+func (r *chainRun) joinOver(client bool, transport string) {
 	r.tidy()
 	if len(r.readers) >= maxChainReaders {
 		return
 	}
 	var reader *chainReader
 	if client {
-		o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0}
+		o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0, transport: "tcp"}
+		if transport == "tls" {
+			o.transport = transport
+		}
 		kind := r.kinds + byte(r.chain.readers)*29
 		if o.command {
-			o.restart = kind&1 > 0
+			o.restart, o.initial = kind&1 > 0, kind&32 > 0
 			o.settle = []time.Duration{0, 0, 150 * time.Millisecond, 1200 * time.Millisecond}[kind/2%4]
 		}
 		if kind&64 > 0 {
@@ -329,11 +376,14 @@ func (r *chainRun) join(client bool) {
 		reader = r.follow(o)
 		r.note("%s joins: %+v", reader.name, o)
 	} else {
-		reader = r.read()
-		r.note("%s joins", reader.name)
+		reader = r.read(transport)
+		r.note("%s joins over %s", reader.name, reader.transport)
 	}
 	r.readers = append(r.readers, reader)
 }
+
+// transport returns that of the next reader.
+func (r *chainRun) transport() string { return r.ways[r.chain.readers%len(r.ways)] }
 
 // tidy removes the subscribers that have left.
 func (r *chainRun) tidy() {
@@ -391,7 +441,7 @@ func (r *chainRun) send(which, what byte) {
 	if e := reader.latest(); e != nil {
 		word := words[int(what)%len(words)]
 		r.note("%s sends %.20q", reader.name, word)
-		e.sock.WriteNow([]byte(word))
+		e.say(word)
 	}
 }
 
@@ -412,8 +462,9 @@ func (r *chainRun) disturb(which, what, how byte) {
 		d = disturbance{"stall both ways of", 0, func() { link.ToClient.Release(); link.ToServer.Release() }}
 		r.begin2(reader, d, func() { link.ToClient.Stall(); link.ToServer.Stall() })
 	case 3:
-		d = disturbance{"delay", late, func() { link.ToClient.Delay(0); link.ToServer.Delay(0) }}
-		r.begin2(reader, d, func() { link.ToClient.Delay(late); link.ToServer.Delay(late) })
+		e := reader.latest()
+		d = disturbance{"delay", late, func() { e.delay(0) }}
+		r.begin2(reader, d, func() { e.delay(late) })
 	case 4:
 		d = disturbance{"lose", 0, func() { link.ToClient.Release(); link.ToServer.Release(); link.Cut(true) }}
 		r.begin2(reader, d, func() { link.Lose(map[bool]time.Duration{true: late}[how%8 > 3]) })
@@ -476,13 +527,24 @@ func (r *chainRun) storm(n int) {
 // dials does something to those who connect.
 func (r *chainRun) dials(what, how byte) {
 	yes := how%2 > 0
-	switch what % 4 {
+	switch what % 8 {
 	case 0:
 		r.note("connections are refused: %v", yes)
 		r.network.Refuse(yes)
 	case 1:
 		r.note("connections hang: %v", yes)
 		r.network.Full(yes)
+	case 2:
+		r.idle([]int{4, 4, 2, 1}[how%4], how/4)
+	case 3:
+		if r.secure != nil {
+			r.note("new certificates")
+			r.secure.issue()
+		}
+	case 4, 5:
+		late := []time.Duration{0, time.Millisecond, 30 * time.Millisecond, 80 * time.Millisecond, 700 * time.Millisecond}[how%5]
+		r.note("new connections are late by %v", late)
+		r.record.setLate(late)
 	default:
 		if r.server != nil {
 			err := check.Errno(syscall.EMFILE, 10024)
@@ -490,9 +552,44 @@ func (r *chainRun) dials(what, how byte) {
 				err = check.Errno(syscall.ECONNABORTED, 10053)
 			}
 			r.note("accept fails: %v", err)
-			r.server.listener.Fail(err)
+			r.server.listeners[int(what/8)%len(r.server.listeners)].Fail(err)
 			r.join(false)
 		}
+	}
+}
+
+// chainIdle are the beginnings of those who never ask for the events.
+var chainIdle = []string{"", "", "\x16\x03\x01\x02\x00\x01\x00", "GET /events HTTP/1.1\r\nHost: localhost\r\n", "\n", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("x", 9<<10)}
+
+// idle has many connect at once who never become subscribers, of those before them some
+// leave, and one who does become one.
+func (r *chainRun) idle(n int, what byte) {
+	transport := r.transports[len(r.transports)-1-int(what)%2%len(r.transports)]
+	if transport == "tcp" { // where all are subscribers
+		return
+	}
+	const most = 4 // as many as there are TLS handshakes at least: one more takes a place soon
+	r.closeIdle(most - n)
+	ctx, cancel := context.WithTimeout(r.Context(), 0)
+	defer cancel()
+	for range n {
+		conn, err := r.network.Dial(ctx, chainAddresses[transport].Name)
+		if err != nil {
+			return
+		}
+		word := chainIdle[int(what/2)%len(chainIdle)]
+		r.note("somebody idle over %s sends %.20q", transport, word)
+		conn.(*faults.Conn).WriteNow([]byte(word))
+		r.idlers = append(r.idlers, conn)
+	}
+	r.joinOver(false, transport)
+}
+
+// closeIdle has no more than n of them stay.
+func (r *chainRun) closeIdle(n int) {
+	for len(r.idlers) > n {
+		r.idlers[0].Close()
+		r.idlers = r.idlers[1:]
 	}
 }
 
@@ -514,18 +611,15 @@ func (r *chainRun) settle() {
 	for _, reader := range slices.Clone(r.readers) {
 		r.endDisturbance(reader)
 	}
+	r.closeIdle(0)
+	r.record.setLate(0)
 	r.network.Refuse(false)
 	r.network.Full(false)
 	r.commands.set(0, 0, false, 0)
-	r.calm = true
-	if r.server != nil && r.server.once {
-		r.stopServer(false)
-	}
-	if r.server == nil {
-		r.serveAnew()
-	}
+	r.serveOn()
 	r.tidy()
-	for i := len(r.readers) - 1; i >= 0 && len(r.readers) > 3; i-- { // there is room for one more
+	most := min(r.maxConns-4, 6) // there is room for two more, and two in the process of the server
+	for i := len(r.readers) - 1; i >= 0 && len(r.readers) > most; i-- {
 		reader := r.readers[i]
 		r.readers = slices.Delete(r.readers, i, i+1)
 		reader.stop()

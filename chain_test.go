@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,6 +47,10 @@ type chain struct {
 	format   wire.Format
 	maxConns int
 	limit    func(*feed.Feed) // sets its limits
+	secure   *chainTLS        // nil without TLS
+
+	// transports are those that servers listen at, the first one of which is "tcp".
+	transports []string
 
 	commands commands
 
@@ -52,24 +58,20 @@ type chain struct {
 	locals           atomic.Int32 // so far
 }
 
-const (
-	// chainAddress is where the server of a chain listens.
-	chainAddress = "127.0.0.1:60300"
-
-	chainInterval = time.Second
-)
+const chainInterval = time.Second
 
 func newChain(t *testing.T, targets ...string) *chain {
 	r := &recorder{begin: time.Now()}
 	return &chain{
 		T: t, fs: faults.Made(), network: &faults.Network{Dialed: r.dialed}, record: r, targets: targets,
-		maxConns: 1000, limit: func(*feed.Feed) {},
+		maxConns: 1000, limit: func(*feed.Feed) {}, transports: []string{"tcp"},
 	}
 }
 
 // close checks that nothing is left behind. Servers and clients were stopped before.
 func (c *chain) close() {
 	c.Helper()
+	synctest.Wait() // what ends with a context may be about to close
 	check.Equal(c.T, "ends of connections that are open", 0, c.network.Opened().Now)
 	check.Equal(c.T, "files that are open", 0, c.fs.Opened().Now)
 }
@@ -81,15 +83,20 @@ type chainPart struct {
 	stop    func() // waits for the end
 }
 
+// told is the cause of the end of a part that was cancelled, or stopped, at this time.
+type told struct{ time.Time }
+
+func (told) Error() string { return "told to end" }
+
 // begin runs a part until it is stopped; its result must be nil.
 func (c *chain) begin(run func(ctx context.Context, console *log.Logger) error) chainPart {
-	ctx, cancel := context.WithCancel(c.Context())
-	p := chainPart{console: &check.Buffer{}, cancel: cancel}
+	ctx, cancel := context.WithCancelCause(c.Context())
+	p := chainPart{console: &check.Buffer{}, cancel: func() { cancel(told{time.Now()}) }}
 	done := make(chan error, 1)
 	go func() { done <- run(ctx, log.New(p.console, "", 0)) }()
 	p.stop = func() {
 		c.Helper()
-		cancel()
+		p.cancel()
 		check.Must(c.T, <-done)
 	}
 	synctest.Wait()
@@ -118,67 +125,85 @@ func (p patterns) filter() *pattern.Filter {
 // chainServer is a server of the targets.
 type chainServer struct {
 	chainPart
-	number   int
-	once     bool // it ends by itself
-	listener *faults.Listener
+	number    int
+	once      bool               // it ends by itself
+	listeners []*faults.Listener // of each transport
 }
 
 // serve begins a server of the targets, as watch does.
 func (c *chain) serve(locals locals) *chainServer {
 	c.Helper()
-	l, err := c.network.Listen(chainAddress)
-	check.Must(c.T, err)
 	c.servers++
-	s := &chainServer{number: c.servers, once: locals.once, listener: l}
+	s := &chainServer{number: c.servers, once: locals.once}
+	for _, t := range c.transports {
+		l, err := c.network.Listen(chainAddresses[t].Name)
+		check.Must(c.T, err)
+		s.listeners = append(s.listeners, l)
+	}
 	c.record.listen(s.number)
 	s.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
 		how := "once"
 		defer func() {
-			if ctx.Err() != nil {
-				how = "stopped"
+			var took time.Duration
+			if at, ok := errors.AsType[told](context.Cause(ctx)); ok {
+				how, took = "stopped", time.Since(at.Time)
 			}
-			c.record.end(s.number, how)
+			c.record.end(s.number, how, took)
 		}()
 		began := time.Now()
 		p := newPoll(ctx, c.targets, chainInterval, c.scanOptions())
 		p.say = func(_, format string, args ...any) { console.Printf(format, args...) }
+		over := c.overTransports(ctx, s.listeners, console)
 		watching, err := p.start(ctx)
 		if err != nil {
-			l.Close()
+			over.close()
 			return nil
 		}
 		f := feed.New(watching)
 		c.limit(f)
-		c.record.serve(s.number, time.Since(began), watching, locals.once)
+		serve := proof.Record{Kind: proof.Serve, Server: s.number, Took: time.Since(began).Milliseconds(), Events: watching, Once: locals.once, Initial: locals.initial}
+		if locals.command {
+			serve.Name = "command"
+		}
+		c.record.serve(serve)
 		server := newServer(f, c.format, c.maxConns, console, true)
 		server.ask, p.scanned = p.ask, server.scanned
+		server.transports, server.front = over.names, newFront(&options{}, p, server)
+		if over.secure != nil {
+			over.secure.Refused = server.refused
+		}
 		publish := func(events []wire.Event) {
 			c.record.publish(s.number, events)
 			f.Publish(events)
 		}
-		return share(ctx, p, publish, server, []net.Listener{l}, c.receivers(locals, console), c.receive)
+		initial := locals.initial && (!locals.once || slices.ContainsFunc(watching, isThere))
+		receive := func(ctx context.Context, r *receiver, client *follow.Client) error {
+			return c.receive(ctx, r, client, initial)
+		}
+		return share(ctx, p, publish, server, over.listeners, c.receivers(locals, initial, console), receive)
 	})
 	return s
 }
 
 // locals are the receivers in the process of a server.
 type locals struct {
-	print, command, restart, once bool
-	settle                        time.Duration
+	print, command, restart, once, initial bool
+	settle                                 time.Duration
 }
 
-// receivers returns those, whose names are those of readers.
-func (c *chain) receivers(l locals, logger *log.Logger) (all []*receiver) {
+// receivers returns those, whose names are those of readers. With initial COMMAND is to run
+// at the start.
+func (c *chain) receivers(l locals, initial bool, logger *log.Logger) (all []*receiver) {
 	if l.command {
 		r := &receiver{name: c.newLocal()}
 		r.command = c.command(r.name, logger)
-		r.command.Restart, r.command.Settle = l.restart, l.settle
-		c.record.add(proof.Record{Kind: proof.Options, Reader: r.name, Restart: l.restart, Settle: l.settle.Milliseconds()})
+		r.command.Restart, r.command.Settle, r.command.Once = l.restart, l.settle, l.once
+		c.record.add(proof.Record{Kind: proof.Options, Reader: r.name, Restart: l.restart, Settle: l.settle.Milliseconds(), Initial: initial})
 		c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command"})
 		all = append(all, r)
 	}
 	if l.print {
-		r := &receiver{name: c.newLocal(), format: wire.JSON, once: l.once, before: func() {}}
+		r := &receiver{name: c.newLocal(), format: wire.JSON, once: l.once && !l.command, before: func() {}}
 		r.output = console.NewOutput(printed{c.record, r.name})
 		all = append(all, r)
 	}
@@ -191,10 +216,13 @@ func (c *chain) newLocal() string {
 }
 
 // receive is the one of receivers.
-func (c *chain) receive(ctx context.Context, r *receiver, client *follow.Client) error {
+func (c *chain) receive(ctx context.Context, r *receiver, client *follow.Client, initial bool) error {
 	dial := client.Dial
 	client.Dial = func(ctx context.Context) (net.Conn, error) { return c.record.dialLocal(ctx, r.name, dial) }
-	err := r.receive(ctx, client, !r.once)
+	err := r.receive(ctx, client, initial)
+	if _, ok := err.(commandStatus); ok { // with which the program ends
+		err = nil
+	}
 	end := proof.Record{Kind: proof.End, Reader: r.name, Name: "stopped"}
 	if ctx.Err() == nil {
 		end.Name = "once"
@@ -222,19 +250,6 @@ func (p printed) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// dial connects to the server for a reader, as sock.Address.Dial does.
-func (c *chain) dial(ctx context.Context, reader string) (*readerEnd, error) {
-	e := &readerEnd{record: c.record, reader: reader}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, dialing{}, e), 10*time.Second)
-	defer cancel()
-	conn, err := c.network.Dial(ctx, chainAddress)
-	if err != nil {
-		return nil, err
-	}
-	e.Conn, e.sock = conn, conn.(*faults.Conn)
-	return e, nil
-}
-
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // newReader returns the name of a reader that no other one has.
@@ -246,7 +261,7 @@ func (c *chain) newReader(kind string) string {
 // subscribe returns a subscriber, which reads only when the test does.
 func (c *chain) subscribe() *peer {
 	c.Helper()
-	conn, err := c.dial(c.Context(), c.newReader("subscriber"))
+	conn, err := c.dial(c.Context(), c.newReader("subscriber"), "tcp", func(*readerEnd) {})
 	check.Must(c.T, err)
 	return newPeer(c.T, conn)
 }
@@ -254,9 +269,9 @@ func (c *chain) subscribe() *peer {
 // chainReader is a subscriber or a client that reads by itself.
 type chainReader struct {
 	chainPart
-	name     string
-	isClient bool
-	printed  check.Buffer // what a client has handed on
+	name, transport string
+	isClient        bool
+	printed         check.Buffer // what a client has handed on
 
 	mu  sync.Mutex // guards end
 	end *readerEnd // of its latest connection; nil before the first
@@ -276,14 +291,13 @@ func (r *chainReader) connected(e *readerEnd) {
 }
 
 // read begins a subscriber that connects once, and reads until the end.
-func (c *chain) read() *chainReader {
-	r := &chainReader{name: c.newReader("subscriber")}
+func (c *chain) read(transport string) *chainReader {
+	r := &chainReader{name: c.newReader("subscriber"), transport: transport}
 	r.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
-		e, err := c.dial(ctx, r.name)
+		e, err := c.dial(ctx, r.name, transport, r.connected)
 		if err != nil {
 			return nil
 		}
-		r.connected(e)
 		defer e.Close()
 		defer context.AfterFunc(ctx, func() { e.Close() })()
 		for b := make([]byte, 4<<10); ; {
@@ -297,15 +311,17 @@ func (c *chain) read() *chainReader {
 
 // clientOptions are those of a client. It prints, or runs COMMAND.
 type clientOptions struct {
-	command  bool
-	restart  bool
-	settle   time.Duration
-	patterns patterns
+	transport string // "tcp" or "tls"
+	command   bool
+	initial   bool
+	restart   bool
+	settle    time.Duration
+	patterns  patterns
 }
 
 // follow begins a client, as followServer does.
 func (c *chain) follow(o clientOptions) *chainReader {
-	c.record.add(proof.Record{Kind: proof.Options, Reader: fmt.Sprint("client", c.readers+1), Restart: o.restart, Settle: o.settle.Milliseconds(),
+	c.record.add(proof.Record{Kind: proof.Options, Reader: fmt.Sprint("client", c.readers+1), Restart: o.restart, Initial: o.initial, Settle: o.settle.Milliseconds(),
 		Only: o.patterns.only, Ignore: o.patterns.ignore})
 	receiver := &receiver{filter: o.patterns.filter()}
 	r := &chainReader{name: c.newReader("client"), isClient: true}
@@ -313,11 +329,10 @@ func (c *chain) follow(o clientOptions) *chainReader {
 		client := &follow.Client{
 			Server: "there",
 			Dial: func(ctx context.Context) (net.Conn, error) {
-				e, err := c.dial(ctx, r.name)
+				e, err := c.dial(ctx, r.name, cmp.Or(o.transport, "tcp"), r.connected)
 				if err != nil {
 					return nil, err
 				}
-				r.connected(e)
 				return e, nil
 			},
 			Log:   console,
@@ -336,7 +351,9 @@ func (c *chain) follow(o clientOptions) *chainReader {
 		if o.command {
 			cmd := c.command(r.name, console)
 			cmd.Restart, cmd.Settle = o.restart, o.settle
-			client.Begun = cmd.Trigger
+			if o.initial {
+				client.Begun = cmd.Trigger
+			}
 			client.Handle = func(events []wire.Event) error {
 				if events = receiver.choose(events); len(events) == 0 {
 					return nil

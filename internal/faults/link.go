@@ -114,6 +114,16 @@ func (w *Way) Split(n int) { w.set(func() { w.piece = n }) }
 // lost, though it succeeds.
 func (w *Way) CutAfter(n int, reset bool) { w.set(func() { w.left, w.reset = n, reset }) }
 
+// Room returns how many bytes can be written this way at once.
+func (w *Way) Room() int {
+	w.link.mu.Lock()
+	defer w.link.mu.Unlock()
+	w.link.settleLocked()
+	return w.roomLocked()
+}
+
+func (w *Way) roomLocked() int { return max(0, w.limit-w.inFlight-len(w.arrived)) }
+
 func (w *Way) set(change func()) {
 	w.link.mu.Lock()
 	defer w.link.mu.Unlock()
@@ -127,7 +137,7 @@ func (w *Way) sendLocked(b []byte) int {
 		w.from.in.pushLocked(reset, nil)
 		return len(b)
 	}
-	b = b[:min(len(b), max(0, w.limit-w.inFlight-len(w.arrived)))]
+	b = b[:min(len(b), w.roomLocked())]
 	passing := b
 	if w.left >= 0 {
 		passing = b[:min(len(b), w.left)]

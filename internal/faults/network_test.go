@@ -449,8 +449,10 @@ func TestWriteNow(t *testing.T) {
 			return fmt.Sprint(n, " ", oserr.Cause(err))
 		}
 		check.Equal(t, "with room", "3 <nil>", writeNow("abc"))
+		check.Equal(t, "room", 2, client.Link.ToServer.Room())
 		check.Equal(t, "with little", "2 <nil>", writeNow("defg"))
 		check.Equal(t, "with none", "0 <nil>", writeNow("fg"))
+		check.Equal(t, "no room", 0, client.Link.ToServer.Room())
 		client.SetWriteDeadline(time.Now())
 		check.Equal(t, "after the deadline", "0 i/o timeout", writeNow("fg"))
 		client.SetWriteDeadline(time.Time{})

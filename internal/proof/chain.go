@@ -34,7 +34,7 @@ func keysOf(e *wire.Event) keys {
 type chain struct {
 	server      int
 	began       int64 // ms, when its first scan did
-	from, until int64 // ms, when it served
+	from, until int64 // ms, when it served, and scanned
 	index       int   // of its Serve record
 	targets     []string
 	events      []published
@@ -88,7 +88,7 @@ func (h History) chains() (all []*chain) {
 			c.publish(i, &r)
 		case End:
 			if r.Reader == "" {
-				c.until = r.T
+				c.until = r.T - r.Took
 			}
 		}
 	}

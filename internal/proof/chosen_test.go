@@ -53,7 +53,7 @@ const timingScript = `
 0 config a
 0 op create a 1
 100 serve 1 watching a 1 =A
-140 options c -settle=500 -restart
+140 options c -settle=500 -restart -initial
 150 join c 1 1
 151 got 1 watching a 1 =A
 152 run c
@@ -76,46 +76,19 @@ func TestTiming(t *testing.T) {
 	testRows(t, timingScript,
 		breaks("Never two", "the run is not ended", "2400 ran c 143 killed\n2400 run", "3000 ran c 0\n3000 run", "2500 ran", "3500 ran"),
 		breaks("Never two", "it is ended too early", "2400 ran", "2100 ran", "2400 run", "2100 run"),
+		sound("it is ended early, with the client", "2400 ran c 143 killed\n2400 run c modified a 2 =B, modified a 3 =C\n2500 ran c 0", "2100 ran c 143 killed\n2100 end c stopped"),
+		sound("it is ended with the client, without -restart", " -restart", "", "2400 run c modified a 2 =B, modified a 3 =C\n2500 ran c 0", "2400 end c stopped"),
 		breaks("Never two", "it is ended without -restart", " -restart", ""),
+		breaks("Never two", "it is ended too early, and never begins", "2400 ran", "2100 ran", "2400 run c modified a 2 =B, modified a 3 =C\n2500 ran c 0", ""),
 		breaks("Never two", "it is ended without a change", "2500 ran c 0", "2500 ran c 143 killed\n2500 run c modified a 2 =B, modified a 3 =C\n2600 ran c 0"),
 		breaks("Never two", "it begins too early", "2400 ran c 143 killed\n2400 run", "1600 ran c 0\n2000 run"),
-		breaks("Never two", "it begins too late", "2400 ran c 143 killed\n2400 run", "1600 ran c 0\n5000 run", "2500 ran", "5500 ran"),
+		breaks("Never two", "it begins too late", "2400 ran c 143 killed\n2400 run", "1600 ran c 0\n7000 run", "2500 ran", "7500 ran"),
 		breaks("Never two", "it never begins", "2400 run c modified a 2 =B, modified a 3 =C\n2500 ran c 0", ""),
 		breaks("Reliable", "the events of a run that was ended are gone", "2500 ran c 0", "2500 ran c 0\n2600 op write a 4\n2700 publish 1 modified a 4 =D\n2700 got 1 modified a 4 =D\n2700 handled c modified a 4 =D\n3200 run c modified a 4 =D\n3300 ran c 0",
 			"2500 ran c 0\n2600", "3200 ran c 143 killed\n2600", "20000 fresh watching a 3 =C", "20000 fresh watching a 4 =D"),
+		breaks("Honest", "a run at the start without -initial", " -initial", ""),
 		sound("without the first run", "152 run c\n", "", "2400 ran c 143 killed\n", ""),
 		sound("it could not be started for long", "2400 run", "2400 ran c 0 not started\n7000 run", "2500 ran", "7500 ran"),
-		sound("the options are not known", "140 options c -settle=500 -restart", "", "2400 ran c 143 killed\n2400 run", "2600 ran c 0\n2700 run", "2500 ran", "3500 ran"),
-	)
-}
-
-// A server with -once ends with what its receiver has handed on.
-const onceScript = `
-0 config a
-0 op create a 1
-100 serve 1 once watching a 1 =A
-110 join l 1 1 local
-111 got 1 watching a 1 =A
-1000 fault fail a !input/output error
-1500 publish 1 unreadable a !input/output error =X
-1501 got 1 unreadable a !input/output error =X
-1502 handled l unreadable a !input/output error =X
-2000 heal fail a
-2500 publish 1 readable a 1 =A
-2501 got 1 readable a 1 =A
-2502 handled l readable a 1 =A
-2503 end l once
-2503 leave 1 closed
-2510 end 1 once
-5000 calm
-`
-
-func TestOnceLocal(t *testing.T) {
-	testRows(t, onceScript,
-		breaks("Reliable", "the server goes on", "2503 end l once\n2503 leave 1 closed\n2510 end 1 once\n", ""),
-		breaks("Reliable", "the receiver has not handed it on", "2502 handled l readable a 1 =A\n", ""),
-		breaks("Reliable, Honest", "the server ends when something is unreadable", "2000 heal fail a\n2500 publish 1 readable a 1 =A\n2501 got 1 readable a 1 =A\n2502 handled l readable a 1 =A\n2503 end l once\n2503 leave 1 closed\n2510 end 1 once\n", "1503 end l once\n1503 leave 1 closed\n1510 end 1 once\n"),
-		breaks("Reliable", "the receiver misses the first change", "110 join l 1 1 local\n111 got 1 watching a 1 =A\n", "", "1501 got 1 unreadable a !input/output error =X\n1502 handled l unreadable a !input/output error =X\n",
-			"1600 join l 1 1 local\n1600 got 1 watching a !input/output error =X\n"),
+		sound("the options are not known", "140 options c -settle=500 -restart -initial", "", "2400 ran c 143 killed\n2400 run", "2600 ran c 0\n2700 run", "2500 ran", "3500 ran"),
 	)
 }

@@ -49,7 +49,9 @@ type client struct {
 	began, ended int64 // ms, of the last run
 	broken       bool  // COMMAND could not be started since then
 	restarted    bool  // the last run was told to end, because of tasks
-	killed       bool  // or for another reason
+
+	// What is wrong with that the last run was told to end, unless the client ends too.
+	ending *Violation
 
 	silent      bool // it hands on nothing
 	command     bool // it has one
@@ -109,7 +111,6 @@ func (h History) clients() (found []Violation) {
 		case Options:
 			c.options, c.chosen = r, r.chooser()
 		case End:
-			report(c.endOnce(i, r), r.Reader)
 			wrong[r.Reader] = true // no more is expected
 		}
 	}
@@ -176,26 +177,20 @@ func blame(due []duty, n int, done []duty, verb string) *Violation {
 	case slices.ContainsFunc(due[:n], func(o duty) bool { return same(d, o) }):
 		p, text = Once, "again"
 	}
-	v := violation(p, d.index, "%s %q, %s", verb, d.String(), text)
-	return &v
+	return new(violation(p, d.index, "%s %q, %s", verb, d.String(), text))
 }
 
 // run notes a run of COMMAND, the record with the index. It gets what is due since the last
 // run, after all that the last one got if that has failed. Without input it runs at the
-// start only.
+// start only, with -initial.
 func (c *client) run(h History, index int, input []duty) *Violation {
-	var v Violation
 	switch {
 	case c.running:
-		v = violation(NeverTwo, index, "runs COMMAND while it runs")
-		return &v
-	case len(input) == 0 && c.runs > 0 && !c.failed:
-		v = violation(Honest, index, "runs COMMAND for nothing")
-		return &v
-	}
-	if c.killed {
-		v = violation(NeverTwo, index, "had ended the run before, and nothing had changed or it has no -restart")
-		return &v
+		return new(violation(NeverTwo, index, "runs COMMAND while it runs"))
+	case len(input) == 0 && !c.failed && (c.runs > 0 || c.options != nil && !c.options.Initial):
+		return new(violation(Honest, index, "runs COMMAND for nothing"))
+	case c.ending != nil:
+		return c.ending
 	}
 	var timing *Violation
 	if !c.restarted { // else the end of the last run was judged
@@ -244,67 +239,18 @@ func cutCollapsed(input, tasks []duty) (rest []duty, ok bool) {
 	return input[len(last):], slices.EqualFunc(input[:len(last)], last, collapsed)
 }
 
-// endOnce says what is wrong with the end of a client, the record with the index, or of
-// its server, if that is because of -once.
-func (c *client) endOnce(index int, r *Record) *Violation {
-	hasIt := slices.ContainsFunc(c.tasks, func(d duty) bool { return r.T-d.t <= maxDelay }) && len(c.tasks) > 0
-	if r.Name != "once" || hasIt {
-		return nil
-	}
-	v := violation(Reliable, index, "has not handed on what ended it by -once")
-	return &v
-}
-
-// farewell is how long a server that ends waits for subscribers that do not read, in ms.
-const farewell = 1000
-
-// onces checks that a server with -once ends with its first batch that has something
-// which is not unreadable, and no other one ends by itself.
-func (h History) onces() (found []Violation) {
-	due, once := make(map[int]int64), make(map[int]bool)
-	for i, r := range h {
-		at, ok := due[r.Server]
-		switch {
-		case r.Kind == Serve:
-			once[r.Server] = r.Once
-		case ok && r.T > at+maxDelay+farewell:
-			found = append(found, violation(Reliable, i, "server %d goes on after the first change, though it has -once", r.Server))
-			delete(due, r.Server) // one violation is enough
-			delete(once, r.Server)
-		case r.Kind == Publish && once[r.Server] && !ok && slices.ContainsFunc(r.Events, func(e wire.Event) bool { return e.Change != wire.Unreadable }):
-			due[r.Server] = r.T
-		case r.Kind == End && r.Reader == "" && r.Name == "once" && !ok:
-			found = append(found, violation(Honest, i, "server %d has ended before the first change", r.Server))
-		}
-		if r.Kind == End {
-			delete(due, r.Server)
-		}
-	}
-	for _, server := range slices.Sorted(maps.Keys(due)) {
-		if last := len(h) - 1; h[last].T > due[server]+maxDelay+farewell {
-			found = append(found, violation(Reliable, last, "server %d has not ended after the first change, though it has -once", server))
-		}
-	}
-	return found
-}
-
 // atEnd says what the client has not done by the end of h, though it was due in time.
 func (c *client) atEnd(h History) *Violation {
-	var v Violation
 	if n := len(c.done); n < len(c.due) && c.due[n].t < h.deadline() {
-		v = violation(Reliable, c.due[n].index, "never handed on %q", c.due[n].String())
-		return &v
+		return new(violation(Reliable, c.due[n].index, "never handed on %q", c.due[n].String()))
 	}
-	if c.waits(h[len(h)-1].T) {
+	switch {
+	case c.waits(h[len(h)-1].T):
 		return nil // it is still to run
-	}
-	if c.killed {
-		v = violation(NeverTwo, len(h)-1, "has ended a run, and nothing had changed or it has no -restart")
-		return &v
-	}
-	if c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline() {
-		v = violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String())
-		return &v
+	case c.ending != nil:
+		return c.ending
+	case c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline():
+		return new(violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String()))
 	}
 	return nil
 }

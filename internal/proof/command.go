@@ -1,7 +1,7 @@
 package proof
 
 // probe is how long COMMAND may be held back before a run, in ms: see internal/follow.
-const probe = 2000
+const probe = 4000
 
 // maxSettle is how many times the time of -settle tasks wait at most.
 const maxSettle = 10
@@ -39,17 +39,13 @@ func (c *client) begins(index int, t, late int64) *Violation {
 	if c.options == nil || c.broken || c.next == len(c.tasks) {
 		return nil
 	}
-	from := c.pending()
-	var v Violation
-	switch first, last := c.settled(from); {
+	switch first, last := c.settled(c.pending()); {
 	case t < first:
-		v = violation(NeverTwo, index, "did not wait until %d ms, when nothing had changed for the time of -settle", first)
+		return new(violation(NeverTwo, index, "did not wait until %d ms, when nothing had changed for the time of -settle", first))
 	case t > last+late+maxDelay:
-		v = violation(NeverTwo, index, "waited longer than until %d ms for COMMAND", last)
-	default:
-		return nil
+		return new(violation(NeverTwo, index, "waited longer than until %d ms for COMMAND", last))
 	}
-	return &v
+	return nil
 }
 
 // waits reports whether COMMAND need not have run by the time t on the tasks that wait.
@@ -72,14 +68,13 @@ func (c *client) ran(index int, r *Record) (v *Violation) {
 	switch {
 	case c.options == nil:
 	case killed && (!c.options.Restart || c.next == len(c.tasks)):
-		c.killed = true
+		c.ending = new(violation(NeverTwo, index, "has ended COMMAND, and nothing had changed or it has no -restart"))
 	case killed:
-		v = c.begins(index, asked, 0)
+		c.ending = c.begins(index, asked, 0)
 		c.restarted = true
 	case c.options.Restart && c.next < len(c.tasks):
 		if _, last := c.settled(c.pending()); asked > last+maxDelay && !c.broken {
-			w := violation(NeverTwo, index, "did not end COMMAND by %d ms, though -restart asks for it", last)
-			v = &w
+			v = new(violation(NeverTwo, index, "did not end COMMAND by %d ms, though -restart asks for it", last))
 		}
 	}
 	c.running, c.failed, c.ended = false, r.Value != 0 || killed, r.T

@@ -251,6 +251,16 @@ func (f *fault) in(target string) bool {
 	return f.path == target || above(f.path, target) || above(target, f.path)
 }
 
+// some reports whether one of the faults is so.
+func (d *disk) some(is func(*fault) bool) bool {
+	for i := range d.faults {
+		if is(&d.faults[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // delays reports whether scans of the target may wait for f: calls hang or are slow in it,
 // or in another target of the same directory.
 func (d *disk) delays(f *fault, target string) bool {

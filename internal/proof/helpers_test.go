@@ -28,6 +28,7 @@ var validators = []struct {
 //	0 op create d/a 1, 0 op rename d/a d/b
 //	100 serve 1 watching d =A, watching e missing =0   (Took is 50, or +Took)
 //	100 serve 1 once watching d =A                   (with -once)
+//	100 serve 1 once initial command watching d =A   (each may be left out)
 //	149 options r -restart -settle=500
 //	150 join r 1 1                                   (reader, server, connection)
 //	150 join r 1 1 local
@@ -37,6 +38,7 @@ var validators = []struct {
 //	1502 run r ..., 1600 ran r 0, 1600 ran r 143 killed
 //	2000 fault fail d/b !input/output error, 2000 fault stall @r
 //	2500 heal fail d/b +20 *30                       (Took and Value)
+//	4000 end 1 stopped 2000                          (Took)
 //
 // The size of a file is its mtime too. An event that was published has its time.
 func parse(t *testing.T, script string) History {
@@ -88,11 +90,19 @@ func parse(t *testing.T, script string) History {
 				if r.Once = f[0] == "once"; r.Once {
 					word()
 				}
+				if r.Initial = f[0] == "initial"; r.Initial {
+					word()
+				}
+				if f[0] == "command" {
+					r.Name = word()
+				}
 			case End:
 				if r.Server, err = strconv.Atoi(f[0]); err != nil {
 					r.Server, r.Reader = 0, f[0]
 				}
-				r.Name = f[1]
+				if r.Name = f[1]; len(f) > 2 {
+					r.Took, _ = strconv.ParseInt(f[2], 10, 64)
+				}
 			case Join:
 				r.Reader, r.Server, r.Conn = word(), number(), number()
 				conns[r.Conn] = r.Reader
@@ -171,8 +181,8 @@ func parse(t *testing.T, script string) History {
 	return h
 }
 
-// setOptions sets what the fields "-only=PATTERN", "-ignore=PATTERN", "-settle=MS" and
-// "-restart" say, and returns the others.
+// setOptions sets what the fields "-only=PATTERN", "-ignore=PATTERN", "-settle=MS",
+// "-restart" and "-initial" say, and returns the others.
 func setOptions(t *testing.T, r *Record, fields []string) (others []string) {
 	t.Helper()
 	for _, f := range fields {
@@ -187,6 +197,8 @@ func setOptions(t *testing.T, r *Record, fields []string) (others []string) {
 			r.Settle = ms
 		case "-restart":
 			r.Restart = true
+		case "-initial":
+			r.Initial = true
 		default:
 			others = append(others, f)
 		}

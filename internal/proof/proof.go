@@ -8,9 +8,11 @@
 //	             chain of its server
 //	client.go    the same of what a client handed on; Never two: what the runs of COMMAND get
 //	command.go   Never two: when COMMAND runs
+//	once.go      Reliable, Honest: when a server ends by itself
 //	chosen.go    what patterns choose
 //	disk.go      how the file system was at each time, and what kept scans from seeing it
 //	reports.go   Reliable, Honest, Timely: the chains against the file system
+//	stream.go    the lines of an answer over HTTP
 //	settled.go   Convergent, Timely: when who has what; Isolated, Bounded, Clean
 //
 // The writer never repeats a size, so each state of a target is a version; only those of

@@ -19,11 +19,12 @@ const (
 	Config Kind = "config" // the first one: Interval, Scan, Targets, Content, Only, Ignore
 
 	// Serve: Server has scanned for the first time, since T-Took; Events are its Watching
-	// events.
+	// events. With Once it is to end by itself; by the end of COMMAND if Name is "command".
+	// Initial is as with Options.
 	// Publish: it has published the batch Events. A server that is killed may have sent
 	// more than a witness got: whoever records adds what any reader got.
 	// End: Server, or the client Reader, has ended; Name says how, "stopped" or "killed", or
-	// "once" because of -once, which Serve then has.
+	// "once" because of -once, which Serve then has. A server scans no more from T-Took on.
 	Serve   Kind = "serve"
 	Publish Kind = "publish"
 	End     Kind = "end"
@@ -47,8 +48,9 @@ const (
 	// at T-Took. With the Name "not started" it could not be started, and none has ended.
 	Ran Kind = "ran"
 
-	// Options: the client Reader, which is about to begin, has Only, Ignore, Settle, Restart.
-	// Of one without this record it is not known when COMMAND is to run.
+	// Options: the client Reader, which is about to begin, has Only, Ignore, Settle, Restart,
+	// Initial: what is there at the start counts as changed. Of one without this record it is
+	// not known when COMMAND is to run.
 	Options Kind = "options"
 
 	// Op: the file system has changed: Name, Path, To, Size, as on tree.apply. It began at
@@ -88,6 +90,7 @@ type Record struct {
 	Settle   int64    `json:"settle,omitzero"` // ms
 	Restart  bool     `json:"restart,omitzero"`
 	Once     bool     `json:"once,omitzero"`
+	Initial  bool     `json:"initial,omitzero"`
 
 	Server int    `json:"server,omitzero"` // from 1 on
 	Reader string `json:"reader,omitzero"`

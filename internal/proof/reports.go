@@ -62,7 +62,7 @@ func (r *reporter) fail(p Promise, index int, format string, args ...any) {
 func (r *reporter) begin(e *wire.Event, last *reporter) {
 	n, unchanged := nameOf(e), false
 	r.note(n, e, r.chain.from, r.chain.index)
-	r.unseen[n.target] = e.Error != "" && !slices.ContainsFunc(r.faults, func(f fault) bool {
+	r.unseen[n.target] = e.Error != "" && !r.some(func(f *fault) bool {
 		return f.name == "fail" && f.at(n) && f.reason == e.Error
 	})
 	if last != nil {
@@ -74,7 +74,7 @@ func (r *reporter) begin(e *wire.Event, last *reporter) {
 	}
 	for _, n := range r.below(n.target) {
 		first := r.last(n)
-		hidden := slices.ContainsFunc(r.faults, func(f fault) bool {
+		hidden := r.some(func(f *fault) bool {
 			return f.overlaps(r.chain.began, r.chain.from) && above(f.path, n.path())
 		})
 		if unchanged && e.Error == "" && !hidden {
@@ -163,7 +163,7 @@ func (r *reporter) find(n name, before, now report) int {
 		if i < before.span || again || s.from > now.t || !s.is(v) && !replaced {
 			continue
 		}
-		hidden := slices.ContainsFunc(r.faults, func(f fault) bool {
+		hidden := r.some(func(f *fault) bool {
 			return f.name == "fail" && f.at(n) && f.covers(max(s.from, since), min(s.until, now.t))
 		})
 		if v.kind == absent || !hidden {
@@ -182,7 +182,7 @@ func (r *reporter) justified(n name, reason string, t int64) bool {
 		from = min(from, r.chain.began) // the reason is that of the first scan
 	}
 	silent := strings.HasPrefix(reason, "file system not responding") || strings.HasPrefix(reason, "initial scan not finished")
-	late := slices.ContainsFunc(r.faults, func(f fault) bool { return r.delays(&f, n.target) && f.overlaps(from, t) })
+	late := r.some(func(f *fault) bool { return r.delays(f, n.target) && f.overlaps(from, t) })
 	var lasting []fault
 	for _, f := range r.faults {
 		// A scan that was delayed may have listed the directory before it failed.
@@ -217,8 +217,8 @@ func (r *reporter) changed(target string, from, until int64) bool {
 			}
 		}
 	}
-	return slices.ContainsFunc(r.faults, func(f fault) bool {
-		return f.overlaps(from, until) && (f.in(target) || r.delays(&f, target))
+	return r.some(func(f *fault) bool {
+		return f.overlaps(from, until) && (f.in(target) || r.delays(f, target))
 	})
 }
 
@@ -265,9 +265,9 @@ func (r *reporter) fits(n name, now report, t int64) bool {
 	if r.mustBeUnreadable(n, t) {
 		return isUnreadable
 	}
-	excused := slices.ContainsFunc(r.faults, func(f fault) bool {
+	excused := r.some(func(f *fault) bool {
 		unknown := now.index == r.chain.index && n.file == n.target && f.name != "fail" && f.in(n.target)
-		return f.overlaps(t-r.window, t) && (r.hides(&f, n) || isUnreadable && (f.at(n) || unknown))
+		return f.overlaps(t-r.window, t) && (r.hides(f, n) || isUnreadable && (f.at(n) || unknown))
 	})
 	if r.chosen.enters(n) && !isUnreadable { // whether it is there is not reported
 		return true
@@ -280,7 +280,7 @@ func (r *reporter) fits(n name, now report, t int64) bool {
 // mustBeUnreadable reports whether n is there, and has been for long enough, and one fault
 // and no other one has kept scans from reading it for as long.
 func (r *reporter) mustBeUnreadable(n name, t int64) bool {
-	return slices.ContainsFunc(r.faults, func(f fault) bool {
+	return r.some(func(f *fault) bool {
 		from := t - r.window
 		if f.name != "fail" {
 			from -= unreadableAfter
@@ -294,8 +294,8 @@ func (r *reporter) mustBeUnreadable(n name, t int64) bool {
 		if above(n.target, f.path) {
 			there = append(there, r.between(name{f.path, f.path}, from, t)...)
 		}
-		return !slices.Contains(there, value{}) && !slices.ContainsFunc(r.faults, func(g fault) bool {
-			return g != f && g.overlaps(from, t) && (g.in(n.target) || r.delays(&g, n.target))
+		return !slices.Contains(there, value{}) && !r.some(func(g *fault) bool {
+			return g != f && g.overlaps(from, t) && (g.in(n.target) || r.delays(g, n.target))
 		})
 	})
 }

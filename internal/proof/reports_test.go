@@ -231,6 +231,7 @@ func TestRestart(t *testing.T) {
 		breaks("Honest", "the start: unreadable for no reason", "9000 fault hang d", "15500 fault hang d", "17000 op write d/c 8", "17000 op write d/c 8\n17001 fault hang d\n18000 heal hang d"),
 
 		sound("a change just before the end", "4000 end", "3900 op write d/a 9\n4000 end"),
+		sound("the end takes long", "4000 end 1 stopped", "2000 op write d/a 9\n4000 end 1 stopped 1950"),
 		sound("the start: calls tell nothing of what is below, for long", "9000 fault fail e !permission denied", "9000 fault inconclusive e/b !too many open files", "watching e !permission denied =X", "watching e !too many open files =X", "16000 heal fail e", "14900 heal inconclusive e/b", ", created e/b 5 =I, created e/c 7 =J", ""),
 		sound("the start: a directory that cannot be read any more, and is a file then", "9000 fault fail e !permission denied", "14960 fault fail e !permission denied", "0 op create e/b 2", "0 op create e/b 2\n0 op create z 50", "16000 heal fail e", "15500 op swap e z\n16000 heal fail e",
 			"readable e =H, created e/b 5 =I, created e/c 7 =J", "removed e/c =H1, removed e/b =H2, removed e =0, created e 50 =H3"),

@@ -40,15 +40,16 @@ func (h History) settled() (found []Violation) {
 			continue
 		}
 		states, handled, n := make(map[string]string), make(map[string]string), 0
-		chooses := slices.ContainsFunc(h, func(r Record) bool {
-			return r.Kind == Options && r.Reader == k.reader && len(r.Only)+len(r.Ignore) > 0
-		})
 		for ; n < len(k.lines) && k.lines[n].t <= deadline; n++ {
 			states[k.lines[n].TargetName()] = k.lines[n].State
 		}
 		for _, r := range h {
-			for _, e := range r.Events {
-				if r.Kind == Handled && r.Reader == k.reader && r.T <= deadline && !chooses { // else not all that changes the state
+			switch {
+			case r.Reader != k.reader || r.T > deadline:
+			case r.Kind == Options && len(r.Only)+len(r.Ignore) > 0:
+				handled = nil // it does not hand on all that changes the state
+			case r.Kind == Handled && handled != nil:
+				for _, e := range r.Events {
 					handled[e.TargetName()] = e.State
 				}
 			}

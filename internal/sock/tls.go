@@ -78,6 +78,12 @@ func (c *TLSClient) Dial(ctx context.Context, a Address) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.Over(ctx, raw, a)
+}
+
+// Over returns a connection to a over raw, which it owns, when the handshake is done. It
+// uses the files as Dial has read them last; the error is as that of Dial.
+func (c *TLSClient) Over(ctx context.Context, raw net.Conn, a Address) (net.Conn, error) {
 	config := c.config.Clone()
 	config.ServerName = serverName(a)
 	conn := newTLSConn(raw, func(below net.Conn) *tls.Conn { return tls.Client(below, config) })

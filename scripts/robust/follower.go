@@ -75,6 +75,7 @@ type client struct {
 	reader  string // of the last one
 	started int
 	command bool
+	tls     bool
 	proxy   *proxy
 }
 
@@ -88,6 +89,9 @@ func (c *client) start() error {
 		address = "unix:" + address
 	}
 	args := []string{c.round.program, "-connect", address}
+	if c.tls {
+		args = append([]string{c.round.program, "-connect", "tls://" + address}, c.round.secure.flags...)
+	}
 	log := c.name + ".log"
 	var err error
 	if c.command {

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"bytes"
+	"crypto/tls"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -73,12 +73,19 @@ const (
 	good                // and lines have come
 )
 
-// newProxy returns a proxy for the reader, which listens at address, and connects to the
-// server over another network. Without rng it passes everything on.
+// newProxy returns a proxy for the reader, which listens at address, maybe over "tls", and
+// connects to the server over another network. Without rng it passes everything on.
 func newProxy(r *round, reader, network, address, server string, rng *rand.Rand) (*proxy, error) {
-	l, err := net.Listen(network, address)
+	below := network
+	if network == "tls" {
+		below = "tcp"
+	}
+	l, err := net.Listen(below, address)
 	if err != nil {
 		return nil, err
+	}
+	if network == "tls" {
+		l = tls.NewListener(l, r.secure.config)
 	}
 	p := &proxy{round: r, listener: l, network: server, rand: rng, reader: reader, conns: make(map[net.Conn]connState)}
 	p.wg.Go(p.accept)
@@ -115,6 +122,13 @@ func (p *proxy) pass(conn net.Conn, reader string, plan *plan) {
 	if plan.name == "refuse" {
 		return
 	}
+	if c, ok := conn.(*tls.Conn); ok { // or else what is recorded would wait for that
+		c.SetDeadline(time.Now().Add(connectTime))
+		if err := c.Handshake(); err != nil {
+			return
+		}
+		c.SetDeadline(time.Time{})
+	}
 	if plan.name != "" {
 		defer p.round.rec.fault(plan.name, "", reader, "")(func() {})
 	}
@@ -131,7 +145,11 @@ func (p *proxy) pass(conn net.Conn, reader string, plan *plan) {
 		p.round.rec.add(proof.Record{Kind: proof.Leave, Reader: reader, Conn: id})
 	}
 	if plan.reset {
-		if c, ok := conn.(*net.TCPConn); ok {
+		below := conn
+		if c, ok := conn.(*tls.Conn); ok {
+			below = c.NetConn()
+		}
+		if c, ok := below.(*net.TCPConn); ok {
 			c.SetLinger(0)
 		}
 	} else if c, ok := conn.(interface{ CloseWrite() error }); ok {
@@ -144,19 +162,23 @@ func (p *proxy) pass(conn net.Conn, reader string, plan *plan) {
 // forward passes on what the server sends, as planned, and records it as got.
 func (p *proxy) forward(conn, server net.Conn, plan *plan, got proof.Record) {
 	buf, n := make([]byte, 64<<10), 0
-	var line []byte // the begin of one
+	linesOf := new(proof.Plain).Lines
+	if p.network == "http" {
+		linesOf = new(proof.Stream).Lines
+	}
 	write := func(b []byte) bool {
-		line = append(line, b...)
-		end := bytes.LastIndexByte(line, '\n') + 1
 		got.Events = nil
-		for l := range bytes.Lines(line[:end]) {
-			e, err := proof.DecodeLine(l)
+		lines, err := linesOf(b)
+		if err != nil {
+			p.round.fail(err)
+		}
+		for _, l := range lines {
+			e, err := proof.DecodeLine([]byte(l))
 			if err != nil {
 				p.round.fail(err)
 			}
 			got.Events = append(got.Events, e)
 		}
-		line = line[end:]
 		if len(got.Events) > 0 {
 			p.round.rec.add(got)
 			p.mu.Lock()
@@ -166,7 +188,7 @@ func (p *proxy) forward(conn, server net.Conn, plan *plan, got proof.Record) {
 			p.mu.Unlock()
 		}
 		n += len(b)
-		_, err := conn.Write(b)
+		_, err = conn.Write(b)
 		return err == nil
 	}
 	for {

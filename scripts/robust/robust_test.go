@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"io/fs"
@@ -110,11 +111,24 @@ func TestPinned(t *testing.T) {
 
 // A proxy passes on what the plan says, and records the lines that are whole.
 func TestProxy(t *testing.T) {
-	var sent []byte
+	for _, network := range []string{"tcp", "tls", "http"} {
+		t.Run(network, func(t *testing.T) { testProxy(t, network) })
+	}
+}
+
+func testProxy(t *testing.T, network string) {
+	var events []wire.Event
 	for i := range 20 {
 		size := int64(i)
-		sent = append(sent, wire.Encode(wire.JSON, []wire.Event{{Type: wire.Changed, File: "f", Change: wire.Modified, Size: &size, State: fmt.Sprint(i)}})...)
+		events = append(events, wire.Event{Type: wire.Changed, File: "f", Change: wire.Modified, Size: &size, State: fmt.Sprint(i)})
 	}
+	sent, end := wire.Encode(wire.JSON, events), "}\n"
+	if network == "http" {
+		head := "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1000\n\n"
+		sent, end = append([]byte(head), wire.Encode(wire.SSE, events)...), "}\n\n"
+	}
+	secure, err := newSecure(filepath.Join(t.TempDir(), "secure"))
+	check.Must(t, err)
 	for _, row := range []struct {
 		name  string
 		plan  plan
@@ -131,8 +145,11 @@ func TestProxy(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			check.Must(t, err)
 			defer l.Close()
-			r := &round{rec: new(recorder), server: &server{number: 1, tcp: l.Addr().String()}}
-			p := &proxy{round: r, network: "tcp"}
+			r := &round{rec: new(recorder), server: &server{number: 1, at: map[string]string{network: l.Addr().String()}}, secure: secure}
+			p := &proxy{round: r, network: network}
+			if network == "tls" {
+				l = tls.NewListener(l, secure.config)
+			}
 			reader, conn := net.Pipe()
 			done := make(chan struct{})
 			go func() {
@@ -144,7 +161,7 @@ func TestProxy(t *testing.T) {
 				server, err := l.Accept()
 				check.Must(t, err)
 				server.Write(sent)
-				server.(*net.TCPConn).CloseWrite()
+				server.(interface{ CloseWrite() error }).CloseWrite()
 				defer server.Close()
 			}
 			got, _ := io.ReadAll(reader)
@@ -157,7 +174,7 @@ func TestProxy(t *testing.T) {
 					events += len(x.Events)
 				}
 			}
-			check.Equal(t, "lines", bytes.Count(sent[:row.bytes], []byte("\n")), events)
+			check.Equal(t, "lines", bytes.Count(sent[:row.bytes], []byte(end)), events)
 			joins := 1
 			if row.plan.name == "refuse" {
 				joins = 0

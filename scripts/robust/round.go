@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -29,6 +30,9 @@ const (
 	// 5 s between two tries.
 	connectTime = 20 * time.Second
 
+	// rawReaders is how many of the followers are no clients; they come first.
+	rawReaders = 5
+
 	// nobody is the user that servers run as where this is root, who may read all.
 	nobody = 65534
 )
@@ -43,6 +47,7 @@ type round struct {
 	uid           int
 	content       string // a flag of the servers, or ""
 	targets       []string
+	secure        *secure
 
 	writer   *writer
 	proxies  []*proxy
@@ -123,6 +128,9 @@ func (r *round) setUp() (err error) {
 	if err != nil {
 		return err
 	}
+	if r.secure, err = newSecure(r.path("run/secure")); err != nil {
+		return err
+	}
 	r.writer.places = []place{
 		{target: r.memory + "/t", real: r.memory + "/t", spare: r.memory + "/spare"},
 		{target: r.path("disk/t"), real: r.path("disk/t"), spare: r.path("disk/spare")},
@@ -146,8 +154,8 @@ func (r *round) setUp() (err error) {
 	r.rec.add(proof.Record{T: -1, Kind: proof.Config, Interval: interval, Scan: scanTime, Targets: r.targets, Content: r.content != ""})
 	r.writer.burst(20)
 	for i, f := range []struct{ name, network, server string }{
-		{"direct", "tcp", "tcp"}, {"raw1", "tcp", "unix"}, {"raw2", "unix", "tcp"},
-		{"print1", "unix", "unix"}, {"print2", "tcp", "tcp"}, {"command1", "tcp", "unix"}, {"command2", "unix", "tcp"},
+		{"direct", "tcp", "tcp"}, {"raw1", "tcp", "unix"}, {"raw2", "unix", "tcp"}, {"web", "tcp", "http"}, {"raw3", "unix", "tls"},
+		{"print1", "unix", "unix"}, {"print2", "tcp", "tcp"}, {"print3", "tls", "tls"}, {"command1", "tcp", "unix"}, {"command2", "tls", "tcp"},
 	} {
 		address, rng := "127.0.0.1:0", rand.New(rand.NewPCG(r.rand.Uint64(), 0))
 		if f.network == "unix" {
@@ -161,8 +169,8 @@ func (r *round) setUp() (err error) {
 			return err
 		}
 		r.proxies = append(r.proxies, p)
-		if i > 2 {
-			r.clients = append(r.clients, &client{round: r, name: f.name, command: i > 4, proxy: p})
+		if i >= rawReaders {
+			r.clients = append(r.clients, &client{round: r, name: f.name, command: strings.HasPrefix(f.name, "command"), proxy: p, tls: f.network == "tls"})
 		}
 	}
 	return nil
@@ -231,7 +239,7 @@ func (r *round) play(ctx context.Context, length time.Duration) error {
 		return err
 	}
 	writing.Go(func() { r.writer.run(busy) })
-	for i, p := range r.proxies[:3] {
+	for i, p := range r.proxies[:rawReaders] {
 		rng := rand.New(rand.NewPCG(r.rand.Uint64(), uint64(i)))
 		all.Go(func() { rawReader(ctx, quiet, p.listener.Addr(), rng) })
 	}

@@ -4,12 +4,13 @@ package main
 
 import (
 	"bufio"
-	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -34,10 +35,10 @@ type server struct {
 	*child
 	number  int
 	socket  string
-	tcp     string        // its address, "" until it is known
-	greeted chan struct{} // closed when the witness has a greeting
-	ended   chan struct{} // closed when the witness has no connection any more
-	eaters  []net.Conn    // take descriptors
+	at      map[string]string // its addresses by network but "unix", nil until they are known
+	greeted chan struct{}     // closed when the witness has a greeting
+	ended   chan struct{}     // closed when the witness has no connection any more
+	eaters  []net.Conn        // take descriptors
 }
 
 // launch starts a server, which may have few descriptors, with a witness. That records its
@@ -45,7 +46,9 @@ type server struct {
 func (r *round) launch(kind proof.Kind, socket string, few, text bool) (*server, error) {
 	r.servers++
 	s := &server{number: r.servers, socket: socket, greeted: make(chan struct{}), ended: make(chan struct{})}
-	args := []string{r.program, "-interval", fmt.Sprintf("%dms", interval), "-listen", "127.0.0.1:0", "-listen", "unix:" + socket}
+	args := []string{r.program, "-interval", fmt.Sprintf("%dms", interval), "-listen", "127.0.0.1:0", "-listen", "unix:" + socket,
+		"-listen", "tls://127.0.0.1:0", "-listen", "http://127.0.0.1:0"}
+	args = append(args, r.secure.flags...)
 	if !text {
 		args = append(args, "-format", "json")
 	}
@@ -117,12 +120,12 @@ func (r *round) serve(few bool) error {
 	if err := s.await(); err != nil {
 		return err
 	}
-	address, err := s.listens()
+	at, err := s.listens()
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
-	s.tcp = address
+	s.at = at
 	r.mu.Unlock()
 	if few {
 		for range fewFiles {
@@ -134,19 +137,25 @@ func (r *round) serve(few bool) error {
 	return nil
 }
 
-// listens returns the address of s, which the console has a while after the greeting.
-func (s *server) listens() (string, error) {
+// listening is how the console says where a server listens.
+var listening = regexp.MustCompile(`listening on (http://)?(127\.0\.0\.1:\d+)( with TLS)? `)
+
+// listens returns the addresses of s, which the console has a while after the greeting.
+func (s *server) listens() (map[string]string, error) {
 	for begin := time.Now(); time.Since(begin) < greetTime && s.alive(); time.Sleep(time.Millisecond) {
 		console, err := os.ReadFile(s.log)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		_, rest, _ := bytes.Cut(console, []byte("listening on "))
-		if address, _, ok := bytes.Cut(rest, []byte(" ")); ok {
-			return string(address), nil
+		at := make(map[string]string)
+		for _, m := range listening.FindAllSubmatch(console, -1) {
+			at[map[string]string{"": "tcp", "http://": "http", " with TLS": "tls"}[string(m[1])+string(m[3])]] = string(m[2])
+		}
+		if len(at) == 3 {
+			return at, nil
 		}
 	}
-	return "", fmt.Errorf("%s does not say where it listens", s.log)
+	return nil, fmt.Errorf("%s does not say where it listens", s.log)
 }
 
 // await waits for the greeting.
@@ -170,21 +179,30 @@ func (r *round) setServer(s *server) *server {
 	return last
 }
 
-// dial connects the reader to the server, over "tcp" or "unix". The number of the
-// connection is 0 if there is no server.
+// dial connects the reader to the server, over "tcp", "unix", "tls" or "http". The number
+// of the connection is 0 if there is no server.
 func (r *round) dial(reader, network string) (net.Conn, int, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	s := r.server
-	if s == nil || network == "tcp" && s.tcp == "" {
+	if s == nil || network != "unix" && s.at == nil {
 		return nil, 0, errors.New("no server")
 	}
-	address := s.socket
-	if network == "tcp" {
-		address = s.tcp
-	}
 	id := r.rec.join(reader, s.number)
-	conn, err := net.DialTimeout(network, address, time.Second)
+	dialer := &net.Dialer{Timeout: time.Second}
+	var conn net.Conn
+	var err error
+	switch network {
+	case "unix":
+		conn, err = dialer.Dial(network, s.socket)
+	case "tls":
+		conn, err = tls.DialWithDialer(dialer, "tcp", s.at[network], r.secure.config)
+	default:
+		conn, err = dialer.Dial("tcp", s.at[network])
+	}
+	if err == nil && network == "http" {
+		_, err = io.WriteString(conn, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
 	return conn, id, err
 }
 
@@ -243,7 +261,7 @@ func (r *round) sample(s *server) {
 	console, _ := os.ReadFile(s.log)
 	most := fewFiles
 	if len(s.eaters) == 0 {
-		most = 12 + 2 + 64 + 2*len(r.proxies) + 1 // docs/operations.md: its own, listeners, calls, subscribers
+		most = 12 + 4 + 64 + 2*len(r.proxies) + 1 // docs/operations.md: its own, listeners, calls, subscribers
 	}
 	for _, u := range []struct {
 		name        string
