@@ -31,10 +31,9 @@ need go "see https://go.dev/dl"
 as_root() { if [[ $(id -u) = 0 ]]; then "$@"; else sudo "$@"; fi; }
 
 folder=$(mktemp -d)
-registered=() pids=()
+registered=()
 finish() {
 	local r
-	((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
 	for r in "${registered[@]}"; do as_root tee "$r" <<<-1 >/dev/null || true; done
 	[[ ! -d $folder/wine ]] || WINEPREFIX=$folder/wine wineserver -k || true # also what a test has left behind
 	rm -rf "$folder"
@@ -90,8 +89,7 @@ windows() {
 	wineboot --init >/dev/null 2>&1
 	# One program runs all along: services that start with the first one would keep the
 	# output of a test open.
-	sleep infinity | wine cmd >/dev/null 2>&1 &
-	pids+=($!)
+	tail --pid=$$ -f /dev/null | wine cmd >/dev/null 2>&1 &
 
 	# A library with one function, for random numbers.
 	x86_64-w64-mingw32-gcc -shared -O2 -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" -x c - -ladvapi32 <<-'END'
