@@ -57,12 +57,11 @@ run() {
 	[[ $result = ok ]] || failed=1
 	tr -d '\r' <"$folder/log" >"$folder/$1.log"
 	# What failed has all its lines, and what was skipped its reason.
-	awk '/^ *=== (RUN|NAME|PAUSE|CONT)/ { lines = ""; next }
-		/^ *--- SKIP/ { print "skipped: " $3 lines; lines = ""; next }
-		/^ *--- FAIL/ { print lines; print; lines = ""; next }
-		/^ *--- PASS/ { lines = ""; next }
+	awk '/^ *=== / { name = $3; next }
+		/^ *--- PASS/ { next }
+		/^ *--- (SKIP|FAIL)/ { print $2 " " $3 text[$3]; delete text[$3]; next }
 		/^(ok|FAIL|panic:)/ { print }
-		{ lines = lines "\n" $0 }' "$folder/$1.log"
+		{ text[name] = text[name] "\n" $0 }' "$folder/$1.log"
 	# Without a failed test, it is a build, or a test that took the others with it.
 	[[ $result = ok ]] || grep -q -- '--- FAIL' "$folder/$1.log" || tail -n 100 "$folder/$1.log"
 	results+=("$(printf '%-8s %-6s %4d s, tests passed: %d, skipped: %d' "$1" "$result" $((SECONDS - begin)) \
