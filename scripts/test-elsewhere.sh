@@ -31,10 +31,9 @@ need go "see https://go.dev/dl"
 as_root() { if [[ $(id -u) = 0 ]]; then "$@"; else sudo "$@"; fi; }
 
 folder=$(mktemp -d)
-registered=() pids=()
+registered=()
 finish() {
 	local r
-	((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
 	for r in "${registered[@]}"; do as_root tee "$r" <<<-1 >/dev/null || true; done
 	[[ ! -d $folder/wine ]] || WINEPREFIX=$folder/wine wineserver -k || true # also what a test has left behind
 	rm -rf "$folder"
@@ -58,12 +57,11 @@ run() {
 	[[ $result = ok ]] || failed=1
 	tr -d '\r' <"$folder/log" >"$folder/$1.log"
 	# What failed has all its lines, and what was skipped its reason.
-	awk '/^ *=== (RUN|NAME|PAUSE|CONT)/ { lines = ""; next }
-		/^ *--- SKIP/ { print "skipped: " $3 lines; lines = ""; next }
-		/^ *--- FAIL/ { print lines; print; lines = ""; next }
-		/^ *--- PASS/ { lines = ""; next }
+	awk '/^ *=== / { name = $3; next }
+		/^ *--- PASS/ { next }
+		/^ *--- (SKIP|FAIL)/ { print $2 " " $3 text[$3]; delete text[$3]; next }
 		/^(ok|FAIL|panic:)/ { print }
-		{ lines = lines "\n" $0 }' "$folder/$1.log"
+		{ text[name] = text[name] "\n" $0 }' "$folder/$1.log"
 	# Without a failed test, it is a build, or a test that took the others with it.
 	[[ $result = ok ]] || grep -q -- '--- FAIL' "$folder/$1.log" || tail -n 100 "$folder/$1.log"
 	results+=("$(printf '%-8s %-6s %4d s, tests passed: %d, skipped: %d' "$1" "$result" $((SECONDS - begin)) \
@@ -90,8 +88,7 @@ windows() {
 	wineboot --init >/dev/null 2>&1
 	# One program runs all along: services that start with the first one would keep the
 	# output of a test open.
-	sleep infinity | wine cmd >/dev/null 2>&1 &
-	pids+=($!)
+	tail --pid=$$ -f /dev/null | wine cmd >/dev/null 2>&1 &
 
 	# A library with one function, for random numbers.
 	x86_64-w64-mingw32-gcc -shared -O2 -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" -x c - -ladvapi32 <<-'END'
