@@ -5,8 +5,10 @@ import (
 	"io"
 	"log"
 	"net"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"net-watcher/internal/check"
@@ -127,4 +129,25 @@ var chainRequests = []string{
 	"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:60302\r\n\r\n" + getEvents,
 	getEvents,
 	"\r\nGET /metrics HTTP/1.1\nhost: [::1]\n\n" + "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\nGET /events?x HTTP/1.0\r\n\r\n",
+}
+
+// A peer that reads nothing of its handshake keeps no subscriber out, also where that does
+// not fit into a socket.
+func TestHandshakeNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain(t, "d")
+		c.network.Buffer, c.transports, c.secure = 300, []string{"tcp", "tls"}, newChainTLS(t, 1)
+		server := c.serve(locals{})
+		ctx, cancel := context.WithCancel(t.Context())
+		go c.dial(ctx, "stuck", "tls", func(e *readerEnd) { e.link.ToClient.Stall() })
+		synctest.Wait()
+		honest := c.read("tls")
+		time.Sleep(100 * time.Millisecond)
+		got := slices.ContainsFunc(c.record.history, func(r proof.Record) bool { return r.Kind == proof.Got && r.Reader == honest.name })
+		check.Equal(t, "the honest one is greeted", true, got)
+		cancel()
+		honest.stop()
+		server.stop()
+		c.close()
+	})
 }
