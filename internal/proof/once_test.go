@@ -37,6 +37,8 @@ func TestOnce(t *testing.T) {
 		sound("with -initial the server waits, because nothing is there", "100 serve 1 once watching a 1 =A", "100 serve 1 once initial watching a !input/output error =X", "111 got 1 watching a 1 =A", "111 got 1 watching a !input/output error =X",
 			"0 op create a 1", "0 op create a 1\n0 fault fail a !input/output error", "1000 fault fail a !input/output error\n1500 publish 1 unreadable a !input/output error =X\n1501 got 1 unreadable a !input/output error =X\n1502 handled l unreadable a !input/output error =X\n", ""),
 		sound("with -initial the server ends at once", "once watching", "once initial watching", onceScript[strings.Index(onceScript, "1000 fault"):strings.Index(onceScript, "5000 calm")], "112 end l once\n112 leave 1 closed\n112 end 1 once\n"),
+		sound("the receiver connects again", "1502 handled l unreadable a !input/output error =X\n", "1502 handled l unreadable a !input/output error =X\n1510 leave 1 dropped\n1610 join l 1 2 local\n1611 got 2 watching a !input/output error =X\n",
+			"2501 got 1", "2501 got 2", "2503 leave 1", "2503 leave 2"),
 		breaks("Honest", "a server without -once ends", "serve 1 once", "serve 1"),
 	)
 }

@@ -13,7 +13,7 @@ type conn struct {
 	index        int    // of its Join record
 	chain        *chain // of its server
 	joined, left int64  // ms
-	local        bool   // in the process of the server
+	local        bool   // the first one of a reader in the process of the server
 	floor        int    // a position of the chain that was received before it joined, by anybody
 	lines        []line
 }
@@ -37,7 +37,8 @@ func (h History) conns() (all []*conn) {
 		switch k := byID[r.Conn]; r.Kind {
 		case Join:
 			c := byServer[r.Server]
-			k = &conn{reader: r.Reader, id: r.Conn, index: i, chain: c, joined: r.T, left: never, local: r.Name == "local", floor: high[c]}
+			k = &conn{reader: r.Reader, id: r.Conn, index: i, chain: c, joined: r.T, left: never, floor: high[c]}
+			k.local = r.Name == "local" && !slices.ContainsFunc(all, func(o *conn) bool { return o.reader == k.reader })
 			byID[r.Conn] = k
 			all = append(all, k)
 		case Got:
