@@ -143,6 +143,7 @@ func TestHandshakeNotRead(t *testing.T) {
 		synctest.Wait()
 		honest := c.read("tls")
 		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
 		got := slices.ContainsFunc(c.record.history, func(r proof.Record) bool { return r.Kind == proof.Got && r.Reader == honest.name })
 		check.Equal(t, "the honest one is greeted", true, got)
 		cancel()
