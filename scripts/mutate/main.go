@@ -306,8 +306,10 @@ func (l *lab) run(ctx context.Context, binary string, number int, timeout time.D
 	ctx, cancel := context.WithTimeout(ctx, 2*timeout)
 	defer cancel()
 	args = append(append([]string{filepath.Join(l.scratch, binary)}, args...), "-test.failfast", "-test.timeout", timeout.String())
-	if l.apart { // the tests are not the first process there, for which signals are different
-		args = append(strings.Fields("unshare -rpf --mount-proc --kill-child sh -c"), append([]string{`"$0" "$@"; exit $?`}, args...)...)
+	if l.apart {
+		// Signals for a process group pass the border of a namespace: hence setsid. The
+		// tests are not the first process there, for which signals are different.
+		args = append(strings.Fields("unshare -rpf --mount-proc --kill-child setsid sh -c"), append([]string{`"$0" "$@"; exit $?`}, args...)...)
 	}
 	tests := exec.CommandContext(ctx, args[0], args[1:]...)
 	tests.Dir, tests.WaitDelay = l.dir, time.Second
