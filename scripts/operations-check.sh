@@ -4,7 +4,7 @@
 # the manifests to the schemas of Kubernetes and of Compose. It opens the ssh tunnels to an
 # sshd on loopback, and has the side-car reload an nginx when a directory changes as the
 # kubelet changes that of a ConfigMap. It says which programs it lacks; curl and python3 must
-# be there.
+# be there. Go fetches the schemas' checkers, which takes a network.
 #
 # Left out, because it takes a virtual machine, a registry or another system: systemd,
 # OpenRC, podman and launchd themselves, Windows.
