@@ -225,9 +225,10 @@ func (a Address) names() []string {
 	return names
 }
 
-// hostHint returns what to do about err if it says that the host is unknown.
+// hostHint returns what to do about err if it says that the host is unknown, or that no
+// name server could be asked.
 func hostHint(err error) string {
-	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Sprintf(" (for a Unix socket: unix:%s)", e.Name)
 	}
 	return ""

@@ -171,3 +171,11 @@ func TestDialLocalhost(t *testing.T) {
 		}
 	}
 }
+
+// What is no known host may be a Unix socket, whether or not a name server could say so.
+func TestHostHint(t *testing.T) {
+	for _, err := range []*net.DNSError{{Err: "no such host", Name: "s", IsNotFound: true}, {Err: "network is unreachable", Name: "s"}} {
+		check.Equal(t, err.Err, " (for a Unix socket: unix:s)", hostHint(&net.OpError{Op: "listen", Err: err}))
+	}
+	check.Equal(t, "another error", "", hostHint(net.ErrClosed))
+}

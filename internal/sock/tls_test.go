@@ -170,6 +170,12 @@ func TestNotTLS(t *testing.T) {
 	conn.Close() // a health probe
 	g.expect(t, "refused: ")
 
+	conn, err = g.address.tcp().Dial(t.Context())
+	check.Must(t, err)
+	io.WriteString(conn, "\x16\x03\x01\x00\x05") // the header of a record that does not come
+	conn.Close()
+	g.expect(t, "refused: left during the TLS handshake")
+
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check.Must(t, err)
 	defer l.Close()

@@ -336,7 +336,7 @@ func (h *handshake) reason(err error, replaced bool) string {
 		return "does not speak TLS"
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Sprintf("no TLS handshake within %v", handshakeTimeout)
-	case err == io.EOF || oserr.IsReset(err):
+	case err == io.EOF || err == io.ErrUnexpectedEOF || oserr.IsReset(err): // between records, or within one
 		if h.conn.below.received.Load() == 0 {
 			return ""
 		}
