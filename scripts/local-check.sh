@@ -232,7 +232,7 @@ beside inotifywait "inotifywait -q -m -r --format 'ran %w%f' src" "net-watcher -
 beside inotifywait "while inotifywait -qq -r -e modify,create,delete,move src; do echo ran; done" \
 	"net-watcher src -- echo ran" edit src/a.c
 beside fswatch "fswatch -r src | sed -u 's/^/ran /'" "net-watcher -listen - src | sed -u 's/^/ran /'" edit src/a.c
-beside fswatch "fswatch -o src | xargs -n1 echo ran" "net-watcher src -- echo ran" edit src/a.c
+beside fswatch "fswatch -o src | xargs -I{} echo ran" "net-watcher src -- echo ran" edit src/a.c
 beside nodemon "nodemon --quiet --watch src --ext js --exec 'echo ran; sleep 100'" \
 	"net-watcher -restart -initial -only '*.js' src -- sh -c 'echo ran; sleep 100'" edit src/sub/c.js
 beside chokidar "chokidar 'src/**/*.js' -c 'echo ran'" "net-watcher -only '*.js' src -- echo ran" edit src/sub/c.js
