@@ -51,6 +51,21 @@ func realProgram(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// A -settle within which no scan begins is accepted, but it joins nothing.
+func TestShortSettle(t *testing.T) {
+	const warning = "-settle 999ms is shorter than -interval 1s: COMMAND does not wait for the changes of a second scan"
+	for args, want := range map[string][]string{
+		"-settle 999ms a -- make":                       {warning},
+		"-settle 1s a -- make":                          nil,
+		"-settle 20ms -interval 10ms a -- make":         nil,
+		"-settle 20ms -connect localhost:60300 -- make": nil, // whose interval is not known
+	} {
+		o, err := parseOptions(strings.Fields(args))
+		check.Must(t, err)
+		check.Equal(t, args, want, o.warnings)
+	}
+}
+
 func TestParseOptions(t *testing.T) {
 	local := sock.Address{Network: "tcp", Name: "localhost:60300"}
 	filter := new(pattern.Filter)

@@ -97,7 +97,7 @@ with -once and COMMAND, that of COMMAND.
 examples:
   net-watcher target.txt                       then: nc localhost 60300
   net-watcher -initial src -- make
-  net-watcher -restart -initial -settle 100ms . -- go run .
+  net-watcher -restart -initial -only '*.go' . -- go run .
   net-watcher -listen ./watch.sock /etc/hosts  then: nc -U ./watch.sock
   net-watcher -listen http://localhost:8080 .  then open that in a browser
   net-watcher -connect files.example -- systemctl reload nginx
@@ -128,7 +128,7 @@ type options struct {
 	verbose bool
 	version bool
 
-	warnings []string // of patterns in files, for the console
+	warnings []string // of what has no effect, for the console
 }
 
 // parseOptions reads the command line. It returns flag.ErrHelp for -h.
@@ -190,6 +190,9 @@ func parseOptions(args []string) (*options, error) {
 	case o.command != nil && len(o.command) == 0:
 		return nil, errors.New("no COMMAND after --")
 	case o.connect == nil:
+		if o.settle > 0 && o.settle < o.interval {
+			o.warnings = append(o.warnings, fmt.Sprintf("-settle %v is shorter than -interval %v: COMMAND does not wait for the changes of a second scan", o.settle, o.interval))
+		}
 		return o, o.finishWatch()
 	case len(o.files) > 0:
 		return nil, fmt.Errorf("%q: -connect takes no FILE (a COMMAND goes after --)", o.files[0])

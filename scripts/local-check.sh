@@ -96,7 +96,7 @@ done_with "net-watcher -initial src -- make"
 
 terminal server
 port=$((20000 + RANDOM % 10000))
-command="net-watcher -restart -initial -settle 100ms . -- node server.js $port"
+command="net-watcher -restart -initial . -- node server.js $port"
 if command -v node >/dev/null; then
 	type "$command"
 	lines ^serving 1
