@@ -789,3 +789,11 @@ func TestClientForgets(t *testing.T) {
 		ct.stop()
 	})
 }
+
+// Where nothing came before an error of the network, or of TLS, that error is what a
+// user can act on.
+func TestNotAServer(t *testing.T) {
+	why := &net.OpError{Op: "read", Net: "tcp", Err: errors.New("no route to host")}
+	check.Equal(t, "silent", "no route to host", check.Message((&session{}).notAServer(why)))
+	check.Equal(t, "not silent", `not a net-watcher server? it sent "hi": no route to host`, check.Message((&session{quoted: []byte("hi")}).notAServer(why)))
+}
