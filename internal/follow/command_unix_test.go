@@ -28,20 +28,7 @@ func runShell(t *testing.T, ctx context.Context, killDelay time.Duration, restar
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip(err)
 	}
-	r, w, err := os.Pipe()
-	check.Must(t, err)
-	t.Cleanup(func() { r.Close() })
-	c := newCommand(t, w, t.Output(), "sh", "-c", script)
-	c.killDelay = killDelay
-	c.Restart = restart
-	c.Add([]wire.Event{change("a", 1)})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer w.Close()
-		c.Run(ctx)
-	}()
-	return c, bufio.NewReader(r), done
+	return runPiped(t, ctx, killDelay, restart, "sh", "-c", script)
 }
 
 // A process that a command leaves behind does not delay the next run, and is not

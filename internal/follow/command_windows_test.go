@@ -53,20 +53,7 @@ func init() {
 func runPart(t *testing.T, ctx context.Context, killDelay time.Duration, restart bool, name string) (*Command, *bufio.Reader, <-chan struct{}) {
 	t.Helper()
 	t.Setenv(part, name)
-	r, w, err := os.Pipe()
-	check.Must(t, err)
-	t.Cleanup(func() { r.Close() })
-	c := newCommand(t, w, t.Output(), os.Args[0])
-	c.killDelay = killDelay
-	c.Restart = restart
-	c.Add([]wire.Event{change("a", 1)})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer w.Close()
-		c.Run(ctx)
-	}()
-	return c, bufio.NewReader(r), done
+	return runPiped(t, ctx, killDelay, restart, os.Args[0])
 }
 
 // needBreak skips the test where processes cannot be sent Ctrl-Break: it makes a console

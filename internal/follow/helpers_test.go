@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -257,6 +258,26 @@ func newCommand(t *testing.T, out, logged io.Writer, args ...string) *Command {
 	c, err := NewCommand(args, out, os.Stderr, log.New(logged, "", 0))
 	check.Must(t, err)
 	return c
+}
+
+// runPiped has a Command run args on one event. It returns what its processes print, and a
+// channel that is closed when Run has returned.
+func runPiped(t *testing.T, ctx context.Context, killDelay time.Duration, restart bool, args ...string) (*Command, *bufio.Reader, <-chan struct{}) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	check.Must(t, err)
+	t.Cleanup(func() { r.Close() })
+	c := newCommand(t, w, t.Output(), args...)
+	c.killDelay = killDelay
+	c.Restart = restart
+	c.Add([]wire.Event{change("a", 1)})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer w.Close()
+		c.Run(ctx)
+	}()
+	return c, bufio.NewReader(r), done
 }
 
 func startCommand(t *testing.T) *commandTest {
