@@ -87,7 +87,8 @@ func TestAnnounce(t *testing.T) {
 	}
 }
 
-// Of many targets, those that are missing or unreadable are named, up to ten more.
+// The console names the first ten targets, and ten more at most of those that are missing
+// or unreadable.
 func TestStartLines(t *testing.T) {
 	watching := func(n int, odd ...int) (events []wire.Event) {
 		for i := range n {
@@ -132,7 +133,7 @@ func TestStartLines(t *testing.T) {
 	}
 }
 
-// What cannot be read below many targets is named for ten of them.
+// The console names what cannot be read below ten targets, and counts the other ones.
 func TestUnreadableLines(t *testing.T) {
 	below := make([][]string, 30)
 	for i := range 14 {

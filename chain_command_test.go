@@ -25,7 +25,7 @@ type commands struct {
 	took   time.Duration
 	status int
 	broken bool          // they cannot be started
-	ending time.Duration // how long they take to end when they are told to
+	ending time.Duration // from the end of their context to their own
 }
 
 func (c *commands) set(took time.Duration, status int, broken bool, ending time.Duration) {

@@ -254,7 +254,7 @@ func (e *readerEnd) say(word string) {
 	case conn == e.sock && e.shaking:
 	case conn == e.sock:
 		e.sock.WriteNow([]byte(word))
-	case e.link.ToServer.Room() >= len(word)+100: // what TLS adds is less
+	case e.link.ToServer.Room() >= len(word)+100: // TLS adds less than 100 bytes
 		io.WriteString(conn, word)
 	}
 }

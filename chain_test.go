@@ -71,7 +71,7 @@ func newChain(t *testing.T, targets ...string) *chain {
 // close checks that nothing is left behind. Servers and clients were stopped before.
 func (c *chain) close() {
 	c.Helper()
-	synctest.Wait() // what ends with a context may be about to close
+	synctest.Wait() // goroutines whose context is done may not have closed theirs yet
 	check.Equal(c.T, "ends of connections that are open", 0, c.network.Opened().Now)
 	check.Equal(c.T, "files that are open", 0, c.fs.Opened().Now)
 }

@@ -18,10 +18,10 @@
 // which never wait. Command.Run needs a goroutine of its own. Package main starts
 // that and waits for it.
 //
-// A client keeps what it has read but not handled, which is at most the longest
-// line, 1 MiB; one state for each target, 256 MiB of them at most; and twice, of failed runs and for the
-// next run of the command, 1 MiB of events, or two events for each target. The constants say where their
-// values come from.
+// A client keeps what it has read but not handled, which is at most the longest line,
+// 1 MiB; one state for each target, 256 MiB of them at most; and twice, of failed runs and
+// for the next run of the command, 1 MiB of events, or two events for each target. The
+// constants say where their values come from.
 package follow
 
 import (

@@ -29,8 +29,8 @@ func find(name string) (file string, start []byte, err error) {
 	return findWith(name, maxInterpreters)
 }
 
-// findWith is find for a program that may need so many interpreters.
-func findWith(name string, interpreters int) (file string, start []byte, err error) {
+// findWith is find for a program that needs at most so many interpreters.
+func findWith(name string, most int) (file string, start []byte, err error) {
 	file, err = exec.LookPath(name)
 	switch {
 	case errors.Is(err, exec.ErrDot): // what cmd.exe would run
@@ -44,14 +44,15 @@ func findWith(name string, interpreters int) (file string, start []byte, err err
 	if err != nil {
 		return file, nil, nil
 	}
-	if why := unusable(start, interpreters); why != "" {
+	if why := unusable(start, most); why != "" {
 		return "", nil, fmt.Errorf("%s: %s", wire.Printable(file), why)
 	}
 	return file, start, nil
 }
 
-// unusable returns why the system does not execute a file that begins with start, as
-// far as that shows there and in so many interpreters, and what to do.
+// unusable returns why the system does not execute a file that begins with start, and what
+// to do. It looks there, and in at most so many interpreters, each of which may be a script
+// that needs another one.
 func unusable(start []byte, most int) string {
 	const (
 		endings = "the lines of the script end in CR LF: convert them to LF"
