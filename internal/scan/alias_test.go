@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"net-watcher/internal/check"
+	"net-watcher/internal/pattern"
 )
 
 // Two names may be of the same thing if an inode says so, and, since not every file system
@@ -60,10 +61,21 @@ func TestAliases(t *testing.T) {
 		"it was there before":    {aFile, []listed{{"known", stat}}, nil},
 		"contents are compared":  {aFile, []listed{{"b", hashed}}, []string{"b"}},
 		"it cannot be examined":  {aFile, []listed{{"b", Stat{err: "x"}}}, []string{"b"}},
+		"a file, a directory":    {aFile, []listed{{"d/", Stat{}}}, nil},
 		"directories, a file":    {aDir, []listed{{"b", stat}, {"c/", Stat{}}, {"d/", Stat{}}}, []string{"c", "d"}},
 		"more than are examined": {aDir, manyDirs, manyNames[:64]},
 	} {
 		names := &aliases{listing: test.listing, old: []node{{name: "x"}, {name: "known"}}}
 		check.Equal(t, name, test.want, names.of("x", &test.entry))
 	}
+}
+
+// What a filter leaves out is not in the listing, and may answer to a name as well.
+func TestAliasesIgnored(t *testing.T) {
+	var ignore pattern.Set
+	ignore.Add("X")
+	p := &pass{options: &Options{Filter: &pattern.Filter{Ignore: ignore}}}
+	names := &aliases{all: []string{"X", "x", "y"}}
+	names.read.Do(func() {})
+	check.Equal(t, "names", []string{"X"}, names.ignored("x", p, "."))
 }
