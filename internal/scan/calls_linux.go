@@ -35,9 +35,9 @@ var openDirs = sync.Pool{New: func() any { return new(openDir) }}
 
 // OpenDir implements FileSystem.
 func (OS) OpenDir(name string, follow bool) (Dir, error) {
-	flags := openFlags | syscall.O_DIRECTORY | syscall.O_CLOEXEC
+	flags := dirFlags | syscall.O_CLOEXEC
 	if !follow {
-		flags |= syscall.O_NOFOLLOW
+		flags |= noFollow
 	}
 	for {
 		fd, err := syscall.Open(name, flags, 0)

@@ -159,21 +159,23 @@ func TestOpenDir(t *testing.T) {
 	check.Must(t, os.Symlink("directory", dir+"/link"))
 	check.Must(t, syscall.Mkfifo(dir+"/fifo", 0o600))
 	check.Write(t, dir+"/file", "1", check.Day1)
-	for name, want := range map[string]bool{"directory": true, "link": false, "fifo": false, "file": false, "none": false} {
-		f, err := OS{}.OpenDir(filepath.Join(dir, name), false)
-		if (err == nil) != want {
-			t.Errorf("%s: %v", name, err)
-		}
-		if err == nil {
-			f.Close()
-		}
-		if (f != nil) != want {
-			t.Errorf("%s: a Dir of %v", name, f)
+	for name, opens := range map[string]func(follow bool) bool{
+		"directory": func(bool) bool { return true },
+		"link":      func(follow bool) bool { return follow },
+		"fifo":      func(bool) bool { return false },
+		"file":      func(bool) bool { return false },
+		"none":      func(bool) bool { return false },
+	} {
+		for _, follow := range []bool{false, true} {
+			f, err := OS{}.OpenDir(filepath.Join(dir, name), follow)
+			if want := opens(follow); (err == nil) != want || (f != nil) != want {
+				t.Errorf("%s, follow %v: a Dir of %v and %v", name, follow, f, err)
+			}
+			if err == nil {
+				f.Close()
+			}
 		}
 	}
-	f, err := OS{}.OpenDir(filepath.Join(dir, "link"), true)
-	check.Must(t, err)
-	f.Close()
 	for _, name := range []string{"directory", "link", "fifo", "file"} {
 		f, err := OS{}.Open(filepath.Join(dir, name))
 		check.Must(t, err)

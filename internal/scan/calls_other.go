@@ -26,9 +26,9 @@ type openDir struct{ *os.File }
 
 // OpenDir implements FileSystem.
 func (OS) OpenDir(name string, follow bool) (Dir, error) {
-	flags := openFlags
+	flags := dirFlags
 	if !follow {
-		flags |= dirFlags
+		flags |= noFollow
 	}
 	f, err := os.OpenFile(name, flags, 0)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 // See open_unix.go; nothing of that exists here.
 const (
 	openFlags = os.O_RDONLY
-	dirFlags  = 0
+	dirFlags  = openFlags
+	noFollow  = 0
 )
 
 func identify(*Entry, fs.FileInfo) {}

@@ -11,7 +11,8 @@ import (
 // See FileSystem.
 const (
 	openFlags = os.O_RDONLY | syscall.O_NONBLOCK
-	dirFlags  = syscall.O_DIRECTORY | syscall.O_NOFOLLOW
+	dirFlags  = openFlags | syscall.O_DIRECTORY
+	noFollow  = syscall.O_NOFOLLOW
 )
 
 // identify sets what e has of the system's own part of info.
