@@ -84,7 +84,7 @@ func (c *Conn) do(op string, deadline *time.Time, try func() (bool, error)) erro
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		next := l.settleLocked()
+		l.settleLocked()
 		switch {
 		case c.closed:
 			return c.error(op, net.ErrClosed)
@@ -96,7 +96,7 @@ func (c *Conn) do(op string, deadline *time.Time, try func() (bool, error)) erro
 			return c.error(op, err)
 		}
 		var due <-chan time.Time
-		if next = earlier(next, *deadline); !next.IsZero() {
+		if next := earlier(l.nextLocked(), *deadline); !next.IsZero() {
 			due = time.After(time.Until(next))
 		}
 		changed := l.changed.wait()

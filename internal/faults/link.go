@@ -159,9 +159,8 @@ func (w *Way) pushLocked(what kindOf, b []byte) {
 	w.link.changed.broadcast()
 }
 
-// settleLocked makes arrive what does by now. It returns when there is more, zero if
-// only a change can bring that.
-func (l *Link) settleLocked() (next time.Time) {
+// settleLocked makes arrive what does by now.
+func (l *Link) settleLocked() {
 	now := time.Now()
 	if !l.timedOut.IsZero() && !now.Before(l.timedOut) {
 		l.ToServer.to.failLocked(errTimedOut)
@@ -170,6 +169,10 @@ func (l *Link) settleLocked() (next time.Time) {
 	}
 	for l.ToServer.arriveLocked(now) || l.ToClient.arriveLocked(now) {
 	}
+}
+
+// nextLocked returns when something arrives, zero if only a change can bring that.
+func (l *Link) nextLocked() time.Time {
 	return earlier(l.timedOut, earlier(l.ToServer.nextLocked(), l.ToClient.nextLocked()))
 }
 

@@ -100,6 +100,9 @@ var networkTests = []struct {
 		server drain: all
 		client close: ok
 		server read 9: EOF`},
+	{"a write that is longer than the buffer, to an end that is closed", true, `
+		server close: ok
+		client fill: broken pipe`},
 	{"the own end wakes", false, `
 		client begin read 9:
 		client close: ok
@@ -279,7 +282,7 @@ func (e *end) do(words []string) string {
 		return result(string(b), err)
 	case "fill":
 		for {
-			n, err := e.Write(make([]byte, 10_000))
+			n, err := e.Write(make([]byte, 100_000)) // more than the buffer of a Network
 			*e.filled += n
 			if err != nil {
 				return result("", err)
