@@ -90,9 +90,9 @@ func TestRemote(t *testing.T) {
 		time.Sleep(time.Second)
 		check.Equal(t, "listed anew", []string{"d", "d/sub"}, ff.Calls("refresh"))
 		ff.Calls("isremote")
-		time.Sleep(time.Minute)
-		if n := len(ff.Calls("isremote")); n < 3*5 || n > 3*6 {
-			t.Errorf("it was found out %d times in a minute whether there is a server, for two directories and a device", n)
+		time.Sleep(11 * time.Minute)
+		if n := len(ff.Calls("isremote")); n < 3*59 || n > 3*61 { // by the scan after 10 s
+			t.Errorf("it was found out %d times in 11 minutes whether there is a server, for two directories and a device", n)
 		}
 		ff.SetRemote(false)
 		time.Sleep(20 * time.Second)
@@ -177,6 +177,28 @@ func TestRemoteRemoved(t *testing.T) {
 	ff.Calls("revalidate")
 	check.Equal(t, "steps", []string{"removed d/f"}, d.scan())
 	check.Equal(t, "asked", []string{".", "d"}, ff.Calls("revalidate"))
+}
+
+// A server that is asked and does not answer makes unreadable what it is asked about.
+func TestRemoteHung(t *testing.T) {
+	for op, name := range map[string]string{"revalidate": "e/f", "refresh": "d"} {
+		synctest.Test(t, func(t *testing.T) {
+			ff := faults.Made()
+			ff.Tree.Numbered = true
+			putAll(ff, "e/f", "d/f")
+			ff.SetRemote(true)
+			d := newDriver(t, ff, scan.Options{}, "e/f", "d")
+			d.begin()
+			answer := make(chan struct{})
+			ff.Before(op, name, func() { <-answer })
+			r := d.record()
+			time.Sleep(8 * time.Second)
+			check.Equal(t, op, []string{hung(name)}, r.takeLines())
+			close(answer)
+			r.stop()
+			time.Sleep(time.Minute)
+		})
+	}
 }
 
 // What Refresh does with the listing of a directory changes nothing on a disk.

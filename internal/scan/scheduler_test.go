@@ -3,6 +3,8 @@ package scan
 import (
 	"testing"
 	"time"
+
+	"net-watcher/internal/check"
 )
 
 // The first job of a directory may start at any time. A further one may if calls
@@ -69,4 +71,13 @@ func TestNext(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
+}
+
+// A scan is late if it takes longer than a limit, if there is one.
+func TestCount(t *testing.T) {
+	var totals Totals
+	totals.count(2*time.Second, 0)
+	totals.count(3, 1)
+	totals.count(time.Second, time.Second)
+	check.Equal(t, "totals", Totals{Scans: 3, Time: 3*time.Second + 3, Last: time.Second, Late: 1}, totals)
 }
