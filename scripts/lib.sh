@@ -10,7 +10,8 @@ need() { command -v "$1" >/dev/null || die "$1 is missing: $2"; }
 as_root() { if [[ $(id -u) = 0 ]]; then "$@"; else sudo "$@"; fi; }
 
 # setup: builds net-watcher in a temporary folder and goes there. The script
-# adds the processes that it starts to pids; cleanup ends them at exit.
+# adds the processes that it starts to pids, or their groups, as -PID; cleanup ends
+# them at exit.
 setup() {
 	need go "see https://go.dev/dl"
 	pids=()
@@ -24,7 +25,7 @@ setup() {
 
 cleanup() {
 	[[ ! -S $folder/tmux ]] || tmux kill-server 2>/dev/null || true
-	((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
+	((${#pids[@]} == 0)) || kill -- "${pids[@]}" 2>/dev/null || true
 	wait
 	rm -rf "$folder"
 }
