@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tries the subscribers of docs/guide.md's table against the real server, each in
+# Tries the subscribers of docs/guide.md, as they stand there, against the real server, each in
 # a terminal of its own: all must receive a change, and those that can speak must
 # receive JSON for the word json. The script names those that are not installed.
 #
@@ -19,32 +19,35 @@ case $* in
 esac
 need tmux "apt install tmux, or brew install tmux"
 
-# Whether it can speak, and the command with @PORT@ and @SOCKET@ in it.
-clients=(
-	"speaks nc.openbsd localhost @PORT@"
-	"speaks ncat localhost @PORT@"
-	"speaks nc.traditional localhost @PORT@"
-	"speaks busybox nc localhost @PORT@"
-	"speaks socat - TCP:localhost:@PORT@"
-	"speaks telnet localhost @PORT@"
-	"hears  cat </dev/tcp/localhost/@PORT@"
-	"hears  node -e \"require('net').connect(@PORT@, 'localhost').pipe(process.stdout)\""
-	"hears  python3 -c \"import socket; [print(line, end='', flush=True) for line in socket.create_connection(('localhost', @PORT@)).makefile()]\""
-	"speaks nc.openbsd -U @SOCKET@"
-	"speaks ncat -U @SOCKET@"
-	"speaks socat - UNIX:@SOCKET@"
-	# Without a terminal to read from.
-	"hears  ncat --recv-only localhost @PORT@ </dev/null"
-	"hears  socat -u TCP:localhost:@PORT@ - </dev/null"
-	"hears  sleep 1000 | busybox nc localhost @PORT@"
-	"hears  curl -sN telnet://localhost:@PORT@ </dev/null"
-	"hears  nc.openbsd -d localhost @PORT@ </dev/null"
-)
+# clients: prints the commands of the guide's table and of its sockets, with what each can do:
+# "speaks" or "hears" on a terminal, "silent" without one. Netcats have their names in Debian.
+clients() {
+	awk -F ' [|] ' '
+		function say(how, command) {
+			if (nc) sub(/^nc /, nc " ", command)
+			gsub(/\\[|]/, "|", command)
+			print how, command
+		}
+		/^#/ { table = /^## Clients/; sockets = /^### Unix sockets/; nc = "nc.openbsd" }
+		table && /^\| / && /60300/ && !/PowerShell/ {
+			nc = /^\| OpenBSD/ ? "nc.openbsd" : /^\| traditional/ ? "nc.traditional" : ""
+			split($2, typed, "`")
+			n = split($3, silent, "`")
+			say(typed[2] ~ /^(nc|ncat|busybox|socat|telnet) / ? "speaks" : "hears", typed[2])
+			if ($3 ~ /^the same/) say("silent", typed[2])
+			for (i = 2; i <= n; i += 2) if (silent[i] ~ /60300/) say("silent", silent[i])
+		}
+		sockets && /^nc .*watch\.sock$/ { say("speaks", $0) }
+		sockets { n = split($0, text, "`"); for (i = 2; i <= n; i += 2) if (text[i] ~ /watch\.sock$/) say("speaks", text[i]) }
+	' "$1"
+}
+mapfile -t clients < <(clients "$(dirname "${BASH_SOURCE[0]}")/../docs/guide.md")
+((${#clients[@]} >= 20)) || die "docs/guide.md has no table of clients"
 
 setup
 touch target.txt
 tmux new-session -d -s s -n server -x 250 -y 50 \
-	"./net-watcher -interval 100ms -listen localhost:0 -listen ./socket target.txt"
+	"./net-watcher -interval 100ms -listen localhost:0 -listen ./watch.sock target.txt"
 tmux set-option -g remain-on-exit on
 poll shows server 'nc -U' || die "the server does not start"
 port=$(port server)
@@ -100,8 +103,8 @@ for i in "${!clients[@]}"; do
 	program=${client%% *}
 	[[ $client = *busybox* ]] && program=busybox
 	installed "$program" "$client" || continue
-	command=${client//@PORT@/$port}
-	command=${command//@SOCKET@/./socket}
+	command=${client//60300/$port}
+	[[ $speaks != silent ]] || command="{ $command; } </dev/null"
 	printf '%s\n' "$command" >"client$i"
 	tmux new-window -d -n "client$i" "bash client$i"
 	# The clients run one by one, so that each receives its own change only.
@@ -128,7 +131,7 @@ for i in "${!clients[@]}"; do
 done
 
 for reader in 'head -n 1' 'grep -m1 -q modified'; do
-	tmux new-window -d -n pipeline "./net-watcher -connect ./socket | $reader; echo ended"
+	tmux new-window -d -n pipeline "./net-watcher -connect ./watch.sock | $reader; echo ended"
 	problem=
 	poll shows pipeline following || problem="does not connect"
 	echo more >>target.txt
