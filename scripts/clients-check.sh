@@ -19,9 +19,9 @@ case $* in
 esac
 need tmux "apt install tmux, or brew install tmux"
 
-# clients: prints the commands of the guide's table and of its sockets, with what each can do:
+# guide: prints the commands of the guide's table and of its sockets, with what each can do:
 # "speaks" or "hears" on a terminal, "silent" without one. Netcats have their names in Debian.
-clients() {
+guide() {
 	awk -F ' [|] ' '
 		function say(how, command) {
 			if (nc) sub(/^nc /, nc " ", command)
@@ -41,7 +41,8 @@ clients() {
 		sockets { n = split($0, text, "`"); for (i = 2; i <= n; i += 2) if (text[i] ~ /watch\.sock$/) say("speaks", text[i]) }
 	' "$1"
 }
-mapfile -t clients < <(clients "$(dirname "${BASH_SOURCE[0]}")/../docs/guide.md")
+clients=()
+while IFS= read -r line; do clients+=("$line"); done < <(guide "$(dirname "${BASH_SOURCE[0]}")/../docs/guide.md")
 ((${#clients[@]} >= 20)) || die "docs/guide.md has no table of clients"
 
 setup

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Tries net-watcher on one machine, as its user would type it, in a terminal: a build, a
 # development server, scripts that wait, filters; then each line of docs/guide.md's table
-# for those who know another watcher, with that watcher beside it. The script names those
+# for those who know another watcher, as it stands there, both sides. The script names those
 # watchers that are not installed.
 #
 #   scripts/local-check.sh          those that are installed
-#   scripts/local-check.sh -all     fails if one is not installed (npm fetches two of them)
+#   scripts/local-check.sh -all     fails if one but watchexec is not installed (npm fetches two)
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -19,6 +19,7 @@ all=${1-}
 need tmux "apt install tmux, or brew install tmux"
 need make "apt install make, or xcode-select --install"
 
+page=$(cd "$(dirname "${BASH_SOURCE[0]}")/../docs" && pwd)/guide.md
 setup
 export PATH="$PWD:$PWD/node_modules/.bin:$PATH"
 echo "PS1='\$ '" >rc
@@ -186,55 +187,73 @@ sees 'sh has run 10 times in a row'
 stop
 done_with "net-watcher src -- a command that writes below src"
 
-# beside PROGRAM WHAT OURS WHEN...: WHAT, typed, acts when a file changes, and OURS does too.
-# Both print "ran", for each change that the words WHEN make.
-beside() {
-	local program=$1 theirs=$2 ours=$3
-	if ! command -v "$program" >/dev/null; then
-		printf '%-8s %s\n' missing "$theirs"
-		[[ $all != -all ]] || failed=1
-		return
-	fi
-	shift 3
-	number=$((number + 1))
-	local command first
-	for command in "$theirs" "$ours"; do
-		terminal "pair$number${command%%[^a-z]*}"
-		type "$command"
-		sleep 1.5 # another program may say nothing when it is ready
-		! prompt || problem="has ended"
-		first=$(screen "$name" | grep -c '^ran' || true)
-		"$@"
-		[[ $problem ]] || poll ran_since "$first" || problem="does not act on: $*"
-		stop
-		if [[ $problem ]]; then
-			done_with "$command"
-			return
-		fi
-		tmux kill-window -t "$name"
-	done
-	printf '%-8s %s\n%-8s   %s\n' same "$theirs" '' "$ours"
-}
-number=0
-# shellcheck disable=SC2317
-ran_since() { (($(screen "$name" | grep -c '^ran') > $1)); }
-
 if [[ $all ]] && command -v npm >/dev/null; then
 	npm install --silent --no-fund --no-audit nodemon@3 chokidar-cli@3 >npm.log 2>&1 || cat npm.log
 fi
-beside entr "ls src/*.c | entr echo ran" "net-watcher -initial -only '*.c' src -- echo ran" edit src/a.c
-beside entr "ls src/*.c | entr -p echo ran" "net-watcher -only '*.c' src -- echo ran" edit src/a.c
-beside entr "ls src/*.c | entr -r sh -c 'echo ran; exec sleep 100'" \
-	"net-watcher -restart -initial -only '*.c' src -- sh -c 'echo ran; exec sleep 100'" edit src/a.c
-beside entr "ls src/*.c | entr -p sh -c 'echo ran \$0' /_" \
-	"net-watcher -only '*.c' src -- sh -c 'echo ran \$NET_WATCHER_FILE'" edit src/a.c
-beside inotifywait "inotifywait -q -m -r --format 'ran %w%f' src" "net-watcher -listen - src | sed -u 's/^/ran /'" edit src/a.c
-beside inotifywait "while inotifywait -qq -r -e modify,create,delete,move src; do echo ran; done" \
-	"net-watcher src -- echo ran" edit src/a.c
-beside fswatch "fswatch -r src | sed -u 's/^/ran /'" "net-watcher -listen - src | sed -u 's/^/ran /'" edit src/a.c
-beside fswatch "fswatch -o src | xargs -I{} echo ran" "net-watcher src -- echo ran" edit src/a.c
-beside nodemon "nodemon --quiet --watch src --ext js --exec 'echo ran; sleep 100'" \
-	"net-watcher -restart -initial -only '*.js' src -- sh -c 'echo ran; sleep 100'" edit src/sub/c.js
-beside chokidar "chokidar 'src/**/*.js' -c 'echo ran'" "net-watcher -only '*.js' src -- echo ran" edit src/sub/c.js
+
+# acts NUMBER: whether the terminal has more than so many lines of a run, or of a changed file.
+# shellcheck disable=SC2317
+acts() { (($(actions) > $1)); }
+actions() { screen "$name" | grep -cE '^ran|(^|[ /])a\.c' || true; }
+
+# pair THEIRS OURS: types both, each in a terminal with programs that print "ran", and sees
+# that both act on a change. THEIRS is left out if its program is not installed.
+pair() {
+	local i command program first file=src/a.c typed=()
+	number=$((number + 1))
+	case $2 in
+		*.js*) file=src/sub/c.js ;;
+		*.go*) file=main.go ;;
+	esac
+	for command in "$@"; do
+		for program in entr inotifywait fswatch nodemon chokidar watchexec; do
+			[[ " $command" = *" $program "* ]] || continue
+			! command -v "$program" >/dev/null || break
+			printf '%-8s %s\n' missing "$command"
+			[[ $all != -all || $program = watchexec ]] || failed=1
+			continue 2
+		done
+		terminal "pair$number-${#typed[@]}"
+		typed+=("$command")
+		(
+			cd "$folder/$name"
+			printf 'all:\n\t@echo ran\n' >Makefile
+			printf '#!/bin/sh\necho ran\nexec sleep 100\n' >server
+			chmod +x server
+			echo "console.log('ran'); setInterval(() => {}, 1000)" >server.js
+			echo '{"scripts": {"test": "echo ran"}}' >package.json
+			echo 'module here' >go.mod
+			printf 'package main\n\nfunc main() {\n\tprintln("ran")\n\tselect {}\n}\n' >main.go
+			printf 'package main\n\nimport "testing"\n\nfunc Test(t *testing.T) {\n\tprintln("ran")\n\tt.Fail()\n}\n' >main_test.go
+			touch .gitignore
+		)
+		type "$command"
+	done
+	sleep 1.5 # another program may say nothing when it is ready
+	for i in "${!typed[@]}"; do
+		name=pair$number-$i problem=''
+		if [[ $2 = *-once* ]]; then
+			sees ^ran
+			poll prompt || problem="does not end"
+		else
+			! prompt || problem="has ended"
+			first=$(actions)
+			echo "//" >>"$folder/$name/$file"
+			[[ $problem ]] || poll acts "$first" || problem="does not act on a change of $file"
+			# Its loop would go on if Ctrl-C met make, which ends well all the same.
+			[[ ${typed[i]} != while* ]] || poll counts 'Watches established' 2 || problem="does not wait again"
+			stop
+		fi
+		done_with "${typed[i]}"
+	done
+}
+number=0
+while IFS= read -r -u 3 theirs && IFS= read -r -u 3 ours; do
+	pair "$theirs" "$ours"
+done 3< <(awk -F ' [|] ' '
+	/^## / { inside = /another watcher/ }
+	inside && /^\| `/ { split($1, theirs, "`"); split($2, ours, "`"); print theirs[2]; print ours[2] }
+' "$page" | sed 's/\\|/|/g')
+((number > 0)) || die "docs/guide.md has no table of other watchers"
 
 exit $failed

@@ -148,7 +148,7 @@ done
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 setup
 mkdir bin clone
-(cd "$repo" && git ls-files -zco --exclude-standard | xargs -0 cp --parents -t "$folder/clone")
+(cd "$repo" && git ls-files -zco --exclude-standard --deduplicate | xargs -0 cp --parents -t "$folder/clone")
 printf '#!/bin/sh\necho "${0##*/} $*: $NET_WATCHER_CHANGE $NET_WATCHER_FILE"\n' >bin/COMMAND
 chmod +x bin/COMMAND
 ln -s COMMAND bin/nginx
@@ -159,7 +159,7 @@ export PATH=$folder/bin:$folder:$PATH TERM=${TERM:-xterm}
 as=()
 if [[ $(id -u) = 0 ]]; then
 	unshare=(unshare -n)
-elif unshare -rn true 2>/dev/null; then
+elif unshare -rn ip link set lo up 2>/dev/null; then
 	unshare=(unshare -rn)
 else
 	unshare=(sudo -E unshare -n) as=(sudo -E -u "$(id -un)" env "PATH=$PATH")
@@ -210,10 +210,11 @@ try "go test -run '^\$' -bench Fanout -count 5 ." 'tests ^BenchmarkFanout -count
 try 'go test . -run TestChainSeeds -seed 1000 -seeds 20000' 'tests ^ok -seeds 5'
 try 'go test . -run TestChainSeeds -input 1cc9c287dee439ba582b6b9201d57eb2 -shrink' 'tests ^ok'
 try 'go run . -file target.txt' session
-take -xF 'watch -n 1 touch target.txt' || failed=1
-take -xF 'nc localhost 60300' || failed=1
-try 'CGO_ENABLED=0 go build -o net-watcher .' 'built; ./net-watcher -version'
-try 'CGO_ENABLED=0 go install .' 'built; "$GOPATH/bin/net-watcher" -version'
+for command in 'watch -n 1 touch target.txt' 'nc localhost 60300'; do # parts of the session
+	take -xF "$command" >/dev/null || failed=1
+done
+try 'CGO_ENABLED=0 go build -o net-watcher .' 'built; ./net-watcher -version >version'
+try 'CGO_ENABLED=0 go install .' 'built; "$GOPATH/bin/net-watcher" -version >version'
 try 'mkdir -p "$(go env GOPATH)/share/man/man1"' 'built; cd "$GOPATH/share/man/man1"'
 try 'cp docs/net-watcher.1 "$(go env GOPATH)/share/man/man1"' 'mkdir -p go/share/man/man1; built; test -s "$GOPATH/share/man/man1/net-watcher.1"'
 
