@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the commands of the pages as they stand there, and checks that they do what the page
-# says. A command is a line of a block without a language or after a "$", an example of the
+# says. A command is a line of a block without a language, or after a "$", an example of the
 # usage, what the guide's table "you want" has, and what begins with strace or curl -N in the
 # text. Each is tried below, or left out for a reason. It is a failure if a page has another
 # one, or lacks one that is named here.
@@ -169,8 +169,8 @@ alone true || die "there is no network of its own: run it as root, or where user
 
 # rest has the commands of the pages that nothing below has taken.
 awk '
-	/^ *```/ { inside = !inside; lines = /^ *```$/; first = 1; next }
-	inside && first { first = 0; usage = /^usage:/; if (usage || /^\[Unit\]/) lines = 0 }
+	/^ *```/ { inside = !inside; lines = /^ *```(sh|bash|console)?$/; first = 1; next }
+	inside && first { first = 0; usage = /^usage:/; if (usage || /^\[Unit\]|^#!/) lines = 0 }
 	inside && usage && /^examples:/ { lines = 1; next }
 	inside { if (lines && !/^$/) { sub(/^ +/, ""); sub(usage ? "   *.*" : " +# .*", ""); print } next }
 	/^    \$ / { print substr($0, 7); next }
