@@ -142,13 +142,13 @@ if [[ ${1-} = -alone ]]; then
 fi
 
 for program in unshare:util-linux ip:iproute2 ss:iproute2 nc:netcat-openbsd curl:curl jq:jq make:make openssl:openssl \
-	strace:strace watch:procps python3:python3 git:git; do
+	strace:strace watch:procps python3:python3; do
 	need "${program%:*}" "apt install ${program#*:}"
 done
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 setup
 mkdir bin clone
-(cd "$repo" && git ls-files -zco --exclude-standard --deduplicate | xargs -0 cp --parents -t "$folder/clone")
+tar -C "$repo" --exclude ./.git --exclude ./dist -c . | tar -C clone -x
 printf '#!/bin/sh\necho "${0##*/} $*: $NET_WATCHER_CHANGE $NET_WATCHER_FILE"\n' >bin/COMMAND
 chmod +x bin/COMMAND
 ln -s COMMAND bin/nginx
