@@ -230,7 +230,7 @@ try 'net-watcher -listen ./watch.sock target.txt' 'serves "nc -U ./watch.sock" t
 try 'net-watcher -listen ./watch.sock /etc/hosts' 'begin "$command"; sees "try: nc -U ./watch.sock"; begin "nc -U ./watch.sock"; sees "watching /etc/hosts$"'
 try 'net-watcher -listen http://localhost:8080 .' 'serves "curl -sN http://localhost:8080/events" src/a.c "\"./src/a.c\".*\"modified\""'
 try 'net-watcher -listen http://localhost:8080 src' \
-	'serves "curl -sN http://localhost:8080/events" src/a.c "\"src/a.c\".*\"modified\""; curl -sf http://localhost:8080 | grep -q "<html"'
+	'serves "curl -sN http://localhost:8080/events" src/a.c "\"src/a.c\".*\"modified\""; begin "curl -sf http://localhost:8080"; sees "<html"'
 try "net-watcher -listen http://localhost:8080 -origin http://localhost:5173 -ignore '*.tmp' src" \
 	'serves "curl -siN -H Origin:http://localhost:5173 http://localhost:8080/events" src/a.c "modified"; edit src/a.tmp src/b.c
 	sees src/b.c; sees_no tmp; sees "Access-Control-Allow-Origin: http://localhost:5173"'
