@@ -93,6 +93,11 @@ func TestSkipSame(t *testing.T) {
 			check.Equal(t, "a new file, and another order", []string{"created d/0, 1 bytes"}, d.scan())
 			read("a new file, and another order", "d/0")
 
+			ff.Listed("d/a", 0) // it is there all the same, as on tmpfs
+			check.Equal(t, "steps", []string(nil), d.scan())
+			read("a listing lacks a file")
+			ff.Heal()
+
 			content := o
 			content.SkipSame = false
 			other := newDriver(t, ff, content, "d", "f")

@@ -272,3 +272,19 @@ func TestIgnored(t *testing.T) {
 		})
 	}
 }
+
+// Where case makes no difference, a file whose new name is ignored is gone, below a link
+// too; and the directory that was read for that is closed.
+func TestIgnoredAlias(t *testing.T) {
+	ff := faults.Made()
+	putAll(ff, "d/a", "d/b")
+	check.Must(t, ff.Tree.Symlink("d", "l"))
+	var ignore pattern.Set
+	ignore.Add("A")
+	d := newDriver(t, ff, scan.Options{Filter: &pattern.Filter{Ignore: ignore}}, "l")
+	d.begin()
+	check.Must(t, ff.Tree.Rename("d/a", "d/A"))
+	ff.Alias("l/a", "l/A")
+	check.Equal(t, "steps", []string{"removed l/a"}, d.scan())
+	check.Equal(t, "open files", 0, ff.Opened().Now)
+}

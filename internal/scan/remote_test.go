@@ -60,6 +60,17 @@ func TestFreshProgram(t *testing.T) {
 	}
 }
 
+// Where the system does not say which device a file is on, no file is opened with Fresh.
+func TestFreshWithoutDevices(t *testing.T) {
+	ff := faults.Made()
+	putAll(ff, "f")
+	ff.SetRemote(true)
+	ff.SetProgram()
+	d := newDriver(t, ff, scan.Options{Fresh: true}, "f")
+	d.begin()
+	check.Equal(t, "opened", []string(nil), ff.Calls("open"))
+}
+
 // On a file system that has a server, it is asked at each scan about what was named, about
 // the directory of that, once for all, and for the listing of each directory; on others
 // nobody is. Whether there is a server is found out again from time to time.

@@ -3,6 +3,7 @@ package scan
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 	"testing"
 	"time"
@@ -171,5 +172,31 @@ func TestErrStat(t *testing.T) {
 	}
 	if stat := pathStat(check.Errno(syscall.ENOTDIR, 3)); stat != gone {
 		t.Errorf("ENOTDIR with a path: %+v", stat)
+	}
+}
+
+// A file is as it was when it was read if it was read, and not too soon, and has the same
+// size and time.
+func TestIsSame(t *testing.T) {
+	read := fileStat(3, check.Day1).withHash(1)
+	young := read
+	young.young = true
+	entry := Entry{Size: 3, Mtime: check.Day1}
+	for name, test := range map[string]struct {
+		known Stat
+		entry Entry
+		want  bool
+	}{
+		"the same":         {read, entry, true},
+		"another size":     {read, Entry{Size: 4, Mtime: check.Day1}, false},
+		"another time":     {read, Entry{Size: 3, Mtime: check.Day1.Add(1)}, false},
+		"another second":   {read, Entry{Size: 3, Mtime: check.Day1.Add(time.Second)}, false},
+		"no regular file":  {read, Entry{Size: 3, Mtime: check.Day1, Mode: fs.ModeIrregular}, false},
+		"read too soon":    {young, entry, false},
+		"it was not read":  {fileStat(3, check.Day1), entry, false},
+		"it was denied":    {read.WithErr("denied"), entry, false},
+		"it was not there": {gone, entry, false},
+	} {
+		check.Equal(t, name, test.want, test.known.isSame(&test.entry))
 	}
 }
