@@ -32,6 +32,8 @@ func TestWorkerSlow(t *testing.T) {
 	}{
 		"none":                             {nil, false},
 		"two very long ones":               {[]calls{{2, 1, time.Second}}, false},
+		"two, and one that is not long":    {[]calls{{2, 1, time.Second}, {1, 1, slowCall}}, false},
+		"two, and several that are not":    {[]calls{{2, 1, time.Second}, {1, 10, 10 * slowCall}}, false},
 		"three":                            {[]calls{{3, 1, slowCall + 1}}, true},
 		"three that are not long":          {[]calls{{3, 1, slowCall}}, false},
 		"a local disk":                     {[]calls{{200, 1, 10 * time.Microsecond}}, false},
