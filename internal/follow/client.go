@@ -79,12 +79,15 @@ type Client struct {
 	everConnected bool              // there was a good connection
 	saidRetrying  bool              // the log says that there is no connection
 	answered      bool              // the last attempt found a server, of another kind perhaps
+	whole         bool              // the server ended the last connection when it had sent all that was asked of it
 	saidOther     bool              // the log says what such a server did
 }
 
 // Run follows the server until ctx is done, Handle fails, with Scan until the scan has
 // ended, or, with Once, until the first connection fails or ends. It returns nil if ctx
-// is done, after Scan, and if the server has ended the only connection.
+// is done, after Scan, and if the server has ended the only connection, but neither in the
+// middle of a greeting nor, with Scan, before the scan has ended. A server that does not scan when
+// it is asked to is an error.
 func (c *Client) Run(ctx context.Context) error {
 	c.states = make(map[string]string)
 	retry := backoff.Backoff{Min: minRetry, Max: maxRetry}
@@ -96,10 +99,10 @@ func (c *Client) Run(ctx context.Context) error {
 			return nil
 		case final:
 			return err
-		case c.Once && good && (err == io.EOF || oserr.IsReset(err)):
+		case c.Once && c.whole:
 			return nil
 		case c.Once:
-			return fmt.Errorf("follow %s: %w", c.Server, err)
+			return fmt.Errorf("follow %s: %s", c.Server, reason(err))
 		case good && time.Since(since) >= stableAfter:
 			retry.Reset()
 		}
@@ -112,10 +115,10 @@ func (c *Client) Run(ctx context.Context) error {
 
 // connect follows one connection to its end. It returns since when the connection
 // was good, zero if it never was, and why it ended: io.EOF if the server closed
-// it. An error of Handle is final.
+// it. An error of Handle is final, and that a server does not scan is.
 func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err error) {
 	conn, err := c.Dial(ctx)
-	c.answered = err == nil
+	c.answered, c.whole = err == nil, false
 	if err != nil {
 		return since, false, oserr.Cause(err)
 	}
@@ -132,10 +135,14 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 			c.logConnection()
 		}
 		events = c.apply(m, events)
-		if c.Scan && m.greeting != nil && m.event.Targets > 0 {
+		switch {
+		case !c.Scan:
+		case m.greeting != nil && m.event.Targets > 0:
 			if greetings++; greetings == 1 {
 				s.send(wire.Scan+"\n", blankInterval)
 			}
+		case greetings == 0 && m.event.Type != "" && m.event.Targets <= 0:
+			return since, true, fmt.Errorf("follow %s: it does not scan when it is asked to: not a net-watcher server?", c.Server)
 		}
 		err = cmp.Or(err, c.forget())
 		scanned := greetings == 2
@@ -149,9 +156,18 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 			return since, true, nil
 		}
 		if err != nil {
+			c.whole = s.good && !s.inGreeting() && !c.Scan && (err == io.EOF || oserr.IsReset(err))
 			return since, false, err
 		}
 	}
+}
+
+// reason returns why there is no connection any more, or none yet, as messages show it.
+func reason(err error) string {
+	if err == io.EOF {
+		return "the server closed the connection"
+	}
+	return err.Error()
 }
 
 // apply notes what m says about its target, and appends to events the change that
@@ -239,10 +255,7 @@ func (c *Client) logConnection() {
 // why. Without Verbose it logs only the first of several failed attempts, and the first
 // at which there was something to connect to: that is another kind of trouble.
 func (c *Client) logNoConnection(wasGood bool, err error) {
-	why := err.Error()
-	if err == io.EOF {
-		why = "the server closed the connection"
-	}
+	why := reason(err)
 	if wasGood {
 		c.Log.Printf("connection to %s lost: %s", c.Server, why)
 	} else if !c.saidRetrying || c.answered && !c.saidOther || c.Verbose {

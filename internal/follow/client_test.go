@@ -640,9 +640,32 @@ func TestClientOnce(t *testing.T) {
 				c.Once = true
 				c.Dial = func(context.Context) (net.Conn, error) { return nil, err }
 			})
-			c.end("follow there: " + err.Error())
+			c.end("follow there: " + reason(err))
 			c.expect(nil)
 		}
+	})
+}
+
+// With Once, a connection that ends before all has come that was asked of the server has
+// failed: in the middle of a greeting and, with Scan, before the scan has ended.
+func TestClientOnceCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, scan := range []bool{false, true} {
+			c := startClient(t, func(c *Client) { c.Once, c.Scan = true, scan })
+			conn := c.accept()
+			c.send(conn, watchingLine("a", "1", 2))
+			conn.Close()
+			c.end("follow there: the server closed the connection")
+			check.Equal(t, "greetings", 0, c.begins)
+		}
+		c := startClient(t, func(c *Client) { c.Once, c.Scan = true, true })
+		conn := c.accept()
+		c.send(conn, watchingLine("a", "1", 1))
+		c.expectSent("scan\n")
+		c.send(conn, modifiedLine("a", "2"))
+		conn.Close()
+		c.end("follow there: the server closed the connection")
+		c.expect([]string{"modified a 2"}, following)
 	})
 }
 
@@ -749,16 +772,18 @@ func TestClientScan(t *testing.T) {
 	})
 }
 
-// With Scan, the client asks for a scan of one target too, but no server whose lines do
-// not say how long a greeting is.
+// With Scan, the client asks for a scan of one target too, but leaves a server whose lines
+// do not say how long a greeting is: no answer would come.
 func TestClientScanOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		for _, line := range []string{watchingLine("a", "1", 0), modifiedLine("a", "1"), "{}\n"} {
+			ct := startClient(t, func(c *Client) { c.Scan = true })
+			io.WriteString(ct.accept(), line)
+			ct.end("follow there: it does not scan when it is asked to: not a net-watcher server?")
+			ct.expectSent("")
+		}
 		ct := startClient(t, func(c *Client) { c.Scan = true })
 		conn := ct.accept()
-		ct.send(conn, watchingLine("a", "1", 0))
-		ct.expectSent("")
-		conn.Close()
-		conn = ct.accept()
 		ct.send(conn, watchingLine("a", "1", 1))
 		ct.expectSent("scan\n")
 		ct.send(conn, watchingLine("a", "1", 1))

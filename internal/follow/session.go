@@ -207,6 +207,9 @@ func (s *session) message(e wire.Event) message {
 	return m
 }
 
+// inGreeting reports whether a greeting has begun and not ended.
+func (s *session) inGreeting() bool { return s.lineNo > 0 }
+
 // unknownType returns the message of a line that is neither Watching nor Changed:
 // something happened, so it is a Missed.
 func (s *session) unknownType(e wire.Event) message {
