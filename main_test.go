@@ -343,6 +343,8 @@ func TestBadInput(t *testing.T) {
 		{"-\x1b[2J\x01", 2, `flag provided but not defined: -\\x1b\[2J\\x01 .*`},
 		{"target.txt -interval", 2, `flag needs an argument: -interval .*`},
 		{"target.txt -interval 999us", 2, `invalid value "999us" for flag -interval: must be at least 1ms .*`},
+		{"target.txt -interval 87601h", 2, `invalid value "87601h" for flag -interval: must be at most 87600h0m0s .*`},
+		{"target.txt -settle 876000h -- make", 2, `invalid value "876000h" for flag -settle: must be at most 87600h0m0s .*`},
 		{"target.txt -interval 5", 2, `invalid value "5" for flag -interval: not a duration, such as 2s or 500ms .*`},
 		{"target.txt -format xml", 2, `invalid value "xml" for flag -format: must be "text" or "json" .*`},
 		{"target.txt -socket-mode 999", 2, `invalid value "999" for flag -socket-mode: not octal permissions, such as 0660 .*`},

@@ -415,15 +415,22 @@ func setFile(name *string) func(string) error {
 	})
 }
 
-// setDuration returns a function that reads a duration of at least 1 ms into d.
+// maxDuration is the longest duration that a flag takes, ten years: a tenth of what a
+// time.Duration holds, more or less, so that nothing overflows which counts with several.
+const maxDuration = 10 * 365 * 24 * time.Hour
+
+// setDuration returns a function that reads a duration of 1 ms to maxDuration into d.
 func setDuration(d *time.Duration) func(string) error {
 	return func(s string) (err error) {
 		*d, err = time.ParseDuration(s)
 		if err != nil {
 			return errors.New("not a duration, such as 2s or 500ms")
 		}
-		if *d < time.Millisecond {
+		switch {
+		case *d < time.Millisecond:
 			return errors.New("must be at least 1ms")
+		case *d > maxDuration:
+			return fmt.Errorf("must be at most %v", maxDuration)
 		}
 		return nil
 	}
