@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -361,23 +359,15 @@ func (o *options) addListen(s string) error {
 		o.print = true
 		return nil
 	}
-	scheme, authority, isURL := strings.Cut(s, "://")
-	if below, ok := map[string]string{"http": "tcp", "https": "tls"}[strings.ToLower(scheme)]; ok && isURL {
-		if _, port, err := net.SplitHostPort(authority); err != nil || port == "" {
-			return fmt.Errorf("address %q: HTTP needs a host and a port, and no path (such as http://localhost:8080)", s)
-		}
-		a, err := sock.Parse(below + "://" + authority)
-		if err == nil {
-			o.web = append(o.web, a)
-		}
-		return err
+	to, parse := &o.listen, sock.Parse
+	if sock.IsHTTP(s) {
+		to, parse = &o.web, sock.ParseHTTP
 	}
-	a, err := sock.Parse(s)
-	if err != nil {
-		return err
+	a, err := parse(s)
+	if err == nil {
+		*to = append(*to, a)
 	}
-	o.listen = append(o.listen, a)
-	return nil
+	return err
 }
 
 func (o *options) addOrigin(s string) error {

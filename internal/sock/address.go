@@ -88,6 +88,8 @@ func Parse(s string) (Address, error) {
 func parseURL(s, scheme, rest string) (Address, error) {
 	host, _, hasPath := strings.Cut(rest, "/")
 	switch {
+	case isHTTP(scheme): // which no client follows
+		return Address{}, fmt.Errorf("address %q: HTTP is for browsers: give the address at which the server has TCP, TLS or a Unix socket", s)
 	case scheme == "unix" || host == "" && hasPath:
 		return Address{}, fmt.Errorf("address %q: a Unix socket is unix:PATH (write unix:%s)", s, rest)
 	case host == "":
@@ -100,6 +102,33 @@ func parseURL(s, scheme, rest string) (Address, error) {
 	a, err := parseTCP(s, host)
 	if err == nil {
 		a.Network = scheme
+	}
+	return a, err
+}
+
+// IsHTTP reports whether an ADDRESS is for ParseHTTP.
+func IsHTTP(s string) bool {
+	scheme, _, isURL := strings.Cut(s, "://")
+	return isURL && isHTTP(strings.ToLower(scheme))
+}
+
+func isHTTP(scheme string) bool { return scheme == "http" || scheme == "https" }
+
+// ParseHTTP reads an ADDRESS that begins with http:// or https://, to listen at. It returns
+// what is below HTTP: TCP or TLS.
+func ParseHTTP(s string) (Address, error) {
+	scheme, rest, _ := strings.Cut(s, "://")
+	host, _, hasPath := strings.Cut(rest, "/")
+	_, port, err := net.SplitHostPort(host)
+	switch {
+	case err != nil || port == "":
+		return Address{}, fmt.Errorf("address %q: HTTP needs a host and a port, and no path (such as http://localhost:8080)", s)
+	case hasPath:
+		return Address{}, fmt.Errorf("address %q: a host has no path (write %s://%s)", s, scheme, host)
+	}
+	a, err := parseTCP(s, host)
+	if err == nil && strings.EqualFold(scheme, "https") {
+		a.Network = "tls"
 	}
 	return a, err
 }

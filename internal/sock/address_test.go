@@ -60,7 +60,7 @@ func TestParse(t *testing.T) {
 		{in: "tls://:7", want: Address{"tls", ":7"}},
 		{in: "tls://", err: `address "tls://" has no host`},
 		{in: "tls://h:1/x", err: `address "tls://h:1/x": a host has no path (write tls://h:1)`},
-		{in: "https://[::1]:1/events", err: `address "https://[::1]:1/events": https:// is not supported (for TCP: [::1]:1)`},
+		{in: "https://[::1]:1/events", err: `address "https://[::1]:1/events": HTTP is for browsers: give the address at which the server has TCP, TLS or a Unix socket`},
 		{in: "ws://h", err: `address "ws://h": ws:// is not supported (for TCP: h)`},
 		{in: "h:1/", err: `address "h:1/": a host has no path (write h:1, or unix:h:1/ for a Unix socket)`},
 		{in: "h:1/events", err: `address "h:1/events": a host has no path (write h:1, or unix:h:1/events for a Unix socket)`},
