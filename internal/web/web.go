@@ -81,12 +81,28 @@ func ParseOrigin(s string) (Origin, error) {
 	if scheme != "http" && scheme != "https" {
 		return "", fmt.Errorf("%q is no origin (such as http://localhost:5173)", s)
 	}
-	if host, ok := hostName(authority); !ok || strings.ContainsFunc(authority, notVisible) || strings.HasSuffix(host, "*") {
+	host, ok := hostName(authority)
+	if !ok || !isPort(authority) || strings.ContainsFunc(authority, notVisible) || strings.HasSuffix(host, "*") {
 		return "", fmt.Errorf("%q is no origin: scheme, host and port alone, such as http://localhost:5173", s)
+	}
+	if strings.ContainsFunc(host, notASCII) {
+		return "", fmt.Errorf("%q is no origin as browsers write it, with a host such as xn--bcher-kva.example", s)
 	}
 	port := map[string]string{"http": ":80", "https": ":443"}[scheme]
 	return Origin(scheme + "://" + strings.TrimSuffix(authority, port)), nil
 }
+
+// isPort reports whether the port of a host:port is one that browsers write, or left out.
+func isPort(authority string) bool {
+	i := strings.LastIndexByte(authority, ':')
+	if i < 0 || strings.HasSuffix(authority, "]") {
+		return true
+	}
+	n, err := strconv.ParseUint(authority[i+1:], 10, 16)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == authority[i+1:]
+}
+
+func notASCII(r rune) bool { return r > 0x7f }
 
 // host returns the host of o.
 func (o Origin) host() string {
@@ -232,7 +248,7 @@ func (f *Front) answer(r *request, status int) (a answer) {
 		return refuse(405, "only GET and HEAD", "Allow: GET, HEAD")
 	}
 	if r.origin != "" && fields == nil && !strings.EqualFold(r.origin[strings.LastIndexByte(r.origin, '/')+1:], r.peer) {
-		return refuse(403, "a page of another origin (to let it read: -origin "+r.origin+")")
+		return refuse(403, "a page of another origin"+letIn(r.origin))
 	}
 	a = answer{status: 200, fields: fields}
 	switch r.path {
@@ -253,6 +269,14 @@ func (f *Front) answer(r *request, status int) (a answer) {
 		}
 	}
 	return a
+}
+
+// letIn returns what would let the page of an origin read, as a message goes on with it.
+func letIn(origin string) string {
+	if _, err := ParseOrigin(origin); err != nil {
+		return ", and one that is neither http:// nor https:// (as a page in a file) cannot be let in"
+	}
+	return " (to let it read: -origin " + origin + ")"
 }
 
 // isOwn reports whether requests may be for the host. HTTP/1.0 may leave it out, and

@@ -146,11 +146,27 @@ func TestParseOrigin(t *testing.T) {
 		"https://dev.example:80":  "https://dev.example:80",
 		"http://[::1]:3000":       "http://[::1]:3000",
 		"":                        "", "*": "", "null": "", "dev.example": "", "ftp://a": "", "http://": "", "http://a/b": "",
+		"http://a:": "", "http://a:0": "", "http://a:080": "", "http://a:65536": "", "http://[::1]:": "", "http://größe.example": "",
 		"http://a:b": "", "http://*": "", "http://u@a": "", "http://a b": "", "http://a?b": "",
 	} {
 		got, err := ParseOrigin(in)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+// The advice for a page that may not read can be followed.
+func TestForeignOrigin(t *testing.T) {
+	f := newTestFront()
+	for origin, want := range map[string]string{
+		"http://evil.example": "a page of another origin (to let it read: -origin http://evil.example)\n",
+		"null":                "a page of another origin, and one that is neither http:// nor https:// (as a page in a file) cannot be let in\n",
+		"moz-extension://a":   "a page of another origin, and one that is neither http:// nor https:// (as a page in a file) cannot be let in\n",
+	} {
+		r, status := parse([]byte(crlf("GET /events HTTP/1.1", "Host: localhost", "Origin: "+origin, "")))
+		if got := f.answer(&r, status).body; got != want {
+			t.Errorf("%s: %q, want %q", origin, got, want)
 		}
 	}
 }
