@@ -146,6 +146,13 @@ def page(browser):
     browser.wait("it shows a target that has come", "document.getElementById('targets').innerText.includes('4 bytes')")
     browser.wait("a screen reader hears of it", "document.getElementById('spoken').textContent.includes('modified a.txt')")
 
+    for what, event, want in (
+            ("a time that JSON cannot say is left out", "{size: 4}", "4 bytes"),
+            ("what a missed leaves open stays open", "{change: 'missed'}", "changed"),
+            ("a count of the greeting has its time", "{unreadable: 2}", "directory, 2 unreadable below it at ")):
+        got = browser.value(f"describe({event})")
+        check(what, got == want or want.endswith(" at ") and got.startswith(want), got)
+
     stop()
     browser.wait("the page says that the connection is lost", f"{status}.startsWith('connection lost')")
     write("a.txt", "changed while nobody was connected")
