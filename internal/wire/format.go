@@ -151,12 +151,28 @@ func escapeUnprintable(b []byte) []byte {
 // that it does not know, and fields with another type than the known one; absent
 // fields are zero. The error says that the line is no JSON object.
 func Decode(b []byte) (Event, error) {
-	var l line
+	var l struct {
+		line
+		Mtime anyTime `json:"mtime"` // of the two with this name, the one that counts
+	}
 	err := json.Unmarshal(b, &l)
 	if err != nil && !(json.Valid(b) && bytes.HasPrefix(bytes.TrimSpace(b), []byte("{"))) {
 		return Event{}, fmt.Errorf("not a JSON line: %w", err)
 	}
 	l.File = cmp.Or(string(l.FileBytes), l.File)
 	l.Target = cmp.Or(string(l.TargetBytes), l.Target)
+	l.Event.Mtime = l.Mtime.Time
 	return l.Event, nil
+}
+
+// anyTime is a time that is zero if JSON has anything else in its place, as Node's numbers.
+// Package json ends with the first error of an Unmarshaler, and would leave out all fields
+// that come later.
+type anyTime struct{ time.Time }
+
+func (t *anyTime) UnmarshalJSON(b []byte) error {
+	if t.Time.UnmarshalJSON(b) != nil {
+		t.Time = time.Time{}
+	}
+	return nil
 }
