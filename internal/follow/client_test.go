@@ -658,8 +658,14 @@ func TestClientOnceCut(t *testing.T) {
 			c.end("follow there: the server closed the connection")
 			check.Equal(t, "greetings", 0, c.begins)
 		}
-		c := startClient(t, func(c *Client) { c.Once, c.Scan = true, true })
+		c := startClient(t, func(c *Client) { c.Once = true })
 		conn := c.accept()
+		c.send(conn, watchingLine("a", "", 0)) // which says of no greeting how long it is
+		conn.Close()
+		c.end("")
+
+		c = startClient(t, func(c *Client) { c.Once, c.Scan = true, true })
+		conn = c.accept()
 		c.send(conn, watchingLine("a", "1", 1))
 		c.expectSent("scan\n")
 		c.send(conn, modifiedLine("a", "2"))

@@ -196,11 +196,11 @@ func (s *session) message(e wire.Event) message {
 	}
 	s.file = e.File
 	s.greeting[e.File]++
-	s.lineNo++
-	switch e.Targets {
-	case 0:
+	if e.Targets == 0 {
 		m.greeting = s.greeting
-	case s.lineNo:
+		return m
+	}
+	if s.lineNo++; s.lineNo == e.Targets {
 		m.greeting = s.greeting
 		s.greeting, s.lineNo = make(map[string]int), 0
 	}
