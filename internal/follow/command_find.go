@@ -123,6 +123,9 @@ func interpreters(words []string) []string {
 	}
 	if len(words) > 2 && words[1] == "-S" {
 		words = append(words[:1], words[2:]...)
+		if strings.ContainsAny(words[1], `"'\${`) {
+			return words[:1] // more than this knows of env, too
+		}
 	}
 	if len(words) == 1 || strings.HasPrefix(words[1], "-") || strings.Contains(words[1], "=") {
 		return words[:1] // more than this knows of env

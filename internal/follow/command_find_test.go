@@ -84,19 +84,24 @@ func TestFind(t *testing.T) {
 
 func TestInterpreters(t *testing.T) {
 	for line, want := range map[string][]string{
-		"":                           nil,
-		"x":                          nil,
-		"#!":                         nil,
-		"#!/bin/sh -e":               {"/bin/sh"},
-		"#!sh":                       {"./sh"},
-		"#!/usr/bin/env":             {"/usr/bin/env"},
-		"#!/usr/bin/env sh":          {"/usr/bin/env", "sh"},
-		"#!/usr/bin/env -S":          {"/usr/bin/env"},
-		"#!/usr/bin/env -S sh":       {"/usr/bin/env", "sh"},
-		"#!/usr/bin/env -S sh -e":    {"/usr/bin/env", "sh"},
-		"#!/usr/bin/env -u A sh":     {"/usr/bin/env"},
-		"#!/usr/bin/env A=b sh":      {"/usr/bin/env"},
-		"#! /usr/bin/env\tsh\nother": {"/usr/bin/env", "sh"},
+		"":                            nil,
+		"x":                           nil,
+		"#!":                          nil,
+		"#!/bin/sh -e":                {"/bin/sh"},
+		"#!sh":                        {"./sh"},
+		"#!/usr/bin/env":              {"/usr/bin/env"},
+		"#!/usr/bin/env sh":           {"/usr/bin/env", "sh"},
+		"#!/usr/bin/env -S":           {"/usr/bin/env"},
+		"#!/usr/bin/env -S sh":        {"/usr/bin/env", "sh"},
+		"#!/usr/bin/env -S sh -e":     {"/usr/bin/env", "sh"},
+		"#!/usr/bin/env -S sh '-e'":   {"/usr/bin/env", "sh"},
+		`#!/usr/bin/env -S "sh" -e`:   {"/usr/bin/env"}, // what env makes of these is its own
+		"#!/usr/bin/env -S '/bin/sh'": {"/usr/bin/env"},
+		"#!/usr/bin/env -S ${A} -e":   {"/usr/bin/env"},
+		`#!/usr/bin/env -S sh\_-e`:    {"/usr/bin/env"},
+		"#!/usr/bin/env -u A sh":      {"/usr/bin/env"},
+		"#!/usr/bin/env A=b sh":       {"/usr/bin/env"},
+		"#! /usr/bin/env\tsh\nother":  {"/usr/bin/env", "sh"},
 	} {
 		check.Equal(t, line, want, interpreters(shebang([]byte(line))))
 	}
