@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -156,7 +157,7 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin = bytes.NewReader(wire.Encode(wire.JSON, events))
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
-	cmd.Env = append(os.Environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
+	cmd.Env = append(environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
 	cmd.WaitDelay = c.killDelay
 	started, endSession := cancelBySession(cmd)
 	if err := cmd.Start(); err != nil {
@@ -218,6 +219,15 @@ func (c *Command) await(ctx context.Context, done <-chan error, r *run) (named b
 			}
 		}
 	}
+}
+
+// environ returns the environment, without what a service manager says to this process
+// alone: a command that speaks sd_notify(3) would report its own start and end, and life.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return name == "NOTIFY_SOCKET" || name == "WATCHDOG_PID" || name == "WATCHDOG_USEC"
+	})
 }
 
 // envValue returns s, or "" if no environment can hold s.

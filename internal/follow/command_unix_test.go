@@ -203,6 +203,20 @@ func TestCommandStatus(t *testing.T) {
 	}
 }
 
+// What the service manager gives to this program, so that it reports what it does, is not
+// for what it runs: that would report its own start and end.
+func TestCommandIsNoService(t *testing.T) {
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "WATCHDOG_USECS"} {
+		t.Setenv(name, "1")
+	}
+	var stdout check.Buffer
+	c := newCommand(t, &stdout, io.Discard, "sh", "-c", "env | grep -E '^(NOTIFY|WATCHDOG)_'")
+	c.Trigger()
+	c.Close()
+	c.Run(t.Context())
+	check.Equal(t, "environment", []string{"WATCHDOG_USECS=1"}, stdout.Take())
+}
+
 // A script without #! is run by the shell, with its arguments and its input; what is
 // no text is not.
 func TestCommandWithoutInterpreter(t *testing.T) {
