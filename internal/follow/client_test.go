@@ -439,8 +439,8 @@ func TestClientNoJSON(t *testing.T) {
 		send func(net.Conn)
 		want string
 	}{
-		{"silence", func(net.Conn) {}, not + "nothing for 10s (if it wants TLS: tls://HOST:PORT)"},
-		{"blanks", func(c net.Conn) { io.WriteString(c, "\r\n \n") }, not + "nothing for 10s (if it wants TLS: tls://HOST:PORT)"},
+		{"silence", func(net.Conn) {}, not + "nothing for 10s (if it wants TLS: tls://HOST:PORT; if it is for HTTP: give an address without http://)"},
+		{"blanks", func(c net.Conn) { io.WriteString(c, "\r\n \n") }, not + "nothing for 10s (if it wants TLS: tls://HOST:PORT; if it is for HTTP: give an address without http://)"},
 		{"ssh", func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, not + `"SSH-2.0-OpenSSH_9.2"`},
 		{"smtp", func(c net.Conn) { io.WriteString(c, "220 mx ESMTP\r\n500 unknown command\r\n") }, not + `"220 mx ESMTP500 unknown command", and no JSON line within 10s`},
 		{"a line with 0", func(c net.Conn) { io.WriteString(c, "0\n") }, not + `"0", and no JSON line within 10s`},
@@ -488,7 +488,7 @@ func TestClientGreetingTimeout(t *testing.T) {
 		time.Sleep(greetingTimeout - time.Millisecond)
 		c.expect(nil, closed)
 		time.Sleep(time.Millisecond)
-		c.expect(nil, retrying+"not a net-watcher server? it sent nothing for 10s (if it wants TLS: tls://HOST:PORT)")
+		c.expect(nil, retrying+"not a net-watcher server? it sent nothing for 10s (if it wants TLS: tls://HOST:PORT; if it is for HTTP: give an address without http://)")
 		c.stop()
 
 		// One of another kind is named as soon as its line ends, or a second after

@@ -244,7 +244,7 @@ func (s *session) notAServer(err error) error {
 	case silent && err != nil && !timeout:
 		return oserr.Cause(err) // of the network, or of TLS
 	case silent && timeout:
-		sent = fmt.Sprintf("it sent nothing for %v (if it wants TLS: tls://HOST:PORT)", greetingTimeout)
+		sent = fmt.Sprintf("it sent nothing for %v (if it wants TLS: tls://HOST:PORT; if it is for HTTP: give an address without http://)", greetingTimeout)
 	case timeout && s.asked:
 		sent += fmt.Sprintf(", and no JSON line within %v", greetingTimeout)
 	case err == io.EOF:
