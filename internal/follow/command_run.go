@@ -159,7 +159,9 @@ func (c *Command) exec(ctx context.Context, args []string, events []wire.Event) 
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	cmd.Env = append(environ(), "NET_WATCHER_FILE="+envValue(last.File), "NET_WATCHER_CHANGE="+envValue(string(last.Change)))
 	cmd.WaitDelay = c.killDelay
-	started, endSession := cancelBySession(cmd)
+	started, endSession := cancelBySession(cmd, func() {
+		c.log.Printf("%s cannot be ended: it, or what it has started, runs as another user, as with sudo (ps -s %d)", c.name(), cmd.Process.Pid)
+	})
 	if err := cmd.Start(); err != nil {
 		endSession()
 		return nil, err

@@ -19,29 +19,45 @@ import (
 // it, for good. The processes of the session get SIGTERM when the context of cmd is
 // done. Once cmd has ended, or could not be started, endSession is to be called: if that
 // context is done, it waits for the others, and sends them SIGKILL cmd.WaitDelay after
-// the SIGTERM. started does nothing on these systems.
-func cancelBySession(cmd *exec.Cmd) (started, endSession func()) {
+// the SIGTERM. started does nothing on these systems. denied is called when what is to end
+// is another user's, as all that sudo starts: then nothing but its own end ends it, and
+// endSession waits for it no longer than that.
+func cancelBySession(cmd *exec.Cmd, denied func()) (started, endSession func()) {
+	return cancelWith(cmd, syscall.Kill, denied)
+}
+
+// cancelWith is cancelBySession with a kill(2).
+func cancelWith(cmd *exec.Cmd, kill func(pid int, s syscall.Signal) error, denied func()) (started, endSession func()) {
 	var cancelled time.Time
-	// signal sends each signal to all of the session, and reports whether any of it is left.
-	signal := func(signals ...syscall.Signal) (left bool) {
+	// signal sends each signal to all of the session. It reports whether any of it is left,
+	// and whether some of that may not be sent signals.
+	signal := func(signals ...syscall.Signal) (left, isDenied bool) {
 		session := cmd.Process.Pid
-		for _, s := range signals {
-			left = syscall.Kill(-session, s) == nil
-		}
-		all := members(session)
-		for _, p := range all {
+		send := func(pid int) {
 			for _, s := range signals {
-				if p.group != session && syscall.Kill(p.pid, s) == nil {
-					left = true
-				}
+				err := kill(pid, s)
+				left = left || err == nil
+				isDenied = isDenied || err == syscall.EPERM
 			}
 		}
-		return left && !onlyZombies(all)
+		send(-session)
+		all := members(session)
+		for _, p := range all {
+			if p.group != session {
+				send(p.pid)
+			}
+		}
+		left = (left || len(all) > 0) && !onlyZombies(all)
+		return left, isDenied
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error {
 		cancelled = time.Now()
 		signal(syscall.SIGTERM, syscall.SIGCONT) // a stopped process does not act on SIGTERM alone
+		// Not asked of the group: of one that has only zombies, macOS says the same.
+		if kill(cmd.Process.Pid, 0) == syscall.EPERM {
+			denied()
+		}
 		return nil
 	}
 	return func() {}, func() {
@@ -50,9 +66,12 @@ func cancelBySession(cmd *exec.Cmd) (started, endSession func()) {
 		}
 		// A session and a group live as long as one process in them, and their
 		// number is not given to others before.
-		for signal(0) {
+		for left, isDenied := signal(0); left; left, isDenied = signal(0) {
 			if time.Since(cancelled) >= cmd.WaitDelay {
 				signal(syscall.SIGKILL)
+				if isDenied {
+					denied()
+				}
 				return
 			}
 			time.Sleep(20 * time.Millisecond)

@@ -217,6 +217,38 @@ func TestCommandIsNoService(t *testing.T) {
 	check.Equal(t, "environment", []string{"WATCHDOG_USECS=1"}, stdout.Take())
 }
 
+// That what is to end may not be sent signals, because it is another user's, is known: of a
+// command itself, and of what it has started.
+func TestCommandOfAnotherUser(t *testing.T) {
+	for script, allowed := range map[string]int{"exec sleep 60": 0, "sleep 60 & wait": 3} {
+		if allowed > 0 && runtime.GOOS != "linux" {
+			continue // without a list of processes nothing is known of those
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "sh", "-c", script)
+		cmd.WaitDelay = 200 * time.Millisecond
+		calls, denials := 0, 0
+		kill := func(pid int, s syscall.Signal) error {
+			if calls++; calls <= allowed { // to the command alone
+				return syscall.Kill(max(pid, -pid), s)
+			}
+			return syscall.EPERM
+		}
+		started, endSession := cancelWith(cmd, kill, func() { denials++ })
+		check.Must(t, cmd.Start())
+		t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+		started()
+		for allowed > 0 && len(members(cmd.Process.Pid)) < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		cmd.Wait() // the system ends the command all the same, for it is our own
+		endSession()
+		check.Equal(t, script, 1, denials)
+	}
+}
+
 // A script without #! is run by the shell, with its arguments and its input; what is
 // no text is not.
 func TestCommandWithoutInterpreter(t *testing.T) {

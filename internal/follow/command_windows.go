@@ -28,7 +28,7 @@ const createSuspended = 0x4 // CREATE_SUSPENDED
 // the job is ended at once. Once cmd has ended, or could not be started, endSession is to
 // be called: if that context is done, it waits for the others of the job, and ends them
 // cmd.WaitDelay after the Ctrl-Break.
-func cancelBySession(cmd *exec.Cmd) (started, endSession func()) {
+func cancelBySession(cmd *exec.Cmd, _ func()) (started, endSession func()) {
 	var cancelled time.Time
 	job, _, _ := createJobObject.Call(0, 0) // 0 if that fails: then the calls for it do
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP | createSuspended}
