@@ -111,7 +111,7 @@ func TestOverdueWhy(t *testing.T) {
 		d.begin()
 		time.Sleep(3 * time.Second)
 		check.Equal(t, "after 3 s", []scan.Overdue(nil), d.scanner.Overdue(3*time.Second))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		check.Equal(t, "when nobody scans", scan.Overdue{Target: 9, For: 3*time.Second + 1, Why: "no scan was begun"}, d.scanner.Overdue(3 * time.Second)[9])
 		ff.Slow(time.Second)
 		d.scanner.Start()
