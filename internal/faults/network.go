@@ -165,7 +165,8 @@ func (n *Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 type Listener struct {
 	network *Network
 	addr    netip.AddrPort
-	queue   []accepted // guarded by network.mu, as the next one
+	queue   []accepted // guarded by network.mu, as the next ones
+	failing bool       // the last call of Accept has failed, or the next one will
 	closed  bool
 }
 
@@ -205,7 +206,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	next := l.queue[0]
 	l.queue = l.queue[1:]
 	l.network.changed.broadcast()
-	if next.err != nil {
+	if l.failing = next.err != nil; l.failing {
 		return nil, l.error("accept", next.err)
 	}
 	return next.conn, nil
@@ -236,10 +237,15 @@ func (l *Listener) Close() error {
 
 func (l *Listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.addr) }
 
-// Fail makes one call of Accept return err.
+// Fail makes the next call of Accept return err, unless connections wait for that or the
+// last call has failed: no two calls in a row do, so that the wait after each is a short one.
 func (l *Listener) Fail(err error) {
 	l.network.mu.Lock()
 	defer l.network.mu.Unlock()
+	if l.failing || len(l.queue) > 0 {
+		return
+	}
+	l.failing = true
 	l.queue = append(l.queue, accepted{err: err})
 	l.network.changed.broadcast()
 }

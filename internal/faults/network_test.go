@@ -553,6 +553,17 @@ func TestDial(t *testing.T) {
 		if _, err := l.Accept(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("accept that fails: %v", err)
 		}
+		l.Fail(io.ErrUnexpectedEOF) // not twice in a row
+		accepted, err := l.Accept()
+		check.Must(t, err)
+		check.Must(t, accepted.Close())
+		check.Must(t, conn.Close())
+		l.Fail(io.ErrUnexpectedEOF)
+		conn, err = n.Dial(t.Context(), address)
+		check.Must(t, err)
+		if _, err := l.Accept(); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("accept that fails again: %v", err)
+		}
 		l.Close()
 		client, _ := newEnds(conn, nil)
 		check.Equal(t, "what was not accepted", "reset", client.do([]string{"read", "9"}))
