@@ -90,6 +90,11 @@ func (h History) clients() (found []Violation) {
 	}
 	for i := range h {
 		r := &h[i]
+		if r.Kind == Fresh {
+			for _, reader := range slices.Sorted(maps.Keys(readers)) {
+				report(readers[reader].atEnd(h, r.T), reader)
+			}
+		}
 		c := readers[r.Reader]
 		if c == nil {
 			continue
@@ -112,11 +117,6 @@ func (h History) clients() (found []Violation) {
 			c.options, c.chosen = r, r.chooser()
 		case End:
 			wrong[r.Reader] = true // no more is expected
-		}
-	}
-	if h.first(Fresh) >= 0 {
-		for _, reader := range slices.Sorted(maps.Keys(readers)) {
-			report(readers[reader].atEnd(h), reader)
 		}
 	}
 	return found
@@ -239,13 +239,13 @@ func cutCollapsed(input, tasks []duty) (rest []duty, ok bool) {
 	return input[len(last):], slices.EqualFunc(input[:len(last)], last, collapsed)
 }
 
-// atEnd says what the client has not done by the end of h, though it was due in time.
-func (c *client) atEnd(h History) *Violation {
+// atEnd says what the client has not done by the time t of a Fresh, though it was due.
+func (c *client) atEnd(h History, t int64) *Violation {
 	if n := len(c.done); n < len(c.due) && c.due[n].t < h.deadline() {
 		return new(violation(Reliable, c.due[n].index, "never handed on %q", c.due[n].String()))
 	}
 	switch {
-	case c.waits(h[len(h)-1].T):
+	case c.waits(t):
 		return nil // it is still to run
 	case c.ending != nil:
 		return c.ending

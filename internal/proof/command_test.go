@@ -46,6 +46,7 @@ func TestCommand(t *testing.T) {
 		breaks("Never two", "two runs at once", "3601 run c", "3599 run c"),
 		breaks("Never two", "a second run while the first one hangs", "153 ran c 0", ""),
 		breaks("Never two", "no run after the last change", "4503 run c readable b 4 =B4\n4600 ran c 0", ""),
+		breaks("Never two", "no run after the last change, and the client ends later", "4503 run c readable b 4 =B4\n4600 ran c 0", "", "12000 fresh watching a 5 =A5, watching b 4 =B4", "12000 fresh watching a 5 =A5, watching b 4 =B4\n12001 end c stopped"),
 		breaks("Never two", "the last run is before the last change", "3601 run c modified b 4 =B4, modified a 5 =A5\n3700 ran c 0\n", "3601 run c modified b 4 =B4\n3700 ran c 0\n", "4503 run c readable b 4 =B4\n4600 ran c 0", ""),
 		breaks("Never two", "COMMAND never runs", "1502 handled c modified a 3 =A3", "1502 handled c command modified a 3 =A3", "152 run c\n153 ran c 0", "", "1503 run c modified a 3 =A3", "",
 			"3600 ran c 0\n3601 run c modified b 4 =B4, modified a 5 =A5\n3700 ran c 0", "", "4503 run c readable b 4 =B4\n4600 ran c 0", ""),
