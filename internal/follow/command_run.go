@@ -44,6 +44,9 @@ type Process interface {
 	End() int
 }
 
+// neverStarted is the status of a command that could not be started, as in a shell.
+const neverStarted = 126
+
 // execution is a Process of the system.
 type execution struct {
 	cmd        *exec.Cmd
@@ -85,7 +88,8 @@ func (c *Command) name() string { return wire.Printable(c.args[0]) }
 // start starts a run on input. Whatever prevents that may pass by itself (a program
 // that is being replaced, a lack of memory, processes or descriptors), and another
 // try costs little: so start tries until it succeeds, also on the events that come
-// meanwhile. It returns nil if ctx is done, and if Close was called after a first try.
+// meanwhile. It returns nil if ctx is done, and, with the status, if Close was called after
+// a first try.
 func (c *Command) start(ctx context.Context, input *pending) *run {
 	retry := backoff.Backoff{Min: minRetry, Max: maxRetry}
 	begin := time.Now()
@@ -111,6 +115,7 @@ func (c *Command) start(ctx context.Context, input *pending) *run {
 		select {
 		case p, ok := <-c.next:
 			if !ok {
+				c.status = neverStarted
 				return nil
 			}
 			input.add(p.events)

@@ -336,7 +336,7 @@ func TestCommandCannotStart(t *testing.T) {
 }
 
 // A command that cannot be started is logged once, and with Verbose each time. Close
-// ends the tries.
+// ends the tries, and its status is that of a command that has failed.
 func TestCommandNeverStarts(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "c")
 	const line = `cannot start COMMAND, retrying: exec: "COMMAND": stat COMMAND: no such file or directory`
@@ -353,6 +353,7 @@ func TestCommandNeverStarts(t *testing.T) {
 				c.Close()
 			}()
 			c.Run(t.Context())
+			check.Equal(t, "status", 126, c.Status())
 			lines := inBrief(logged.Take(), name)
 			if lines[0] != line || (len(lines) > 1) != verbose {
 				t.Errorf("verbose %v: %d lines, %q first", verbose, len(lines), lines[0])
