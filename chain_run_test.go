@@ -221,6 +221,8 @@ func (r *chainRun) step(op, a, b, c byte) {
 	switch op % 32 {
 	default:
 		r.change(a, b, c)
+	case 10:
+		r.joinClient(true)
 	case 11:
 		r.idle([]int{4, 4, 2, 1}[a%4], b)
 	case 12:
@@ -351,45 +353,60 @@ func (r *chainRun) stopServer(kill bool) {
 const maxChainReaders = 40
 
 // join begins a client or a subscriber.
-func (r *chainRun) join(client bool) { r.joinOver(client, r.transport()) }
+func (r *chainRun) join(client bool) {
+	if client {
+		r.joinClient(false)
+	} else {
+		r.joinSubscriber(r.transport())
+	}
+}
 
-// joinOver is join over a transport; a client has none of HTTP.
-func (r *chainRun) joinOver(client bool, transport string) {
+// hasRoom reports whether another reader may join.
+func (r *chainRun) hasRoom() bool {
 	r.tidy()
-	if len(r.readers) >= maxChainReaders {
+	return len(r.readers) < maxChainReaders
+}
+
+// joinSubscriber begins a subscriber over a transport.
+func (r *chainRun) joinSubscriber(transport string) {
+	if !r.hasRoom() {
 		return
 	}
-	var reader *chainReader
-	if client {
-		o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0, transport: "tcp"}
-		if transport == "tls" {
-			o.transport = transport
-		}
-		kind := r.kinds + byte(r.chain.readers)*29
-		if o.command {
-			o.restart, o.initial = kind&1 > 0, kind&32 > 0
-			o.settle = []time.Duration{0, 0, 150 * time.Millisecond, 1200 * time.Millisecond}[kind/2%4]
-		}
-		if kind&64 > 0 {
-			o.patterns = chainPatterns[int(kind/8)%len(chainPatterns)]
-		}
-		reader = r.follow(o)
-		r.note("%s joins: %+v", reader.name, o)
-	} else {
-		reader = r.read(transport)
-		r.note("%s joins over %s", reader.name, reader.transport)
+	reader := r.read(transport)
+	r.note("%s joins over %s", reader.name, reader.transport)
+	r.readers = append(r.readers, reader)
+}
+
+// joinClient begins a client, which ends by itself with scan. It has none of HTTP.
+func (r *chainRun) joinClient(scan bool) {
+	if !r.hasRoom() {
+		return
 	}
+	o := clientOptions{command: r.chain.readers == 0 || r.chain.readers%2 > 0, transport: "tcp", scan: scan}
+	if r.transport() == "tls" {
+		o.transport = "tls"
+	}
+	kind := r.kinds + byte(r.chain.readers)*29
+	if o.command {
+		o.restart, o.initial = kind&1 > 0, kind&32 > 0
+		o.settle = []time.Duration{0, 0, 150 * time.Millisecond, 1200 * time.Millisecond}[kind/2%4]
+	}
+	if kind&64 > 0 {
+		o.patterns = chainPatterns[int(kind/8)%len(chainPatterns)]
+	}
+	reader := r.follow(o)
+	r.note("%s joins: %+v", reader.name, o)
 	r.readers = append(r.readers, reader)
 }
 
 // transport returns that of the next reader.
 func (r *chainRun) transport() string { return r.ways[r.chain.readers%len(r.ways)] }
 
-// tidy removes the subscribers that have left.
+// tidy removes the subscribers that have left, and the clients that have ended.
 func (r *chainRun) tidy() {
 	r.readers = slices.DeleteFunc(r.readers, func(reader *chainReader) bool {
 		e := reader.latest()
-		if reader.isClient || e == nil || !e.hasLeft() {
+		if reader.isClient && !reader.ended.Load() || !reader.isClient && (e == nil || !e.hasLeft()) {
 			return false
 		}
 		reader.stop()
@@ -582,7 +599,7 @@ func (r *chainRun) idle(n int, what byte) {
 		conn.(*faults.Conn).WriteNow([]byte(word))
 		r.idlers = append(r.idlers, conn)
 	}
-	r.joinOver(false, transport)
+	r.joinSubscriber(transport)
 }
 
 // closeIdle has no more than n of them stay.
@@ -625,7 +642,7 @@ func (r *chainRun) settle() {
 		reader.stop()
 	}
 	r.join(false)
-	if !slices.ContainsFunc(r.readers, func(reader *chainReader) bool { return reader.isClient }) {
+	if !slices.ContainsFunc(r.readers, func(reader *chainReader) bool { return reader.isClient && !reader.asks }) {
 		r.join(true)
 	}
 	r.wait(1)
@@ -636,8 +653,9 @@ func (r *chainRun) settle() {
 
 // judge ends all, and returns what was wrong.
 func (r *chainRun) judge() (found []proof.Violation) {
+	r.tidy()
 	for _, reader := range r.readers {
-		if e := reader.latest(); reader.isClient && (e == nil || e.hasLeft()) {
+		if e := reader.latest(); reader.isClient && !reader.asks && (e == nil || e.hasLeft()) {
 			found = append(found, proof.Violation{Promise: proof.Convergent, Text: reader.name + " is not connected"})
 		}
 	}

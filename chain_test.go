@@ -178,6 +178,8 @@ func (c *chain) serve(locals locals) *chainServer {
 		}
 		initial := locals.initial && (!locals.once || slices.ContainsFunc(watching, isThere))
 		receive := func(ctx context.Context, r *receiver, client *follow.Client) error {
+			dial := client.Dial
+			client.Dial = func(ctx context.Context) (net.Conn, error) { return c.record.dialLocal(ctx, r.name, dial) }
 			return c.receive(ctx, r, client, initial)
 		}
 		return share(ctx, p, publish, server, over.listeners, c.receivers(locals, initial, console), receive)
@@ -195,19 +197,32 @@ type locals struct {
 // at the start.
 func (c *chain) receivers(l locals, initial bool, logger *log.Logger) (all []*receiver) {
 	if l.command {
-		r := &receiver{name: c.newLocal()}
-		r.command = c.command(r.name, logger)
-		r.command.Restart, r.command.Settle, r.command.Once = l.restart, l.settle, l.once
-		c.record.add(proof.Record{Kind: proof.Options, Reader: r.name, Restart: l.restart, Settle: l.settle.Milliseconds(), Initial: initial})
-		c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command"})
+		r := c.receiver(c.newLocal(), clientOptions{command: true, restart: l.restart, settle: l.settle, initial: initial}, logger)
+		r.command.Once = l.once
 		all = append(all, r)
 	}
 	if l.print {
-		r := &receiver{name: c.newLocal(), format: wire.JSON, once: l.once && !l.command, before: func() {}}
-		r.output = console.NewOutput(printed{c.record, r.name})
+		r := c.receiver(c.newLocal(), clientOptions{}, logger)
+		r.once = l.once && !l.command
 		all = append(all, r)
 	}
 	return all
+}
+
+// receiver returns the one of a reader, which prints in JSON or runs COMMAND, and records
+// that.
+func (c *chain) receiver(reader string, o clientOptions, logger *log.Logger) *receiver {
+	c.record.add(proof.Record{Kind: proof.Options, Reader: reader, Restart: o.restart, Initial: o.initial, Settle: o.settle.Milliseconds(), Ask: o.scan,
+		Only: o.patterns.only, Ignore: o.patterns.ignore})
+	r := &receiver{name: reader, filter: o.patterns.filter()}
+	if !o.command {
+		r.format, r.before, r.output = wire.JSON, func() {}, console.NewOutput(printed{c.record, reader})
+		return r
+	}
+	c.record.add(proof.Record{Kind: proof.Handled, Reader: reader, Name: "command"})
+	r.command = c.command(reader, logger)
+	r.command.Restart, r.command.Settle = o.restart, o.settle
+	return r
 }
 
 // newLocal returns the name of a receiver that no other one has.
@@ -215,17 +230,18 @@ func (c *chain) newLocal() string {
 	return fmt.Sprint("local", c.locals.Add(1))
 }
 
-// receive is the one of receivers.
+// receive is that of r, whose name is that of a reader.
 func (c *chain) receive(ctx context.Context, r *receiver, client *follow.Client, initial bool) error {
-	dial := client.Dial
-	client.Dial = func(ctx context.Context) (net.Conn, error) { return c.record.dialLocal(ctx, r.name, dial) }
 	err := r.receive(ctx, client, initial)
-	if _, ok := err.(commandStatus); ok { // with which the program ends
-		err = nil
+	end := proof.Record{Kind: proof.End, Reader: r.name, Name: "once"}
+	if client.Scan {
+		end.Name = "scanned"
 	}
-	end := proof.Record{Kind: proof.End, Reader: r.name, Name: "stopped"}
-	if ctx.Err() == nil {
-		end.Name = "once"
+	if ctx.Err() != nil {
+		end.Name = "stopped"
+	}
+	if status, ok := err.(commandStatus); ok { // with which the program ends
+		end.Value, err = int64(status), nil
 	}
 	c.record.add(end)
 	return err
@@ -270,8 +286,9 @@ func (c *chain) subscribe() *peer {
 type chainReader struct {
 	chainPart
 	name, transport string
-	isClient        bool
-	printed         check.Buffer // what a client has handed on
+	isClient, asks  bool        // with asks, it ends by itself
+	ended           atomic.Bool // of a client
+	expected        int         // how much of the history expect has seen
 
 	mu  sync.Mutex // guards end
 	end *readerEnd // of its latest connection; nil before the first
@@ -313,6 +330,7 @@ func (c *chain) read(transport string) *chainReader {
 type clientOptions struct {
 	transport string // "tcp" or "tls"
 	command   bool
+	scan      bool // it ends when the server has scanned
 	initial   bool
 	restart   bool
 	settle    time.Duration
@@ -321,12 +339,10 @@ type clientOptions struct {
 
 // follow begins a client, as followServer does.
 func (c *chain) follow(o clientOptions) *chainReader {
-	c.record.add(proof.Record{Kind: proof.Options, Reader: fmt.Sprint("client", c.readers+1), Restart: o.restart, Initial: o.initial, Settle: o.settle.Milliseconds(),
-		Only: o.patterns.only, Ignore: o.patterns.ignore})
-	receiver := &receiver{filter: o.patterns.filter()}
-	r := &chainReader{name: c.newReader("client"), isClient: true}
+	r := &chainReader{name: c.newReader("client"), isClient: true, asks: o.scan}
 	r.chainPart = c.begin(func(ctx context.Context, console *log.Logger) error {
-		client := &follow.Client{
+		defer r.ended.Store(true)
+		return c.receive(ctx, c.receiver(r.name, o, console), &follow.Client{
 			Server: "there",
 			Dial: func(ctx context.Context) (net.Conn, error) {
 				e, err := c.dial(ctx, r.name, cmp.Or(o.transport, "tcp"), r.connected)
@@ -335,51 +351,30 @@ func (c *chain) follow(o clientOptions) *chainReader {
 				}
 				return e, nil
 			},
+			Scan:  o.scan,
 			Log:   console,
 			Begun: func() {},
-			Handle: func(events []wire.Event) error {
-				if events = receiver.choose(events); len(events) == 0 {
-					return nil
-				}
-				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Events: events})
-				_, err := r.printed.Write(wire.Encode(wire.Text, events))
-				return err
-			},
-		}
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		if o.command {
-			cmd := c.command(r.name, console)
-			cmd.Restart, cmd.Settle = o.restart, o.settle
-			if o.initial {
-				client.Begun = cmd.Trigger
-			}
-			client.Handle = func(events []wire.Event) error {
-				if events = receiver.choose(events); len(events) == 0 {
-					return nil
-				}
-				c.record.add(proof.Record{Kind: proof.Handled, Reader: r.name, Name: "command", Events: events})
-				cmd.Add(events)
-				return nil
-			}
-			wg.Go(func() { cmd.Run(ctx) })
-			defer cmd.Close()
-		}
-		err := client.Run(ctx)
-		c.record.add(proof.Record{Kind: proof.End, Reader: r.name, Name: "stopped"})
-		return err
+		}, o.initial)
 	})
 	return r
 }
 
-// expect checks what the client has printed since the last call, in short, and what
-// its console has.
-func (r *chainReader) expect(t *testing.T, want string, console ...string) {
-	t.Helper()
+// expect checks what the client has printed since the last call, in short, and what its
+// console has.
+func (c *chain) expect(r *chainReader, want string, console ...string) {
+	c.Helper()
 	synctest.Wait()
-	lines := strings.Join(r.printed.Take(), "\n")
-	check.Equal(t, "printed", want, strings.TrimPrefix(wiretest.Short(t, []byte(lines)), "[text] "))
-	check.Equal(t, "console", console, r.console.Take())
+	c.record.mu.Lock()
+	defer c.record.mu.Unlock()
+	var printed []wire.Event
+	for _, record := range c.record.history[r.expected:] {
+		if record.Kind == proof.Handled && record.Reader == r.name {
+			printed = append(printed, record.Events...)
+		}
+	}
+	r.expected = len(c.record.history)
+	check.Equal(c.T, "printed", want, strings.TrimPrefix(wiretest.Short(c.T, wire.Encode(wire.Text, printed)), "[text] "))
+	check.Equal(c.T, "console", console, r.console.Take())
 }
 
 // A change comes through the whole chain. A client gets what it missed while its
@@ -393,12 +388,12 @@ func TestChain(t *testing.T) {
 		server := c.serve(locals{})
 		client, peer := c.follow(clientOptions{}), c.subscribe()
 		peer.expect("[text] watching d", "[text] watching f (not there)")
-		client.expect(t, "", "following there")
+		c.expect(client, "", "following there")
 
 		check.Must(t, disk.Write("d/a", "22"))
 		check.Must(t, disk.Rename("d/sub", "d/other"))
 		peer.expect("[text] removed d/sub/", "[text] modified d/a", "[text] created d/other/")
-		client.expect(t, "removed d/sub/, modified d/a, created d/other/")
+		c.expect(client, "removed d/sub/, modified d/a, created d/other/")
 
 		client.latest().link.ToClient.CutAfter(20, true) // in the middle of a line
 		check.Must(t, disk.Write("d/other/b", "333"))
@@ -406,11 +401,11 @@ func TestChain(t *testing.T) {
 		peer.expect("[text] created d/other/b", "[text] created f")
 		time.Sleep(time.Second / 2)
 		reset := oserr.Cause(check.Errno(syscall.ECONNRESET, 10054))
-		client.expect(t, "missed d, missed f", fmt.Sprint("connection to there lost: ", reset), "reconnected to there")
+		c.expect(client, "missed d, missed f", fmt.Sprint("connection to there lost: ", reset), "reconnected to there")
 
 		check.Must(t, disk.Remove("f"))
 		peer.expect("[text] removed f")
-		client.expect(t, "removed f")
+		c.expect(client, "removed f")
 
 		server.stop()
 		peer.expectEnd()
@@ -418,7 +413,7 @@ func TestChain(t *testing.T) {
 		check.Must(t, disk.Append("d/a", "55555"))
 		server = c.serve(locals{})
 		time.Sleep(time.Second)
-		client.expect(t, "missed d", "connection to there lost: the server closed the connection", "reconnected to there")
+		c.expect(client, "missed d", "connection to there lost: the server closed the connection", "reconnected to there")
 		client.stop()
 		server.stop()
 		c.close()

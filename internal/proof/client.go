@@ -46,6 +46,7 @@ type client struct {
 	options *Record  // nil if there was none
 	chosen  *chooser // what it is to hand on
 
+	closed       int64 // ms, when it had all by which it ends, with -scan; never before that
 	began, ended int64 // ms, of the last run
 	broken       bool  // COMMAND could not be started since then
 	restarted    bool  // the last run was told to end, because of tasks
@@ -73,12 +74,16 @@ func (h History) clients() (found []Violation) {
 		if r.Kind == Handled || r.Kind == Run || r.Kind == Options {
 			c := readers[r.Reader]
 			if c == nil {
-				c = &client{states: make(map[string]string), unseen: true, silent: true, chosen: new(Record).chooser()}
+				c = &client{states: make(map[string]string), unseen: true, silent: true, chosen: new(Record).chooser(), closed: never}
 				readers[r.Reader] = c
 			}
 			c.silent = c.silent && r.Kind == Options
 			c.unseen = c.unseen && (r.Kind != Handled || r.Name == "command" && r.Events == nil)
 		}
+	}
+	unread := make(map[int]*asked) // by connection, with the number of lines that are yet to be read
+	for _, a := range h.asks() {
+		unread[a.id] = a
 	}
 	wrong := make(map[string]bool) // one violation each is enough
 	report := func(v *Violation, reader string) {
@@ -102,7 +107,14 @@ func (h History) clients() (found []Violation) {
 		switch r.Kind {
 		case Got:
 			c.unseen = c.unseen && !c.silent
-			c.got(duties(i, r))
+			lines := duties(i, r)
+			if a := unread[r.Conn]; a != nil {
+				lines = lines[:min(len(lines), a.read)]
+				if a.read -= len(lines); a.read == 0 {
+					c.closed = a.until
+				}
+			}
+			c.got(lines)
 			if c.unseen {
 				c.handled(c.due[len(c.done):])
 			}
@@ -116,6 +128,9 @@ func (h History) clients() (found []Violation) {
 		case Options:
 			c.options, c.chosen = r, r.chooser()
 		case End:
+			if r.Name == "scanned" {
+				report(c.scanned(i, r.Value), r.Reader)
+			}
 			wrong[r.Reader] = true // no more is expected
 		}
 	}
@@ -237,6 +252,22 @@ func cutCollapsed(input, tasks []duty) (rest []duty, ok bool) {
 		return nil, false
 	}
 	return input[len(last):], slices.EqualFunc(input[:len(last)], last, collapsed)
+}
+
+// scanned says what the client has not done, though it has ended by -scan, the record with
+// the index, with this exit status.
+func (c *client) scanned(index int, status int64) *Violation {
+	switch {
+	case len(c.done) < len(c.due):
+		return new(violation(Reliable, index, "has ended, and not handed on %q", c.due[len(c.done)].String()))
+	case !c.command || status != 0 && (c.failed || c.broken):
+		return nil
+	case status != 0 || c.failed || c.broken:
+		return new(violation(NeverTwo, index, "has ended with status %d, and COMMAND has failed or cannot be started: %v", status, c.failed || c.broken))
+	case c.next < len(c.tasks):
+		return new(violation(NeverTwo, index, "has ended, and did not run COMMAND after %q", c.tasks[c.next].String()))
+	}
+	return nil
 }
 
 // atEnd says what the client has not done by the time t of a Fresh, though it was due.

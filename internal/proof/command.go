@@ -17,7 +17,7 @@ func (c *client) pending() int64 {
 }
 
 // settled returns between which times, in ms, the tasks that wait from the time on have
-// settled.
+// settled, or will not wait any more.
 func (c *client) settled(from int64) (early, late int64) {
 	settle := c.options.Settle
 	bound := func(quiet int64) int64 { // how long nothing must have come
@@ -28,7 +28,7 @@ func (c *client) settled(from int64) (early, late int64) {
 			}
 			last = max(last, d.t)
 		}
-		return min(last+settle, from+maxSettle*settle)
+		return min(last+settle, from+maxSettle*settle, max(from, c.closed))
 	}
 	return bound(settle-1) - 1, bound(settle+2) + 1 // what comes at the same time may come after
 }

@@ -29,7 +29,7 @@ var validators = []struct {
 //	100 serve 1 watching d =A, watching e missing =0   (Took is 50, or +Took)
 //	100 serve 1 once watching d =A                   (with -once)
 //	100 serve 1 once initial command watching d =A   (each may be left out)
-//	149 options r -restart -settle=500
+//	149 options r -restart -settle=500               (see setOptions)
 //	150 join r 1 1                                   (reader, server, connection)
 //	150 join r 1 1 local
 //	151 got 1 text watching d, modified d/a          (without text: JSON)
@@ -39,6 +39,7 @@ var validators = []struct {
 //	2000 fault fail d/b !input/output error, 2000 fault stall @r
 //	2500 heal fail d/b +20 *30                       (Took and Value)
 //	4000 end 1 stopped 2000                          (Took)
+//	4000 end r scanned 1                             (Value)
 //
 // The size of a file is its mtime too. An event that was published has its time.
 func parse(t *testing.T, script string) History {
@@ -100,8 +101,11 @@ func parse(t *testing.T, script string) History {
 				if r.Server, err = strconv.Atoi(f[0]); err != nil {
 					r.Server, r.Reader = 0, f[0]
 				}
-				if r.Name = f[1]; len(f) > 2 {
-					r.Took, _ = strconv.ParseInt(f[2], 10, 64)
+				r.Name = f[1]
+				if f = f[2:]; len(f) > 0 && r.Name == "scanned" {
+					r.Value = int64(number())
+				} else if len(f) > 0 {
+					r.Took = int64(number())
 				}
 			case Join:
 				r.Reader, r.Server, r.Conn = word(), number(), number()
@@ -182,7 +186,7 @@ func parse(t *testing.T, script string) History {
 }
 
 // setOptions sets what the fields "-only=PATTERN", "-ignore=PATTERN", "-settle=MS",
-// "-restart" and "-initial" say, and returns the others.
+// "-restart", "-initial" and "-scan" say, and returns the others.
 func setOptions(t *testing.T, r *Record, fields []string) (others []string) {
 	t.Helper()
 	for _, f := range fields {
@@ -199,6 +203,8 @@ func setOptions(t *testing.T, r *Record, fields []string) (others []string) {
 			r.Restart = true
 		case "-initial":
 			r.Initial = true
+		case "-scan":
+			r.Ask = true
 		default:
 			others = append(others, f)
 		}

@@ -8,6 +8,7 @@
 //	             chain of its server
 //	client.go    the same of what a client handed on; Never two: what the runs of COMMAND get
 //	command.go   Never two: when COMMAND runs
+//	asked.go     Reliable, Timely: when a scan that a client asks for is done
 //	once.go      Reliable, Honest: when a server ends by itself
 //	chosen.go    what patterns choose
 //	disk.go      how the file system was at each time, and what kept scans from seeing it
@@ -54,22 +55,24 @@ func (h History) Ordered() []Violation {
 }
 func (h History) Once() []Violation { return h.only(Once, History.walks, History.clients) }
 func (h History) Reliable() []Violation {
-	return h.only(Reliable, History.walks, History.clients, History.onces, History.reports)
+	return h.only(Reliable, History.walks, History.clients, History.onces, History.answers, History.reports)
 }
 func (h History) Honest() []Violation {
 	return h.only(Honest, History.walks, History.clients, History.onces, History.reports)
 }
 func (h History) Convergent() []Violation { return h.only(Convergent, History.settled) }
-func (h History) Timely() []Violation     { return h.only(Timely, History.reports, History.delivery) }
-func (h History) Isolated() []Violation   { return h.only(Isolated, History.limits) }
-func (h History) Bounded() []Violation    { return h.only(Bounded, History.limits) }
-func (h History) NeverTwo() []Violation   { return h.only(NeverTwo, History.clients) }
-func (h History) Clean() []Violation      { return h.only(Clean, History.limits) }
+func (h History) Timely() []Violation {
+	return h.only(Timely, History.answers, History.reports, History.delivery)
+}
+func (h History) Isolated() []Violation { return h.only(Isolated, History.limits) }
+func (h History) Bounded() []Violation  { return h.only(Bounded, History.limits) }
+func (h History) NeverTwo() []Violation { return h.only(NeverTwo, History.clients) }
+func (h History) Clean() []Violation    { return h.only(Clean, History.limits) }
 
 // Validate returns how h breaks any of the promises.
 func (h History) Validate() []Violation {
 	return h.only("", History.transitions, History.batches, History.walks, History.clients, History.onces,
-		History.reports, History.settled, History.delivery, History.limits)
+		History.answers, History.reports, History.settled, History.delivery, History.limits)
 }
 
 // only returns what the checks find of the promise, "" for all, in the order of records.

@@ -24,7 +24,8 @@ const (
 	// Publish: it has published the batch Events. A server that is killed may have sent
 	// more than a witness got: whoever records adds what any reader got.
 	// End: Server, or the client Reader, has ended; Name says how, "stopped" or "killed", or
-	// "once" because of -once, which Serve then has. A server scans no more from T-Took on.
+	// "once" because of -once, which Serve then has, or "scanned" because of -scan, with the
+	// exit status Value. A server scans no more from T-Took on.
 	Serve   Kind = "serve"
 	Publish Kind = "publish"
 	End     Kind = "end"
@@ -49,8 +50,8 @@ const (
 	Ran Kind = "ran"
 
 	// Options: the client Reader, which is about to begin, has Only, Ignore, Settle, Restart,
-	// Initial: what is there at the start counts as changed. Of one without this record it is
-	// not known when COMMAND is to run.
+	// Initial: what is there at the start counts as changed, Ask: it asks for a scan, and ends
+	// when that is done. Of one without this record it is not known when COMMAND is to run.
 	Options Kind = "options"
 
 	// Op: the file system has changed: Name, Path, To, Size, as on tree.apply. It began at
@@ -91,6 +92,7 @@ type Record struct {
 	Restart  bool     `json:"restart,omitzero"`
 	Once     bool     `json:"once,omitzero"`
 	Initial  bool     `json:"initial,omitzero"`
+	Ask      bool     `json:"ask,omitzero"`
 
 	Server int    `json:"server,omitzero"` // from 1 on
 	Reader string `json:"reader,omitzero"`

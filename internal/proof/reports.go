@@ -25,6 +25,7 @@ type report struct {
 type reporter struct {
 	*disk
 	chain   *chain
+	asks    []*asked // that have ended clients of it
 	reports map[name][]report
 	unseen  map[string]bool // the targets that nothing is known of, unreadable from the start on
 	found   []Violation
@@ -34,10 +35,15 @@ type reporter struct {
 // reported before (Honest). At each time, what is reported was so within an interval and a
 // scan: what is then reported too late breaks Timely, and what never is, Reliable.
 func (h History) reports() (found []Violation) {
-	d := h.disk()
+	d, asks := h.disk(), h.asks()
 	var last *reporter
 	for _, c := range h.chains() {
-		r := &reporter{d, c, make(map[name][]report), make(map[string]bool), nil}
+		r := &reporter{disk: d, chain: c, reports: make(map[name][]report), unseen: make(map[string]bool)}
+		for _, a := range asks {
+			if a.chain.server == c.server && a.end >= 0 {
+				r.asks = append(r.asks, a)
+			}
+		}
 		for i := range c.spots[0].places {
 			r.begin(&c.spots[0].places[i].now, last)
 		}
@@ -246,42 +252,50 @@ func (r *reporter) overdue(n name, reports []report) {
 			continue
 		}
 		for _, t := range append(times, max(now.t, r.chain.from), end) {
-			if t < now.t || t < r.chain.from || t > end || r.fits(n, now, t) {
+			if t < now.t || t < r.chain.from || t > end || r.fits(n, now, t, r.window) {
 				continue
 			}
 			p := Reliable
-			if !isLast && r.fits(n, next, t) {
+			if !isLast && r.fits(n, next, t, r.window) {
 				p = Timely
 			}
 			r.fail(p, next.index, "at %d ms, %s is still reported as %v", t, n.file, now.may[0])
 			break
 		}
+		for _, a := range r.asks {
+			// Without an answer, what is wrong is that the client has ended.
+			isLatest := a.until != never && now.index <= a.known && (isLast || a.known < next.index)
+			if isLatest && !r.fits(n, now, a.until, a.until-a.from) {
+				r.fail(Reliable, a.end, "%s ended after a scan that it asked for at %d ms, and %s is still reported as %v", a.reader, a.from, n.file, now.may[0])
+			}
+		}
 	}
 }
 
-// fits reports whether now may be the last report about n at the time t.
-func (r *reporter) fits(n name, now report, t int64) bool {
+// fits reports whether now may be the last report about n at the time t, with a scan within
+// a window before that, in ms.
+func (r *reporter) fits(n name, now report, t, window int64) bool {
 	isUnreadable := slices.Contains(now.may, value{kind: unreadable})
-	if r.mustBeUnreadable(n, t) {
+	if r.mustBeUnreadable(n, t, window) {
 		return isUnreadable
 	}
 	excused := r.some(func(f *fault) bool {
 		unknown := now.index == r.chain.index && n.file == n.target && f.name != "fail" && f.in(n.target)
-		return f.overlaps(t-r.window, t) && (r.hides(f, n) || isUnreadable && (f.at(n) || unknown))
+		return f.overlaps(t-window, t) && (r.hides(f, n) || isUnreadable && (f.at(n) || unknown))
 	})
 	if r.chosen.enters(n) && !isUnreadable { // whether it is there is not reported
 		return true
 	}
-	return excused || slices.ContainsFunc(r.between(n, t-r.window, t), func(v value) bool {
+	return excused || slices.ContainsFunc(r.between(n, t-window, t), func(v value) bool {
 		return slices.ContainsFunc(now.may, v.is)
 	})
 }
 
-// mustBeUnreadable reports whether n is there, and has been for long enough, and one fault
+// mustBeUnreadable reports whether n is there, and has been for that window, and one fault
 // and no other one has kept scans from reading it for as long.
-func (r *reporter) mustBeUnreadable(n name, t int64) bool {
+func (r *reporter) mustBeUnreadable(n name, t, window int64) bool {
 	return r.some(func(f *fault) bool {
-		from := t - r.window
+		from := t - window
 		if f.name != "fail" {
 			from -= unreadableAfter
 		}
