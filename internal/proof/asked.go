@@ -18,14 +18,14 @@ type asked struct {
 }
 
 // asks returns them, one for each connection.
-func (h History) asks() (all []*asked) {
+func (h History) asks(conns []*conn) (all []*asked) {
 	last := make(map[string]*asked) // by reader
 	for _, r := range h {
 		if r.Kind == Options && r.Ask {
 			last[r.Reader] = nil
 		}
 	}
-	for _, k := range h.conns() {
+	for _, k := range conns {
 		if _, ok := last[k.reader]; !ok {
 			continue
 		}
@@ -36,7 +36,7 @@ func (h History) asks() (all []*asked) {
 				a.until, a.read = k.lines[ends[1]-1].t, ends[1]
 			}
 		}
-		if at := k.walk()[a.read]; at != nil {
+		if at := k.reach[a.read]; at != nil {
 			a.known = k.chain.index
 			if pos := slices.Max(at); pos > 0 {
 				a.known = k.chain.events[pos-1].index
@@ -51,6 +51,16 @@ func (h History) asks() (all []*asked) {
 		}
 	}
 	return all
+}
+
+// readOf returns how many lines of the record with the index it handles.
+func (a *asked) readOf(index int) (n int) {
+	for _, l := range a.lines[:a.read] {
+		if l.index == index {
+			n++
+		}
+	}
+	return n
 }
 
 // greetings returns the numbers of lines after which there was another greeting in JSON.
@@ -69,19 +79,18 @@ func (k *conn) greetings() (ends []int) {
 // answers checks that a scan which was asked for is over soon, unless something keeps
 // scans or the reader from their work, and that the client ends only then. (What it must
 // have got is in reports, what it must have done with that in clients.)
-func (h History) answers() (found []Violation) {
+func (h History) answers(asks []*asked) (found []Violation) {
 	faults := h.faults()
-	for _, a := range h.asks() {
+	for _, a := range asks {
 		if a.end >= 0 && a.until == never {
 			found = append(found, violation(Reliable, a.end, "%s has ended before the scan that it asked for", a.reader))
 			continue
 		}
 		due, got := a.from+3*h[0].Scan+2*maxDelay, min(a.until, a.left, a.chain.until)
 		excused := slices.ContainsFunc(faults, func(f fault) bool {
-			if f.reader == "" && f.path != "" { // the scan before may have been as late
-				return f.name != "fail" && f.overlaps(a.from-(f.until-f.from), got)
-			}
-			return (f.reader == a.reader || f.reader == "") && f.overlaps(a.from, got)
+			// The scan may wait for as long as one that was late before.
+			isOfScans := f.reader == "" && f.name != "fail" && f.overlaps(a.from-(f.until-f.from), got)
+			return isOfScans || f.disturbs(a.reader) && f.overlaps(a.from, got)
 		})
 		if got > due && !excused {
 			found = append(found, violation(Timely, a.index, "%s (connection %d) asked for a scan at %d ms, which was over at %d ms, if at all", a.reader, a.id, a.from, got))

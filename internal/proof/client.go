@@ -68,7 +68,7 @@ type client struct {
 // each target that a greeting showed in another state than it had, in order, each once,
 // and nothing else. COMMAND has got that, with no two runs at once, and the last run after
 // the last change.
-func (h History) clients() (found []Violation) {
+func (h History) clients(asks []*asked) (found []Violation) {
 	readers := make(map[string]*client)
 	for _, r := range h {
 		if r.Kind == Handled || r.Kind == Run || r.Kind == Options {
@@ -81,9 +81,9 @@ func (h History) clients() (found []Violation) {
 			c.unseen = c.unseen && (r.Kind != Handled || r.Name == "command" && r.Events == nil)
 		}
 	}
-	unread := make(map[int]*asked) // by connection, with the number of lines that are yet to be read
-	for _, a := range h.asks() {
-		unread[a.id] = a
+	asking := make(map[int]*asked) // by connection
+	for _, a := range asks {
+		asking[a.id] = a
 	}
 	wrong := make(map[string]bool) // one violation each is enough
 	report := func(v *Violation, reader string) {
@@ -108,11 +108,8 @@ func (h History) clients() (found []Violation) {
 		case Got:
 			c.unseen = c.unseen && !c.silent
 			lines := duties(i, r)
-			if a := unread[r.Conn]; a != nil {
-				lines = lines[:min(len(lines), a.read)]
-				if a.read -= len(lines); a.read == 0 {
-					c.closed = a.until
-				}
+			if a := asking[r.Conn]; a != nil {
+				lines, c.closed = lines[:a.readOf(i)], a.until
 			}
 			c.got(lines)
 			if c.unseen {

@@ -241,6 +241,11 @@ func (h History) faults() (all []fault) {
 func (f *fault) overlaps(from, until int64) bool { return f.from <= until && f.until >= from }
 func (f *fault) covers(from, until int64) bool   { return f.from < from && f.sure > until }
 
+// disturbs reports whether f keeps the reader from getting what was published.
+func (f *fault) disturbs(reader string) bool {
+	return f.reader == reader || f.reader == "" && f.path == ""
+}
+
 // at reports whether f makes n unreadable and not a directory above n, if it fails.
 func (f *fault) at(n name) bool {
 	return f.path == n.path() || n.file == n.target && above(f.path, n.file)

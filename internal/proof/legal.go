@@ -30,9 +30,9 @@ type book struct {
 
 // transitions checks that each event of each chain has the fields that it is to have, and
 // may follow those before it, by the table of docs/protocol.md.
-func (h History) transitions() (found []Violation) {
+func (h History) transitions(chains []*chain) (found []Violation) {
 	chosen := h[0].chooser()
-	for _, c := range h.chains() {
+	for _, c := range chains {
 		b := &book{&h[0], chosen, make(map[string]string), make(map[string]bool), make(map[name]known)}
 		if len(c.targets) != len(h[0].Targets) {
 			found = append(found, violation(Legal, c.index, "the greeting leaves out targets"))
@@ -173,8 +173,8 @@ func (b *book) misplaced(n name, e *wire.Event) string {
 }
 
 // batches checks that the events of each batch are in the order of docs/protocol.md.
-func (h History) batches() (found []Violation) {
-	for _, c := range h.chains() {
+func batches(chains []*chain) (found []Violation) {
+	for _, c := range chains {
 		for i := 1; i < len(c.events); i++ {
 			a, b := &c.events[i-1], &c.events[i]
 			if a.index == b.index && !c.inOrder(&a.Event, &b.Event) {

@@ -91,7 +91,7 @@ func TestLegal(t *testing.T) {
 				t.Fatalf("%q is not in the script, or not once", r.old)
 			}
 			h := parse(t, strings.Replace(legalScript, r.old, r.new, 1))
-			if found := h.Legal(); len(found) == 0 || !strings.Contains(found[0].Text, r.why) {
+			if found := h.transitions(h.chains()); len(found) == 0 || !strings.Contains(found[0].Text, r.why) {
 				t.Errorf("found %v, want first %q", found, r.why)
 			}
 		})
@@ -101,22 +101,22 @@ func TestLegal(t *testing.T) {
 // With -content, what differs may be seen nowhere; but directories are not modified.
 func TestLegalContent(t *testing.T) {
 	h := parse(t, strings.Replace(legalScript, "modified d/a 4 =B", "modified d/a 4 =B, modified d/a 4 =B2", 1))
-	if found := h.Legal(); len(found) != 1 {
+	if found := h.transitions(h.chains()); len(found) != 1 {
 		t.Errorf("without: %v", found)
 	}
-	if h[0].Content = true; len(h.Legal()) > 0 {
-		t.Errorf("with: %v", h.Legal())
+	if h[0].Content = true; len(h.transitions(h.chains())) > 0 {
+		t.Errorf("with: %v", h.transitions(h.chains()))
 	}
 	h = parse(t, strings.Replace(legalScript, "readable f 3 =F3", "readable f 3 ~9 =F3", 1))
-	if found := h.Legal(); len(found) != 1 {
+	if found := h.transitions(h.chains()); len(found) != 1 {
 		t.Errorf("readable, with another time, without: %v", found)
 	}
-	if h[0].Content = true; len(h.Legal()) > 0 {
-		t.Errorf("with: %v", h.Legal())
+	if h[0].Content = true; len(h.transitions(h.chains())) > 0 {
+		t.Errorf("with: %v", h.transitions(h.chains()))
 	}
 	h = parse(t, strings.Replace(legalScript, "readable d/s/ =D", "readable d/s/ =D, modified d/s/ =D2", 1))
-	if h[0].Content = true; len(h.Legal()) != 1 {
-		t.Errorf("a directory: %v", h.Legal())
+	if h[0].Content = true; len(h.transitions(h.chains())) != 1 {
+		t.Errorf("a directory: %v", h.transitions(h.chains()))
 	}
 }
 

@@ -48,42 +48,17 @@ const (
 	Formed     Promise = "Formed"
 )
 
-// The validators return how h breaks the promise. One that is not Formed breaks no other.
-func (h History) Legal() []Violation { return h.only(Legal, History.transitions) }
-func (h History) Ordered() []Violation {
-	return h.only(Ordered, History.batches, History.walks, History.clients)
-}
-func (h History) Once() []Violation { return h.only(Once, History.walks, History.clients) }
-func (h History) Reliable() []Violation {
-	return h.only(Reliable, History.walks, History.clients, History.onces, History.answers, History.reports)
-}
-func (h History) Honest() []Violation {
-	return h.only(Honest, History.walks, History.clients, History.onces, History.reports)
-}
-func (h History) Convergent() []Violation { return h.only(Convergent, History.settled) }
-func (h History) Timely() []Violation {
-	return h.only(Timely, History.answers, History.reports, History.delivery)
-}
-func (h History) Isolated() []Violation { return h.only(Isolated, History.limits) }
-func (h History) Bounded() []Violation  { return h.only(Bounded, History.limits) }
-func (h History) NeverTwo() []Violation { return h.only(NeverTwo, History.clients) }
-func (h History) Clean() []Violation    { return h.only(Clean, History.limits) }
-
-// Validate returns how h breaks any of the promises.
+// Validate returns how h breaks promises, in the order of records. One that is not Formed is
+// not judged by the others.
 func (h History) Validate() []Violation {
-	return h.only("", History.transitions, History.batches, History.walks, History.clients, History.onces,
-		History.answers, History.reports, History.settled, History.delivery, History.limits)
-}
-
-// only returns what the checks find of the promise, "" for all, in the order of records.
-func (h History) only(p Promise, checks ...func(History) []Violation) []Violation {
 	found := h.form()
 	if found == nil {
-		for _, check := range checks {
-			found = append(found, check(h)...)
-		}
+		chains := h.chains()
+		conns := h.conns(chains)
+		asks := h.asks(conns)
+		found = slices.Concat(h.transitions(chains), batches(chains), walks(conns), h.clients(asks), h.onces(),
+			h.answers(asks), h.reports(chains, asks), h.settled(chains, conns), h.delivery(conns), h.limits())
 	}
-	found = slices.DeleteFunc(found, func(v Violation) bool { return p != "" && v.Promise != p })
 	slices.SortStableFunc(found, func(a, b Violation) int { return cmp.Compare(a.Index, b.Index) })
 	return found
 }

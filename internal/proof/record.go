@@ -194,8 +194,9 @@ func (h History) form() (found []Violation) {
 		return []Violation{violation(Formed, 0, "the first record is not config")}
 	}
 	servers, conns := make(map[int]bool), make(map[int]bool)
+	calm, deadline := h.first(Calm), h.deadline()
 	for i, r := range h {
-		wrong, isCalm := "", h.first(Calm) >= 0 && i > h.first(Calm)
+		wrong, isCalm := "", calm >= 0 && i > calm
 		switch {
 		case i > 0 && (r.Kind == Config || r.T < h[i-1].T):
 			wrong = "is a second config, or before the last record"
@@ -205,7 +206,7 @@ func (h History) form() (found []Violation) {
 			wrong = "is of a connection that does not exist"
 		case r.Kind == Op && !slices.Contains(ops, r.Name):
 			wrong = "is no operation"
-		case (r.Kind == Op || r.Kind == Fault) && isCalm || r.Kind == Fresh && r.T < h.deadline():
+		case (r.Kind == Op || r.Kind == Fault) && isCalm || r.Kind == Fresh && r.T < deadline:
 			wrong = "is not calm"
 		}
 		if wrong != "" {

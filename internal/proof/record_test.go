@@ -77,7 +77,7 @@ func TestFormed(t *testing.T) {
 	)
 	h := parse(t, walkScript)
 	h[3].T = 20000
-	if got := broken(t, h[:5]); got != "Formed" {
+	if got := broken(h[:5]); got != "Formed" {
 		t.Errorf("out of order: breaks %q", got)
 	}
 }

@@ -34,10 +34,10 @@ type reporter struct {
 // reports checks each event against the file system: what it reports was so, after what was
 // reported before (Honest). At each time, what is reported was so within an interval and a
 // scan: what is then reported too late breaks Timely, and what never is, Reliable.
-func (h History) reports() (found []Violation) {
-	d, asks := h.disk(), h.asks()
+func (h History) reports(chains []*chain, asks []*asked) (found []Violation) {
+	d := h.disk()
 	var last *reporter
-	for _, c := range h.chains() {
+	for _, c := range chains {
 		r := &reporter{disk: d, chain: c, reports: make(map[name][]report), unseen: make(map[string]bool)}
 		for _, a := range asks {
 			if a.chain.server == c.server && a.end >= 0 {

@@ -22,12 +22,12 @@ func (h History) deadline() int64 {
 // settled checks that by the deadline the server, the readers that are connected then and
 // the clients among them have the states of a server that is started afresh. A reader of
 // text, which has no states, has all that was published.
-func (h History) settled() (found []Violation) {
+func (h History) settled(chains []*chain, conns []*conn) (found []Violation) {
 	i, deadline := h.first(Fresh), h.deadline()
 	if i < 0 {
 		return nil
 	}
-	for _, c := range h.chains() {
+	for _, c := range chains {
 		at := c.asOf(deadline)
 		for n, e := range h[i].Events {
 			if c.until >= deadline && (n >= len(at.places) || !sameShape(at.places[n].now, e)) {
@@ -35,7 +35,7 @@ func (h History) settled() (found []Violation) {
 			}
 		}
 	}
-	for _, k := range h.conns() {
+	for _, k := range conns {
 		if k.joined > deadline || k.left < deadline || k.chain.until < deadline {
 			continue
 		}
@@ -55,7 +55,7 @@ func (h History) settled() (found []Violation) {
 			}
 		}
 		isText := n > 0 && k.lines[n-1].in == wire.Text
-		lacks := isText && !slices.Contains(k.walk()[n], k.chain.asOf(deadline).pos)
+		lacks := isText && !slices.Contains(k.reach[n], k.chain.asOf(deadline).pos)
 		for _, e := range h[i].Events {
 			state, ok := handled[e.File]
 			lacks = lacks || !isText && states[e.File] != e.State || ok && state != e.State
@@ -86,24 +86,23 @@ func (c *chain) asOf(t int64) *spot {
 
 // delivery checks that what a server has published has reached each reader that is
 // connected and not disturbed within maxDelay.
-func (h History) delivery() (found []Violation) {
+func (h History) delivery(conns []*conn) (found []Violation) {
 	faults := h.faults()
-	for _, k := range h.conns() {
-		reach := k.walk()
-		if len(k.lines) > 0 && reach[len(k.lines)] == nil {
+	for _, k := range conns {
+		if len(k.lines) > 0 && k.reach[len(k.lines)] == nil {
 			continue // it is no walk
 		}
 		n := 0 // the lines with which the reader has all before s
 		for _, s := range k.chain.spots {
-			for n < len(reach) && (reach[n] == nil || slices.Max(reach[n]) < s.pos) {
+			for n < len(k.reach) && (k.reach[n] == nil || slices.Max(k.reach[n]) < s.pos) {
 				n++
 			}
 			due, got := max(s.t, k.joined)+maxDelay, min(k.left, k.chain.until)
-			if n < len(reach) {
+			if n < len(k.reach) {
 				got = k.lines[n-1].t
 			}
 			excused := slices.ContainsFunc(faults, func(f fault) bool {
-				return (f.reader == k.reader || f.reader == "" && f.path == "") && f.overlaps(due-maxDelay, got)
+				return f.disturbs(k.reader) && f.overlaps(due-maxDelay, got)
 			})
 			if got > due && !excused {
 				found = append(found, violation(Timely, k.index, "%s (connection %d) got what server %d published at %d ms only at %d ms, if at all", k.reader, k.id, k.chain.server, s.t, got))

@@ -16,6 +16,10 @@ type conn struct {
 	local        bool   // the first one of a reader in the process of the server
 	floor        int    // a position of the chain that was received before it joined, by anybody
 	lines        []line
+
+	// reach is, for each number of lines, where in the chain the reader may be after them.
+	// Nowhere is after a line that breaks a promise.
+	reach [][]int
 }
 
 // line is a line that was received.
@@ -28,9 +32,9 @@ type line struct {
 }
 
 // conns returns all connections, in order.
-func (h History) conns() (all []*conn) {
+func (h History) conns(chains []*chain) (all []*conn) {
 	byID, byServer, high := make(map[int]*conn), make(map[int]*chain), make(map[*chain]int)
-	for _, c := range h.chains() {
+	for _, c := range chains {
 		byServer[c.server] = c
 	}
 	for i, r := range h {
@@ -57,42 +61,43 @@ func (h History) conns() (all []*conn) {
 			k.left = r.T
 		}
 	}
+	for _, k := range all {
+		k.walk()
+	}
 	return all
 }
 
-// walk returns, for each number of lines, where in the chain the reader may be after
-// them. Nowhere is after a line that breaks a promise.
-func (k *conn) walk() (reach [][]int) {
-	reach = make([][]int, len(k.lines)+1)
+// walk sets reach.
+func (k *conn) walk() {
+	k.reach = make([][]int, len(k.lines)+1)
 	step := func(i int, lines []string, pos int) {
-		if to := min(i+len(lines), len(k.lines)); k.has(i, lines) && !slices.Contains(reach[to], pos) {
-			reach[to] = append(reach[to], pos)
+		if to := min(i+len(lines), len(k.lines)); k.has(i, lines) && !slices.Contains(k.reach[to], pos) {
+			k.reach[to] = append(k.reach[to], pos)
 		}
 	}
 	for i, l := range k.lines {
 		switch {
 		case l.Type == wire.Watching:
 			for _, s := range k.chain.spots {
-				if i == 0 && s.pos >= k.floor && s.t <= l.t+maxDelay && !(k.local && s.pos > 0) || slices.Contains(reach[i], s.pos) {
+				if i == 0 && s.pos >= k.floor && s.t <= l.t+maxDelay && !(k.local && s.pos > 0) || slices.Contains(k.reach[i], s.pos) {
 					step(i, s.greeting(l.in), s.pos)
 				}
 			}
 		case i == 0 || l.in != k.lines[i-1].in:
 		case l.Change == wire.Missed:
 			for _, s := range k.chain.spots {
-				for _, pos := range reach[i] {
+				for _, pos := range k.reach[i] {
 					step(i, s.summary(l.in, pos), s.pos)
 				}
 			}
 		default:
 			for _, pos := range k.chain.at[l.key] {
-				if slices.Contains(reach[i], pos) {
+				if slices.Contains(k.reach[i], pos) {
 					step(i, []string{l.key}, pos+1)
 				}
 			}
 		}
 	}
-	return reach
 }
 
 // has reports whether the lines from i on are these. A connection may end among them.
@@ -109,17 +114,16 @@ func (k *conn) common(i int, lines []string) (n int) {
 }
 
 // walks checks that the lines of each connection are a walk on the chain of its server.
-func (h History) walks() (found []Violation) {
-	for _, k := range h.conns() {
-		reach := k.walk()
+func walks(conns []*conn) (found []Violation) {
+	for _, k := range conns {
 		i := len(k.lines)
-		if i == 0 || reach[i] != nil {
+		if i == 0 || k.reach[i] != nil {
 			continue
 		}
-		for i > 0 && reach[i] == nil {
+		for i > 0 && k.reach[i] == nil {
 			i--
 		}
-		l, p, text := k.diagnose(i, reach[i])
+		l, p, text := k.diagnose(i, k.reach[i])
 		found = append(found, violation(p, l.index, "%s (connection %d) got %q, which %s", k.reader, k.id, l.String(), text))
 	}
 	return found
