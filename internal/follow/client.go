@@ -139,7 +139,7 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 		case !c.Scan:
 		case m.greeting != nil && m.event.Targets > 0:
 			if greetings++; greetings == 1 {
-				s.send(wire.Scan+"\n", blankInterval)
+				s.send("\n"+wire.Scan+"\n", blankInterval) // the first line may be spoiled, as at repeatWord
 			}
 		case greetings == 0 && m.event.Type != "" && m.event.Targets <= 0:
 			return since, true, fmt.Errorf("follow %s: it does not scan when it is asked to: not a net-watcher server?", c.Server)
