@@ -387,6 +387,7 @@ func (r *chainRun) joinClient(scan bool) {
 		o.transport = "tls"
 	}
 	kind := r.kinds + byte(r.chain.readers)*29
+	o.once = scan && kind&24 == 24
 	if o.command {
 		o.restart, o.initial = kind&1 > 0, kind&32 > 0
 		o.settle = []time.Duration{0, 0, 150 * time.Millisecond, 1200 * time.Millisecond}[kind/2%4]

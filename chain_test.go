@@ -242,6 +242,8 @@ func (c *chain) receive(ctx context.Context, r *receiver, client *follow.Client,
 	}
 	if status, ok := err.(commandStatus); ok { // with which the program ends
 		end.Value, err = int64(status), nil
+	} else if err != nil && client.Once {
+		end.Name, err = "failed", nil
 	}
 	c.record.add(end)
 	return err
@@ -331,6 +333,7 @@ type clientOptions struct {
 	transport string // "tcp" or "tls"
 	command   bool
 	scan      bool // it ends when the server has scanned
+	once      bool // it ends with its first connection
 	initial   bool
 	restart   bool
 	settle    time.Duration
@@ -352,6 +355,7 @@ func (c *chain) follow(o clientOptions) *chainReader {
 				return e, nil
 			},
 			Scan:  o.scan,
+			Once:  o.once,
 			Log:   console,
 			Begun: func() {},
 		}, o.initial)

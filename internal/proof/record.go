@@ -25,7 +25,7 @@ const (
 	// more than a witness got: whoever records adds what any reader got.
 	// End: Server, or the client Reader, has ended; Name says how, "stopped" or "killed", or
 	// "once" because of -once, which Serve then has, or "scanned" because of -scan, with the
-	// exit status Value. A server scans no more from T-Took on.
+	// exit status Value, or "failed" instead, with -once. A server scans no more from T-Took on.
 	Serve   Kind = "serve"
 	Publish Kind = "publish"
 	End     Kind = "end"
