@@ -36,6 +36,7 @@ func TestAsked(t *testing.T) {
 		breaks("Reliable", "what it has found is not handed on", "1122 handled c modified a 3 =A3\n", ""),
 		breaks("Reliable", "what could not be read is not reported", "1000 op write a 3", "1000 op write a 3\n1050 fault fail b !input/output error\n1150 heal fail b"),
 		breaks("Timely", "the scan is late", "1130 got 1 watching a 3 =A3, watching b 2 =B\n1131 end c scanned\n1131 leave 1", "1500 got 1 watching a 3 =A3, watching b 2 =B\n1501 end c scanned\n1501 leave 1"),
+		breaks("Reliable", "it does not end", "1131 end c scanned\n1131 leave 1\n", "1131 leave 1\n"),
 		breaks("Timely", "the scan is never over", "1130 got 1 watching a 3 =A3, watching b 2 =B\n1131 end c scanned\n1131 leave 1\n", "", "2100 publish 1 modified b 4 =B4", "2100 publish 1 modified b 4 =B4\n2101 got 1 modified b 4 =B4\n2102 handled c modified b 4 =B4"),
 
 		sound("nothing was changed", "1000 op write a 3", "1113 op write a 3", "2000 op", "1500 publish 1 modified a 3 =A3\n2000 op", nothing[0], nothing[1]),

@@ -279,6 +279,8 @@ func (c *client) atEnd(h History, t int64) *Violation {
 		return c.ending
 	case c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline():
 		return new(violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String()))
+	case c.closed < h.deadline() && !c.running:
+		return new(violation(Reliable, h.first(Fresh), "has not ended, though the scan that it asked for was over at %d ms", c.closed))
 	}
 	return nil
 }
