@@ -48,6 +48,8 @@ func TestAsked(t *testing.T) {
 			"1130 got 1 watching a 3 =A3, watching b 2 =B", "1130 got 1 watching a 3 =A3, watching b !input/output error =BX"),
 		sound("the connection is disturbed", "1100 options", "1100 fault stall @c\n1100 options", "1130 got 1 watching a 3 =A3, watching b 2 =B\n1131 end c scanned\n1131 leave 1", "1500 got 1 watching a 3 =A3, watching b 2 =B\n1501 heal stall @c\n1501 end c scanned\n1501 leave 1"),
 		sound("calls are slow", "1100 options", "1100 fault slow a\n1100 options", "1130 got 1 watching a 3 =A3, watching b 2 =B\n1131 end c scanned\n1131 leave 1", "1500 got 1 watching a 3 =A3, watching b 2 =B\n1501 heal slow a\n1501 end c scanned\n1501 leave 1"),
+		sound("a scan before it took long, for want of descriptors", "1000 op", "700 fault inconclusive !too many open files\n1050 heal inconclusive\n1000 op", "1130 got 1 watching a 3 =A3, watching b 2 =B\n1131 end c scanned\n1131 leave 1", "1463 got 1 watching a 3 =A3, watching b 2 =B\n1464 end c scanned\n1464 leave 1"),
+		breaks("Timely", "a scan before it took long, and not so long", "1000 op", "1000 fault inconclusive !too many open files\n1050 heal inconclusive\n1000 op", "1130 got 1 watching a 3 =A3, watching b 2 =B\n1131 end c scanned\n1131 leave 1", "1463 got 1 watching a 3 =A3, watching b 2 =B\n1464 end c scanned\n1464 leave 1"),
 		sound("it is stopped", "1130 got 1 watching a 3 =A3, watching b 2 =B\n1131 end c scanned", "1131 end c stopped"),
 		sound("it connects again, and asks again", "1120 publish", "1115 leave 1\n1216 join c 1 2\n1217 got 2 watching a 1 =A, watching b 2 =B\n1220 publish", "1121 got 1", "1221 got 2", "1122 handled", "1222 handled", "1130 got 1", "1230 got 2", "1131 end", "1231 end", "1131 leave 1", "1231 leave 2"),
 	)
