@@ -230,7 +230,7 @@ func (c *chain) newLocal() string {
 	return fmt.Sprint("local", c.locals.Add(1))
 }
 
-// receive is that of r, whose name is that of a reader.
+// receive is that of r, whose name is that of a reader. It records how the program ends.
 func (c *chain) receive(ctx context.Context, r *receiver, client *follow.Client, initial bool) error {
 	err := r.receive(ctx, client, initial)
 	end := proof.Record{Kind: proof.End, Reader: r.name, Name: "once"}
