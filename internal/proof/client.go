@@ -57,7 +57,7 @@ type client struct {
 	silent      bool // it hands on nothing
 	command     bool // it has one
 	unseen      bool // what it hands on to it: all that is due then counts as handed on
-	runs        int
+	started     bool // it has run without input, as it does once, with -initial
 	running     bool
 	failed      bool   // the last run: the next one gets the same, and more
 	input       []duty // of the last run
@@ -193,13 +193,14 @@ func blame(due []duty, n int, done []duty, verb string) *Violation {
 }
 
 // run notes a run of COMMAND, the record with the index. It gets what is due since the last
-// run, after all that the last one got if that has failed. Without input it runs at the
-// start only, with -initial.
+// run, after all that the last one got if that has failed. Without input it runs once, with
+// -initial: when the first greeting is complete, which may be after one that was cut short
+// and what was missed since.
 func (c *client) run(h History, index int, input []duty) *Violation {
 	switch {
 	case c.running:
 		return new(violation(NeverTwo, index, "runs COMMAND while it runs"))
-	case len(input) == 0 && !c.failed && (c.runs > 0 || c.options != nil && !c.options.Initial):
+	case len(input) == 0 && !c.failed && (c.started || c.options != nil && !c.options.Initial):
 		return new(violation(Honest, index, "runs COMMAND for nothing"))
 	case c.ending != nil:
 		return c.ending
@@ -216,7 +217,7 @@ func (c *client) run(h History, index int, input []duty) *Violation {
 	} else {
 		c.begin = c.next
 	}
-	c.runs++
+	c.started = c.started || len(input) == 0
 	c.command, c.running, c.failed, c.input = true, true, false, input
 	c.began, c.broken, c.restarted = h[index].T, false, false
 	for end := start; end <= len(c.tasks); end++ {

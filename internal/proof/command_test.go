@@ -60,6 +60,8 @@ func TestCommand(t *testing.T) {
 		breaks("Honest", "what is unreadable", "3601 run c modified b 4 =B4, modified a 5 =A5", "3601 run c modified b 4 =B4, modified a 5 =A5, unreadable b !input/output error =BX"),
 		breaks("Honest", "a run without a change", "3700 ran c 0", "3700 ran c 0\n3701 run c\n3702 ran c 0"),
 
+		sound("the run at the start comes after one on what was missed", "152 run c\n153 ran c 0", "", "1503 run c modified a 3 =A3", "1503 run c modified a 3 =A3\n1504 ran c 0\n1505 run c"),
+		breaks("Honest", "two runs at the start", "153 ran c 0", "153 ran c 0\n154 run c\n155 ran c 0"),
 		sound("no run at the start", "152 run c\n153 ran c 0", ""),
 		sound("collapsed", "3601 run c modified b 4 =B4, modified a 5 =A5", "3601 run c missed b =B4, missed a =A5"),
 		sound("in part collapsed", "3601 run c modified b 4 =B4, modified a 5 =A5", "3601 run c missed b =B4, modified a 5 =A5"),
