@@ -212,7 +212,7 @@ func (c *chain) receivers(l locals, initial bool, logger *log.Logger) (all []*re
 // receiver returns the one of a reader, which prints in JSON or runs COMMAND, and records
 // that.
 func (c *chain) receiver(reader string, o clientOptions, logger *log.Logger) *receiver {
-	c.record.add(proof.Record{Kind: proof.Options, Reader: reader, Restart: o.restart, Initial: o.initial, Settle: o.settle.Milliseconds(), Ask: o.scan,
+	c.record.add(proof.Record{Kind: proof.Options, Reader: reader, Restart: o.restart, Initial: o.initial, Settle: o.settle.Milliseconds(), Ask: o.scan, Once: o.once,
 		Only: o.patterns.only, Ignore: o.patterns.ignore})
 	r := &receiver{name: reader, filter: o.patterns.filter()}
 	if !o.command {

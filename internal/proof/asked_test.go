@@ -85,6 +85,8 @@ func TestAskedCommand(t *testing.T) {
 		breaks("Never two", "COMMAND waits, though there is no more", "1131 run c modified a 3 =A3\n1150 ran c 0\n1151 end c scanned\n1151 leave 1", "1151 leave 1\n5300 run c modified a 3 =A3\n5350 ran c 0\n5351 end c scanned"),
 
 		sound("nothing was changed", "1000 op write a 3\n", "", "1120 publish 1 modified a 3 =A3\n1121 got 1 modified a 3 =A3\n1122 handled c command modified a 3 =A3\n1130 got 1 watching a 3 =A3, watching b 2 =B\n1131 run c modified a 3 =A3\n1150 ran c 0\n", "1130 got 1 watching a 1 =A, watching b 2 =B\n"),
+		sound("-once, and the connection ends before the scan", "-settle=500", "-settle=500 -once", "1130 got 1 watching a 3 =A3, watching b 2 =B\n", "1130 leave 1\n", "1151 end c scanned\n1151 leave 1", "1151 end c failed"),
+		breaks("Never two", "the connection ends before the scan, and COMMAND does not wait", "1130 got 1 watching a 3 =A3, watching b 2 =B\n", "1130 leave 1\n", "1151 end c scanned\n1151 leave 1", "1151 end c stopped"),
 		sound("COMMAND has failed", "1150 ran c 0", "1150 ran c 3", "1151 end c scanned", "1151 end c scanned 3"),
 		sound("COMMAND could not be started", "1131 run c modified a 3 =A3\n1150 ran c 0\n", "1131 ran c 0 not started\n", "1151 end c scanned", "1151 end c scanned 126"),
 	)

@@ -46,7 +46,7 @@ type client struct {
 	options *Record  // nil if there was none
 	chosen  *chooser // what it is to hand on
 
-	closed       int64 // ms, when it had all by which it ends, with -scan; never before that
+	closed       int64 // ms, when it has all that it will get, with -scan or -once; or never
 	began, ended int64 // ms, of the last run
 	broken       bool  // COMMAND could not be started since then
 	restarted    bool  // the last run was told to end, because of tasks
@@ -114,6 +114,10 @@ func (h History) clients(asks []*asked) (found []Violation) {
 			c.got(lines)
 			if c.unseen {
 				c.handled(c.due[len(c.done):])
+			}
+		case Leave:
+			if c.options != nil && c.options.Once {
+				c.closed = min(c.closed, r.T)
 			}
 		case Handled:
 			c.command = c.command || r.Name == "command"
@@ -281,7 +285,7 @@ func (c *client) atEnd(h History, t int64) *Violation {
 	case c.next < len(c.tasks) && c.command && (!c.running || c.options != nil && c.options.Restart) && c.tasks[c.next].t < h.deadline():
 		return new(violation(NeverTwo, c.tasks[c.next].index, "did not run COMMAND after %q", c.tasks[c.next].String()))
 	case c.closed < h.deadline() && !c.running:
-		return new(violation(Reliable, h.first(Fresh), "has not ended, though the scan that it asked for was over at %d ms", c.closed))
+		return new(violation(Reliable, h.first(Fresh), "has not ended, though it has had all since %d ms", c.closed))
 	}
 	return nil
 }

@@ -178,7 +178,7 @@ func parse(t *testing.T, script string) History {
 }
 
 // setOptions sets what the fields "-only=PATTERN", "-ignore=PATTERN", "-settle=MS",
-// "-restart", "-initial" and "-scan" say, and returns the others.
+// "-restart", "-initial", "-scan" and "-once" say, and returns the others.
 func setOptions(t *testing.T, r *Record, fields []string) (others []string) {
 	t.Helper()
 	for _, f := range fields {
@@ -197,6 +197,8 @@ func setOptions(t *testing.T, r *Record, fields []string) (others []string) {
 			r.Initial = true
 		case "-scan":
 			r.Ask = true
+		case "-once":
+			r.Once = true
 		default:
 			others = append(others, f)
 		}

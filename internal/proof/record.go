@@ -51,7 +51,8 @@ const (
 
 	// Options: the client Reader, which is about to begin, has Only, Ignore, Settle, Restart,
 	// Initial: what is there at the start counts as changed, Ask: it asks for a scan, and ends
-	// when that is done. Of one without this record it is not known when COMMAND is to run.
+	// when that is done, Once: it ends with its first connection. Of one without this record
+	// it is not known when COMMAND is to run.
 	Options Kind = "options"
 
 	// Op: the file system has changed: Name, Path, To, Size, as on tree.apply. It began at
