@@ -667,7 +667,7 @@ func TestClientOnceCut(t *testing.T) {
 		c = startClient(t, func(c *Client) { c.Once, c.Scan = true, true })
 		conn = c.accept()
 		c.send(conn, watchingLine("a", "1", 1))
-		c.expectSent("scan\n")
+		c.expectSent("\nscan\n")
 		c.send(conn, modifiedLine("a", "2"))
 		conn.Close()
 		c.end("follow there: the server closed the connection")
