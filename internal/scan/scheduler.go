@@ -308,7 +308,7 @@ func (s *scheduler) end(w *worker, r result) (next *job, first bool) {
 	}
 	if changed := !r.first && len(r.found.changes.steps) > 0; r.first || j.reported || changed || len(r.found.notices) > 0 {
 		_, inDoubt := r.found.doubts[""]
-		if r.recovered = j.reported && (!incomplete || changed || j.seen && !inDoubt); r.recovered {
+		if r.recovered = j.reported && (changed || j.seen && !inDoubt); r.recovered {
 			j.reported = false
 		}
 		s.results = append(s.results, r)
