@@ -57,6 +57,13 @@ func TestELFLoader(t *testing.T) {
 	}
 }
 
+func TestIsELF(t *testing.T) {
+	start := append([]byte(elfMagic), make([]byte, 16)...)
+	check.Equal(t, "as long as need be", true, isELF(start))
+	check.Equal(t, "shorter", false, isELF(start[:19]))
+	check.Equal(t, "something else", false, isELF(make([]byte, 20)))
+}
+
 // Whatever a file has in its headers, its loader is not looked for beyond its end.
 func FuzzELFLoader(f *testing.F) {
 	f.Add([]byte("\x7fELF\x02\x01\x01            \x3e "))
@@ -82,8 +89,10 @@ func TestCommandWithoutLoader(t *testing.T) {
 	_, err = NewCommand([]string{name}, nil, nil, nil)
 	check.Equal(t, "error", name+`: loader "/no/ld.so": no such file or directory (the program was built for another system, or another C library)`, check.Message(err))
 
-	check.Must(t, os.WriteFile(name, elfFile(t, mine.Class, mine.Machine+1, mine.ByteOrder, "/no/ld.so"), 0o777))
-	newCommand(t, nil, nil, name)
+	for _, other := range []elf.Machine{1, 0x100} { // in each of the two bytes
+		check.Must(t, os.WriteFile(name, elfFile(t, mine.Class, mine.Machine+other, mine.ByteOrder, "/no/ld.so"), 0o777))
+		newCommand(t, nil, nil, name)
+	}
 
 	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
 		return

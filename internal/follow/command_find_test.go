@@ -66,6 +66,11 @@ func TestFind(t *testing.T) {
 	if _, _, err := find("none"); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("a missing program: %v", err)
 	}
+	t.Chdir(dir)
+	t.Setenv("PATH", ".")
+	if _, _, err := find("script"); err == nil || !strings.HasSuffix(err.Error(), " (write ./script)") {
+		t.Errorf("a program in the current directory: %v", err)
+	}
 	if c, err := NewCommand([]string{"none"}, nil, nil, nil); c != nil || err == nil {
 		t.Errorf("NewCommand of a missing program: %v, %v", c, err)
 	}

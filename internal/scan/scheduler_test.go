@@ -81,3 +81,11 @@ func TestCount(t *testing.T) {
 	totals.count(time.Second, time.Second)
 	check.Equal(t, "totals", Totals{Scans: 3, Time: 3*time.Second + 3, Last: time.Second, Late: 1}, totals)
 }
+
+// Without a limit no scan is late.
+func TestNeverLate(t *testing.T) {
+	s, _ := newTestScheduler()
+	s.jobs[0].seen = true
+	s.noteLateLocked(&s.jobs[0], 1, time.Hour)
+	check.Equal(t, "late", []Late(nil), s.lates)
+}
