@@ -30,6 +30,7 @@ func TestTotals(t *testing.T) {
 				return 0
 			})
 			d.scan()
+			check.Equal(t, "the last scan took", took, d.scanner.Totals().Last)
 		}
 		check.Equal(t, "after scans that took a second, a little longer, and no time",
 			scan.Totals{Scans: 4, Time: 2*time.Second + 1, Late: 1, Files: 1}, d.scanner.Totals())
@@ -57,6 +58,7 @@ func TestOverdueWhy(t *testing.T) {
 		hung  = "a file system call has not been answered for 4s"
 		waits = "it waits for file system calls that are hung"
 	)
+	short := check.Errno(syscall.EMFILE, 10024)
 	for name, test := range map[string]struct {
 		paths []string
 		begin func(ff *faults.FS) (end func())
@@ -68,9 +70,9 @@ func TestOverdueWhy(t *testing.T) {
 			map[string]string{"d": "a scan has been under way for 4s"}},
 		"a call tells nothing": {[]string{"f", "1/f"},
 			func(ff *faults.FS) func() {
-				ff.Fail("stat", "1/f", check.PathError(check.Errno(syscall.EMFILE, 10024)))
+				ff.Fail("stat", "1/f", short)
 				return func() {}
-			}, map[string]string{"1/f": "too many open files"}},
+			}, map[string]string{"1/f": scan.Cause(short).Error()}},
 		"calls hang in the same directory": {[]string{"1/f", "1/g", "1/h", "1/i", "1/j", "1/k"}, hang("1/"),
 			map[string]string{
 				"1/f": hung,
@@ -104,6 +106,20 @@ func TestOverdueWhy(t *testing.T) {
 			})
 		})
 	}
+	synctest.Test(t, func(t *testing.T) {
+		ff := faults.Made()
+		putAll(ff, numbered("d", 10)...)
+		d := newDriver(t, ff, scan.Options{}, numbered("d", 10)...)
+		d.begin()
+		r := d.record()
+		end := hang("d/")(ff)
+		time.Sleep(2500 * time.Millisecond) // the second call has waited for half a second
+		all := d.scanner.Overdue(time.Second)
+		check.Equal(t, "when a call hangs", "d/9: "+waits, d.paths[all[9].Target]+": "+all[9].Why)
+		check.Equal(t, "calls that hang", 1, d.scanner.Totals().Hung)
+		end()
+		r.stop()
+	})
 	synctest.Test(t, func(t *testing.T) {
 		ff := faults.Made()
 		putAll(ff, numbered("d", 10)...)
