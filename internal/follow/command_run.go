@@ -181,7 +181,7 @@ func (c *Command) wait(ctx context.Context, r *run) (ok bool, restart *pending) 
 	defer r.cancel()
 	done := make(chan error)
 	var took time.Duration
-	failed := false
+	var failed bool
 	go func() {
 		err := r.process.Wait()
 		took, failed = r.since(), err != nil && r.ctx.Err() == nil

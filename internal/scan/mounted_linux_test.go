@@ -32,3 +32,12 @@ func TestNotMounted(t *testing.T) {
 	}
 	check.Equal(t, "notices", []scan.Notice(nil), d.notices)
 }
+
+// What is mounted by itself is told from what is not. What the system does not say is yes.
+func TestIsMounted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	check.Write(t, file, "1", check.Day1)
+	for name, want := range map[string]bool{"/": true, "/proc": true, file: false, filepath.Dir(file): false, file + "none": true} {
+		check.Equal(t, name, want, scan.OS{}.IsMounted(name))
+	}
+}
