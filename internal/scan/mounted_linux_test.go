@@ -40,4 +40,15 @@ func TestIsMounted(t *testing.T) {
 	for name, want := range map[string]bool{"/": true, "/proc": true, file: false, filepath.Dir(file): false, file + "none": true} {
 		check.Equal(t, name, want, scan.OS{}.IsMounted(name))
 	}
+	t.Chdir(filepath.Dir(file))
+	check.Equal(t, "by a relative name", false, scan.OS{}.IsMounted("f"))
+}
+
+// A file system that is not known to have no server may have one.
+func TestIsRemote(t *testing.T) {
+	for name, want := range map[string]bool{"/proc": false, "/dev/pts": true} {
+		if is, isProgram := (scan.OS{}).IsRemote(name); is != want || isProgram {
+			t.Errorf("%s: %v, %v", name, is, isProgram)
+		}
+	}
 }

@@ -265,6 +265,7 @@ func TestDecode(t *testing.T) {
 		{in: `{"type":"changed","mtime":"Sun Nov 22 2026","file":"a","state":"1"}`, want: Event{Type: Changed, File: "a", State: "1"}, ok: true},
 		{in: `{"mtime":[{}],"mtime":null,"file":"a"}`, want: Event{File: "a"}, ok: true},
 		{in: `{"file":"a","mtime":"2026-11-22T03:14:04Z"}`, want: Event{File: "a", Mtime: time.Date(2026, 11, 22, 3, 14, 4, 0, time.UTC)}, ok: true},
+		{in: `{"file":"a","mtime":"2026-11-22T03:14:04Z","mtime":5}`, want: Event{File: "a"}, ok: true}, // the last one counts
 		{in: `{"file":"a","file_b64":"?"}`, want: Event{File: "a"}, ok: true},
 		{in: `{"file":"a","file_b64":"","target_b64":7}`, want: Event{File: "a"}, ok: true},
 		{in: `5`},
