@@ -137,3 +137,24 @@ to be removed from named.txt, because it does not survive: a.go: log: gone() =>
 		t.Errorf("with a short time-out: %v", err)
 	}
 }
+
+// Each mutant that is named can still be made.
+func TestNamedAreThere(t *testing.T) {
+	t.Chdir("../..")
+	made := make(map[string]bool)
+	seen := make(map[string]bool) // files
+	for name := range parseNamed(named) {
+		file, _, _ := strings.Cut(name, ": ")
+		if !seen[file] {
+			seen[file] = true
+			all, err := mutants(file)
+			check.Must(t, err)
+			for _, m := range all {
+				made[m.String()] = true
+			}
+		}
+		if !made[name] {
+			t.Errorf("there is no mutant %s", name)
+		}
+	}
+}
