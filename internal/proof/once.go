@@ -15,6 +15,9 @@ type once struct {
 	serve *Record
 	due   int64 // ms, when it is to end by -once; never before that is known
 	done  int64 // ms, when a receiver in its process has handed on what it is due by
+
+	began, changed int64 // ms, when the last run of COMMAND began, and the last change came
+	mayEnd         bool  // it may end now, and need not
 }
 
 // onces checks that a server with -once ends with its first batch that has something which
@@ -22,8 +25,12 @@ type once struct {
 // with -initial at the start, if a target is there. No other one ends by itself.
 func (h History) onces() (found []Violation) {
 	servers, local := make(map[int]*once), make(map[string]int)
+	settles := make(map[string]bool) // of each receiver: whether a change that ends a run settles before
 	for i := range h {
 		r := &h[i]
+		if r.Kind == Options {
+			settles[r.Reader] = r.Restart && r.Settle > 0
+		}
 		number := r.Server
 		if r.Reader != "" && r.Kind != Join {
 			number = local[r.Reader]
@@ -31,7 +38,7 @@ func (h History) onces() (found []Violation) {
 		s := servers[number]
 		switch {
 		case r.Kind == Serve:
-			servers[number] = &once{r, never, never}
+			servers[number] = &once{serve: r, due: never, done: never}
 			if r.Once && r.Name == "" && r.Initial && slices.ContainsFunc(r.Events, isThere) {
 				servers[number].due, servers[number].done = r.T, r.T
 			}
@@ -45,9 +52,16 @@ func (h History) onces() (found []Violation) {
 			s.due = min(s.due, r.T)
 		case r.Kind == Handled && s.serve.Name == "" && slices.ContainsFunc(r.Events, runs):
 			s.done = min(s.done, r.T)
+		case r.Kind == Publish && slices.ContainsFunc(r.Events, runs):
+			s.changed = r.T
+		case r.Kind == Run:
+			s.began = r.T
 		case r.Kind == Ran && s.serve.Name == "command" && r.Name == "":
-			s.due, s.done = min(s.due, r.T), min(s.done, r.T)
-		case r.Kind == End && r.Name == "once" && s.due == never:
+			s.done = min(s.done, r.T)
+			if s.mayEnd = settles[r.Reader] && s.changed > s.began; !s.mayEnd { // else one more run may follow
+				s.due = min(s.due, r.T)
+			}
+		case r.Kind == End && r.Name == "once" && s.due == never && !s.mayEnd:
 			found = append(found, violation(Honest, i, "server %d has ended by -once, and not by what is to end it", number))
 			delete(servers, number)
 		case r.Kind == End && r.Name == "once" && s.done == never:

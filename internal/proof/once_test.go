@@ -64,6 +64,10 @@ const onceCommandScript = `
 `
 
 func TestOnceCommand(t *testing.T) {
+	// A change comes in the run, and another run follows.
+	late := []string{"4000 ran l 1\n4001 end l once\n4001 leave 1 closed\n4010 end 1 once\n5000 calm", "3000 op write a 3\n" +
+		"3900 publish 1 modified a 3 =C\n3901 got 1 modified a 3 =C\n3902 handled l command modified a 3 =C\n4000 ran l 0\n" +
+		"4103 run l modified a 3 =C\n6000 ran l 0\n6001 end l once\n6001 leave 1 closed\n6010 end 1 once\n7000 calm"}
 	testRows(t, onceCommandScript,
 		breaks("Reliable", "the server goes on", "4001 end l once\n4001 leave 1 closed\n4010 end 1 once\n", "9000 leave 1 closed"),
 		breaks("Honest", "the server ends before the run", "1503 run l modified a 2 =B\n4000 ran l 1\n", ""),
@@ -71,6 +75,8 @@ func TestOnceCommand(t *testing.T) {
 		sound("it runs at the start, with -initial", "105 options l", "105 options l -initial", "1000 op write a 2\n1500 publish 1 modified a 2 =B\n1501 got 1 modified a 2 =B\n1502 handled l command modified a 2 =B\n1503 run l modified a 2 =B\n", "1503 run l\n"),
 		sound("-restart ends the first run", "105 options l", "105 options l -restart", "4000 ran l 1", "2000 op write a 3\n2500 publish 1 modified a 3 =C\n2501 got 1 modified a 3 =C\n2502 handled l command modified a 3 =C\n"+
 			"2503 ran l 143 killed\n2504 run l modified a 2 =B, modified a 3 =C\n4000 ran l 0"),
+		sound("-restart, and the run ends while a change settles", "105 options l", "105 options l -restart -settle=200", "1503 run l", "1703 run l", late[0], late[1]),
+		breaks("Reliable", "it goes on after a run in which a change came", "105 options l", "105 options l -restart", late[0], late[1]),
 		sound("the server is stopped", "4000 ran l 1\n4001 end l once", "4000 ran l 143 killed\n4001 end l stopped", "4010 end 1 once", "4010 end 1 stopped"),
 	)
 }

@@ -283,7 +283,8 @@ func (r *reporter) fits(n name, now report, t, window int64) bool {
 		unknown := now.index == r.chain.index && n.file == n.target && f.name != "fail" && f.in(n.target)
 		return f.overlaps(t-window, t) && (r.hides(f, n) || isUnreadable && (f.at(n) || unknown))
 	})
-	if r.chosen.enters(n) && !isUnreadable { // whether it is there is not reported
+	isOther := slices.ContainsFunc(now.may, func(v value) bool { return v.kind != unreadable })
+	if r.chosen.enters(n) && isOther { // whether it is there is not reported
 		return true
 	}
 	return excused || slices.ContainsFunc(r.between(n, t-window, t), func(v value) bool {
