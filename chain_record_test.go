@@ -114,15 +114,17 @@ func (r *recorder) dialed(ctx context.Context, link *faults.Link) {
 	}
 }
 
-// setLate makes new connections late by some time, and those no longer that were.
-func (r *recorder) setLate(late time.Duration) {
+// setLate makes new connections late by some time, and those no longer that were. It returns
+// by how much those were late at most: what is on its way arrives by then.
+func (r *recorder) setLate(late time.Duration) (before time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.lates {
 		e.delay(0)
 		r.addLocked(proof.Record{Kind: proof.Heal, Name: "late", Reader: e.reader, Value: r.late.Milliseconds()})
 	}
-	r.late, r.lates = late, nil
+	before, r.late, r.lates = r.late, late, nil
+	return before
 }
 
 // dialLocal connects a reader in the process of the server to that.

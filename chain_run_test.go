@@ -531,6 +531,12 @@ func (r *chainRun) endDisturbance(reader *chainReader) {
 	synctest.Wait()
 }
 
+// setLate makes new connections late, and waits for those that were: they take the places of
+// TLS handshakes from others, and keep each for as long as the patience with them lasts.
+func (r *chainRun) setLate(late time.Duration) {
+	r.wait(int(r.record.setLate(late).Milliseconds()))
+}
+
 // storm has many subscribers come at once; half of those that are there go.
 func (r *chainRun) storm(n int) {
 	r.tidy()
@@ -566,7 +572,7 @@ func (r *chainRun) dials(what, how byte) {
 	case 4, 5:
 		late := []time.Duration{0, time.Millisecond, 30 * time.Millisecond, 80 * time.Millisecond, 700 * time.Millisecond}[how%5]
 		r.note("new connections are late by %v", late)
-		r.record.setLate(late)
+		r.setLate(late)
 	default:
 		if r.server != nil {
 			err := check.Errno(syscall.EMFILE, 10024)
@@ -634,7 +640,7 @@ func (r *chainRun) settle() {
 		r.endDisturbance(reader)
 	}
 	r.closeIdle(0)
-	r.record.setLate(0)
+	r.setLate(0)
 	r.network.Refuse(false)
 	r.network.Full(false)
 	r.commands.set(0, 0, false, 0)
