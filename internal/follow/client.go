@@ -79,7 +79,6 @@ type Client struct {
 	everConnected bool              // there was a good connection
 	saidRetrying  bool              // the log says that there is no connection
 	answered      bool              // the last attempt found a server, of another kind perhaps
-	whole         bool              // the server ended the last connection when it had sent all that was asked of it
 	saidOther     bool              // the log says what such a server did
 }
 
@@ -99,8 +98,6 @@ func (c *Client) Run(ctx context.Context) error {
 			return nil
 		case final:
 			return err
-		case c.Once && c.whole:
-			return nil
 		case c.Once:
 			return fmt.Errorf("follow %s: %s", c.Server, reason(err))
 		case good && time.Since(since) >= stableAfter:
@@ -115,10 +112,11 @@ func (c *Client) Run(ctx context.Context) error {
 
 // connect follows one connection to its end. It returns since when the connection
 // was good, zero if it never was, and why it ended: io.EOF if the server closed
-// it. An error of Handle is final, and that a server does not scan is.
+// it. It is final if Handle fails, after Scan or a server that does not scan, and with Once
+// when the server has ended a connection that was good.
 func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err error) {
 	conn, err := c.Dial(ctx)
-	c.answered, c.whole = err == nil, false
+	c.answered = err == nil
 	if err != nil {
 		return since, false, oserr.Cause(err)
 	}
@@ -156,7 +154,9 @@ func (c *Client) connect(ctx context.Context) (since time.Time, final bool, err 
 			return since, true, nil
 		}
 		if err != nil {
-			c.whole = s.good && !s.inGreeting() && !c.Scan && (err == io.EOF || oserr.IsReset(err))
+			if c.Once && !c.Scan && s.good && !s.inGreeting() && (err == io.EOF || oserr.IsReset(err)) {
+				return since, true, nil
+			}
 			return since, false, err
 		}
 	}
