@@ -289,7 +289,7 @@ type chainReader struct {
 	chainPart
 	name, transport string
 	isClient, asks  bool        // with asks, it ends by itself
-	ended           atomic.Bool // of a client
+	ended           atomic.Bool // the client has ended
 	expected        int         // how much of the history expect has seen
 
 	mu  sync.Mutex // guards end

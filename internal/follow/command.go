@@ -165,9 +165,9 @@ func (c *Command) holdBack(ctx context.Context, runs int, p *pending) bool {
 	return true
 }
 
-// Status returns the exit status of the last run, as a shell has it: 128 and the number
-// of the signal that ended it, if one did, and 126 if it could not be started before Close;
-// 0 if there was no run. It may be called when Run has returned.
+// Status returns the exit status of the last run as a shell has it: 128 and the number of
+// the signal, if one ended it; 126 if Close was called before it could be started; 0 if
+// there was no run. It may be called when Run has returned.
 func (c *Command) Status() int { return c.status }
 
 // Trigger asks for a run even if nothing changes.

@@ -100,7 +100,7 @@ func TestInterpreters(t *testing.T) {
 		"#!/usr/bin/env -S sh":        {"/usr/bin/env", "sh"},
 		"#!/usr/bin/env -S sh -e":     {"/usr/bin/env", "sh"},
 		"#!/usr/bin/env -S sh '-e'":   {"/usr/bin/env", "sh"},
-		`#!/usr/bin/env -S "sh" -e`:   {"/usr/bin/env"}, // what env makes of these is its own
+		`#!/usr/bin/env -S "sh" -e`:   {"/usr/bin/env"}, // env has rules of its own for these
 		"#!/usr/bin/env -S '/bin/sh'": {"/usr/bin/env"},
 		"#!/usr/bin/env -S ${A} -e":   {"/usr/bin/env"},
 		`#!/usr/bin/env -S sh\_-e`:    {"/usr/bin/env"},

@@ -203,8 +203,8 @@ func TestCommandStatus(t *testing.T) {
 	}
 }
 
-// What the service manager gives to this program, so that it reports what it does, is not
-// for what it runs: that would report its own start and end.
+// COMMAND does not get the variables by which net-watcher reports to a service manager, or it
+// would report its own start and end.
 func TestCommandIsNoService(t *testing.T) {
 	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "WATCHDOG_USECS"} {
 		t.Setenv(name, "1")

@@ -42,7 +42,7 @@ func TestAsked(t *testing.T) {
 		sound("nothing was changed", "1000 op write a 3", "1113 op write a 3", "2000 op", "1500 publish 1 modified a 3 =A3\n2000 op", nothing[0], nothing[1]),
 		sound("changed while it asks, and reported", "1000 op write a 3", "1113 op write a 3"),
 		sound("the scan of an interval has found it", "1110 join", "1105 publish 1 modified a 3 =A3\n1110 join", "text watching a 1", "text watching a 3", "1112 got 1 watching a 1 =A", "1112 got 1 watching a 3 =A3", "1120 publish 1 modified a 3 =A3\n1121 got 1 modified a 3 =A3\n1122 handled c modified a 3 =A3\n", ""),
-		sound("what comes after the greeting is not handed on", "1130 got 1 watching a 3 =A3, watching b 2 =B", "1129 op write b 3\n1130 publish 1 modified b 3 =B3\n1130 got 1 watching a 3 =A3, watching b 2 =B, modified b 3 =B3"),
+		sound("the client drops a change after the greeting", "1130 got 1 watching a 3 =A3, watching b 2 =B", "1129 op write b 3\n1130 publish 1 modified b 3 =B3\n1130 got 1 watching a 3 =A3, watching b 2 =B, modified b 3 =B3"),
 		sound("what could not be read is reported", "1000 op write a 3", "1000 op write a 3\n1050 fault fail b !input/output error\n1150 heal fail b", "1120 publish 1 modified a 3 =A3", "1120 publish 1 modified a 3 =A3, unreadable b !input/output error =BX",
 			"1121 got 1 modified a 3 =A3", "1121 got 1 modified a 3 =A3, unreadable b !input/output error =BX", "1122 handled c modified a 3 =A3", "1122 handled c modified a 3 =A3, unreadable b !input/output error =BX",
 			"1130 got 1 watching a 3 =A3, watching b 2 =B", "1130 got 1 watching a 3 =A3, watching b !input/output error =BX"),

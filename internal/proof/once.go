@@ -17,15 +17,16 @@ type once struct {
 	done  int64 // ms, when a receiver in its process has handed on what it is due by
 
 	began, changed int64 // ms, when the last run of COMMAND began, and the last change came
-	mayEnd         bool  // it may end now, and need not
+	mayEnd         bool  // a change came in the last run: the server may end, or run COMMAND again
 }
 
 // onces checks that a server with -once ends with its first batch that has something which
 // is not unreadable, after that was handed on, or, with COMMAND, with the first run, and
-// with -initial at the start, if a target is there. No other one ends by itself.
+// with -initial at the start, if a target is there. With -restart and -settle, another run
+// may follow one in which a change came. No other server ends by itself.
 func (h History) onces() (found []Violation) {
 	servers, local := make(map[int]*once), make(map[string]int)
-	settles := make(map[string]bool) // of each receiver: whether a change that ends a run settles before
+	settles := make(map[string]bool) // by receiver: a change ends a run, and must settle first
 	for i := range h {
 		r := &h[i]
 		if r.Kind == Options {
@@ -58,7 +59,7 @@ func (h History) onces() (found []Violation) {
 			s.began = r.T
 		case r.Kind == Ran && s.serve.Name == "command" && r.Name == "":
 			s.done = min(s.done, r.T)
-			if s.mayEnd = settles[r.Reader] && s.changed > s.began; !s.mayEnd { // else one more run may follow
+			if s.mayEnd = settles[r.Reader] && s.changed > s.began; !s.mayEnd {
 				s.due = min(s.due, r.T)
 			}
 		case r.Kind == End && r.Name == "once" && s.due == never && !s.mayEnd:
